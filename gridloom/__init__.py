@@ -1,0 +1,1 @@
+"""Gridloom: hyperparameter grid studies of neural networks, as a Snakemake workflow."""

@@ -1,0 +1,55 @@
+"""The library's own errors: mistakes of a person, each with a message for that person."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class GridloomError(Exception):
+    """A mistake that a person can mend; its text says what, where and what to do."""
+
+
+class StudyError(GridloomError):
+    """Something in the study's configuration is wrong.
+
+    Parameters
+    ----------
+    problems
+        One sentence for each mistake, each opening with the key that it is about.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(f"- {problem}" for problem in self.problems))
+
+
+class DataError(GridloomError):
+    """The data cannot be had, or is not what the study says it is."""
+
+
+class ModelError(GridloomError):
+    """The model file does not keep its contract."""
+
+
+class RecordError(GridloomError):
+    """A record of trainings cannot be read."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+@contextmanager
+def told_in(log: str) -> Iterator[None]:
+    """End a script with one message, in its log and on the screen, at a person's mistake."""
+    try:
+        yield
+    except GridloomError as error:
+        Path(log).write_text(f"{error}\n", encoding="utf-8")
+        sys.exit(str(error))
