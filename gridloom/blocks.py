@@ -1,0 +1,80 @@
+"""Blocks of repetitions: which record files a point needs, given those that there are.
+
+Standard library only: Snakemake asks this for every point.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_RECORD = re.compile(r"reps=(\d+)-(\d+)\.json")
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """Repetitions first to last, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def file(self) -> str:
+        """Name of its record."""
+        return f"reps={self.first}-{self.last}.json"
+
+
+def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> list[Block]:
+    """Cover repetitions 0 to `repetitions` - 1 with blocks, using those that exist.
+
+    So more repetitions train only the new ones, and fewer train none; a block that reaches beyond
+    the end is used as it is.
+
+    Parameters
+    ----------
+    per_job
+        Largest size of a new block; None for no limit.
+    """
+    longest: dict[int, int] = {}
+    for block in existing:
+        longest[block.first] = max(block.last, longest.get(block.first, -1))
+    covered: list[Block] = []
+    start = 0
+    while start < repetitions:
+        last = longest.get(start)
+        if last is None:
+            next_known = min((first for first in longest if first > start), default=repetitions)
+            last = min(next_known, repetitions, start + (per_job or repetitions)) - 1
+        covered.append(Block(start, last))
+        start = last + 1
+    return covered
+
+
+def existing_blocks(folder: Path) -> list[Block]:
+    """List the records in a point's folder; one that was cut short is removed, to be made anew.
+
+    A record ends in ``}`` and a line break: one look at its last two bytes tells.
+    """
+    blocks = []
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 (10,000 points: no path for each file)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names:
+        match = _RECORD.fullmatch(name)
+        if match:
+            if _is_whole(folder / name):
+                blocks.append(Block(int(match[1]), int(match[2])))
+            else:
+                (folder / name).unlink(missing_ok=True)
+    return blocks
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - 2, 0))
+        return stream.read() == b"}\n"

@@ -1,0 +1,484 @@
+"""The study: one typed, closed description of everything that a person may set.
+
+Nothing here imports Snakemake, and nothing heavy: each job's Snakemake reads the study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from gridloom.errors import StudyError, nearest
+from gridloom.grid import Grid, Value, canonical, read_grid
+
+Stream = Literal["init", "shuffle", "dropout", "validation"]
+Rule = Literal["download", "split", "train", "gather", "heatmaps"]
+
+#: Hyperparameters that the fit takes itself; all others go to `build_model`.
+FIT_HYPERPARAMETERS = {
+    "batch_size": "rows per step, a whole number above 0",
+    "epochs": "passes over the training rows, a whole number above 0",
+    "early_stopping_patience": "epochs without improvement before a training stops, or null",
+    "early_stopping_min_delta": "the least change that counts as an improvement, 0 or more",
+    "early_stopping_monitor": "the metric watched, val_loss unless given",
+}
+
+#: Columns of the tables; a hyperparameter cannot have such a name.
+TABLE_COLUMNS = {
+    "point",
+    "repetition",
+    "fold",
+    "seed",
+    "status",
+    "epoch",
+    "epochs_run",
+    "best_epoch",
+    "parameters",
+    "seconds",
+    "seconds_mean",
+    "host",
+    "rank",
+    "n",
+    "n_diverged",
+    "loss",
+    "val_loss",
+}
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Dataset(_Closed):
+    """Where the rows come from and which column is to be predicted."""
+
+    source: str = Field(
+        min_length=1,
+        description="builtin:NAME (breast_cancer, iris, wine, digits, diabetes), the path of a CSV "
+        "file, or an http(s) address of one.",
+    )
+    target: str = Field("target", description="Column to predict.")
+    task: Literal["classification", "regression"] = Field(
+        "classification", description="Classes to tell apart, or a number to predict."
+    )
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="SHA-256 that the downloaded or local file must have."
+    )
+    drop: list[str] = Field([], description="Columns to leave out, such as an id.")
+    columns: list[str] | None = Field(
+        None, description="Column names of a file that has no header row."
+    )
+
+
+class Split(_Closed):
+    """Which rows are kept away as the test set."""
+
+    test: Fraction = Field(0.2, description="Fraction of all rows held back for the final test.")
+    stratify: bool = Field(True, description="Keep the classes' shares equal in both parts.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the split.")
+
+
+class Validation(_Closed):
+    """How a training is scored: on rows of the training set that it does not fit on."""
+
+    method: Literal["holdout", "kfold"] = Field(
+        "holdout", description="One held-out part, or k folds, one training each."
+    )
+    fraction: Fraction = Field(0.2, description="holdout: fraction of the training rows.")
+    folds: Annotated[int, Field(ge=2)] = Field(5, description="kfold: number of folds.")
+
+
+class Objective(_Closed):
+    """The number that ranks the points."""
+
+    metric: str = Field(
+        "val_loss", description="A metric of the history, such as val_categorical_accuracy."
+    )
+    mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
+
+
+class Trainer(_Closed):
+    """How a training is run."""
+
+    warm: bool = Field(
+        True,
+        description="Keep TensorFlow and traced graphs in a worker from job to job; false: a "
+        "process for each job, with the same results.",
+    )
+    lockstep: bool = Field(
+        True,
+        description="Train a point's repetitions as one batched computation where its layers "
+        "allow it; the results are the same up to rounding.",
+    )
+    recycle_trainings: PositiveInt = Field(
+        10_000, description="A warm worker starts anew after this many trainings."
+    )
+    recycle_mb: PositiveInt = Field(
+        4_000, description="A warm worker starts anew above this many megabytes of memory."
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto", description="Compile with XLA; auto: on GPUs only."
+    )
+
+
+class Resources(_Closed):
+    """What one job of a rule asks for."""
+
+    threads: PositiveInt | None = Field(None, description="CPU cores.")
+    mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
+    runtime: PositiveInt | None = Field(None, description="Longest run time in minutes.")
+    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
+
+
+class Slice(_Closed):
+    """One heatmap of two axes, every other one held at one value; drawn if both are swept."""
+
+    rows: str = Field(description="Hyperparameter down the side.")
+    columns: str = Field(description="Hyperparameter along the bottom.")
+    at: dict[str, Any] = Field(
+        {}, description="Values of other axes; those not named stay at the best point's."
+    )
+
+
+class Figures(_Closed):
+    """How the figures look."""
+
+    formats: list[Literal["png", "svg", "pdf"]] = Field(
+        ["png", "svg"], min_length=1, description="File formats of every figure."
+    )
+    dpi: Annotated[int, Field(ge=50, le=600)] = Field(
+        150, description="Dots per inch of PNG files."
+    )
+    slices: list[Slice] = Field([], description="Heatmaps with all but two axes held fixed.")
+
+
+class Study(_Closed):
+    """A whole study, checked."""
+
+    name: str = Field("study", min_length=1, description="Title of the figures.")
+    results: str = Field(
+        "results", pattern=r"^[^{}*?]+$", description="Folder that everything is written to."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Every random stream derives from this seed and the repetition."
+    )
+    repetitions: PositiveInt = Field(5, description="Trainings of each point (of each fold).")
+    repetitions_per_job: PositiveInt | None = Field(
+        None, description="Repetitions that one job trains; null: all of a point in one job."
+    )
+    dataset: Dataset = Field(description="Where the rows come from.")
+    split: Split = Field(Split(), description="Which rows are the test set.")
+    validation: Validation = Field(Validation(), description="How a training is scored.")
+    vary: list[Stream] = Field(
+        list(get_args(Stream)),
+        description="Random streams that change with the repetition; the others stay as in the "
+        "first: init (initial weights), shuffle, dropout, validation (which rows validate).",
+    )
+    model: str = Field(min_length=1, description="Path of the file that holds build_model.")
+    hyperparameters: dict[str, Any] | list[Any] = Field(
+        description="Every knob of a training: a list (or {linspace|logspace: [first, last, "
+        "count]}, {range: [first, end, step]}) is swept, a scalar is fixed. zip: lists that vary "
+        "together; grids: several grids that share the keys beside them; exclude: points to leave "
+        "out."
+    )
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="Weights of the classes in the loss: balanced, a mapping, or null."
+    )
+    objective: Objective = Field(Objective(), description="The number that ranks the points.")
+    trainer: Trainer = Field(Trainer(), description="How a training is run.")
+    resources: dict[Rule, Resources] = Field({}, description="By rule: what one job asks for.")
+    figures: Figures = Field(Figures(), description="How the figures look.")
+
+    @property
+    def grid(self) -> Grid:
+        """The points of the study."""
+        return read_grid(self.hyperparameters)
+
+
+def load_study(
+    default: Path, files: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None
+) -> Study:
+    """Read and check a study.
+
+    A file with a `hyperparameters` block is a whole study and replaces all that came before it;
+    any other file, and `overrides`, is laid over what came before, key by key.
+
+    Parameters
+    ----------
+    default
+        The project's own study.
+    files
+        Files named on the command line, in that order.
+    overrides
+        Single settings from the command line; they win.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake.
+    """
+    settings = {} if files and _is_whole(files[0]) else _read_yaml(default)
+    for file in files:
+        layer = _read_yaml(file)
+        settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
+    return check_study(_overlaid(settings, overrides or {}))
+
+
+def _is_whole(file: Path) -> bool:
+    return "hyperparameters" in _read_yaml(file)
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        merged[key] = _overlaid(under, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as data only, a key given twice refused: the second would silently win."""
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise StudyError(f"{loader.name}, line {line}: the key {key!r} is given twice")
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(
+    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates
+)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, _StrictLoader)  # noqa: S506 (a safe loader)
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{file}: is not UTF-8 text; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        told = getattr(error, "problem", None) or str(error).splitlines()[0]
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError(f"{file}{place}: not valid YAML ({told}); check quotes, indents") from None
+    except TypeError as error:  # a mapping as a key
+        raise StudyError(f"{file}: not valid YAML ({error})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise StudyError(f"{file}: must hold `key: value` lines, found a {type(content).__name__}")
+    return {str(key): value for key, value in content.items()}
+
+
+def check_study(settings: Mapping[str, Any]) -> Study:
+    """Check settings, as YAML gives them, against `Study`.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake: where, what was found, what is allowed.
+    """
+    problems: list[str] = []
+    study: Study | None = None
+    try:
+        study = Study.model_validate(_as_json_types(settings))
+    except pydantic.ValidationError as error:
+        problems += list(dict.fromkeys(map(_sentence, error.errors())))
+    grid: Grid | None = None
+    block = settings.get("hyperparameters")
+    if isinstance(block, Mapping | list):
+        try:
+            grid = read_grid(block)
+            problems += _check_hyperparameters(grid)
+        except StudyError as error:
+            problems += error.problems
+    if study is not None and grid is not None:
+        problems += _check_together(study, grid)
+    if problems:
+        raise StudyError(problems)
+    assert study is not None
+    return study
+
+
+def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a whole number stand for a float, and a class label of any type for its text."""
+    read = dict(settings)
+    for section, key in (("split", "test"), ("validation", "fraction")):
+        part = read.get(section)
+        if isinstance(part, Mapping) and type(part.get(key)) is int:
+            read[section] = {**part, key: float(part[key])}
+    weights = read.get("class_weight")
+    if isinstance(weights, Mapping):
+        read["class_weight"] = {
+            str(label): float(weight) if type(weight) is int else weight
+            for label, weight in weights.items()
+        }
+    return read
+
+
+def _sentence(error: Any) -> str:
+    """Say one pydantic error in a person's words."""
+    location = [part for part in error["loc"] if part not in ("[key]", "literal['balanced']")]
+    where = ".".join(str(part) for part in location).replace("dict[str,float].", "")
+    found = error["input"]
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        listed = "" if nearest(str(location[-1]), known) else f"; known are {', '.join(known)}"
+        return f"{where}: unknown key{nearest(str(location[-1]), known)}{listed}"
+    if kind == "missing":
+        return f"{where}: missing; {_description(location)}"
+    if kind == "literal_error":
+        allowed = context["expected"].replace(" or ", ", ").split(", ")
+        words = [word.strip("'") for word in allowed]
+        hint = nearest(str(found), words)
+        return f"{where}: {found!r} is not one of {', '.join(words)}{hint}"
+    limits = {
+        "greater_than_equal": ("ge", "must be at least {}"),
+        "greater_than": ("gt", "must be above {}"),
+        "less_than_equal": ("le", "must be at most {}"),
+        "less_than": ("lt", "must be below {}"),
+    }
+    if kind in limits:
+        key, text = limits[kind]
+        return f"{where}: {text.format(context[key])}, found {found!r}"
+    types = {
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "string_type": "text",
+        "bool_type": "true or false",
+        "list_type": "a list",
+        "dict_type": "a block of `key: value` lines",
+        "model_type": "a block of `key: value` lines",
+        "model_attributes_type": "a block of `key: value` lines",
+    }
+    if kind in types:
+        return f"{where}: must be {types[kind]}, found {found!r}"
+    if kind == "string_pattern_mismatch" and location[-1] == "sha256":
+        return f"{where}: must be 64 hexadecimal digits in lower case, found {found!r}"
+    return f"{where}: {error['msg']}, found {found!r}"
+
+
+def _model_at(location: Sequence[Any]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Study
+    for part in location:
+        if model is None:
+            return None
+        field = model.model_fields.get(str(part))
+        if field is None:
+            model = {"resources": Resources}.get(str(location[0])) if model is Study else model
+            continue
+        candidates = [field.annotation, *get_args(field.annotation)]
+        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        model = found[0] if found else None
+    return model
+
+
+def _known_keys(location: Sequence[Any]) -> list[str]:
+    model = _model_at(location)
+    return list(model.model_fields) if model else []
+
+
+def _description(location: Sequence[Any]) -> str:
+    model = _model_at(location[:-1])
+    field = model.model_fields.get(str(location[-1])) if model else None
+    return (field.description or "give it a value") if field else "give it a value"
+
+
+def _check_hyperparameters(grid: Grid) -> Iterator[str]:
+    """Check the names of all hyperparameters and the values of those that the fit takes."""
+    values: dict[str, dict[str, Value]] = {}
+    for point in grid.points.values():
+        for name, value in point.items():
+            values.setdefault(name, {})[repr(value)] = value
+    metric_like = {name for name in values if name in TABLE_COLUMNS or name.startswith("val_")}
+    for name in sorted(metric_like):
+        yield f"hyperparameters.{name}: the tables use this name; choose another"
+    for name in ("batch_size", "epochs"):
+        if any(name not in point for point in grid.points.values()):
+            yield f"hyperparameters.{name}: missing; {FIT_HYPERPARAMETERS[name]}"
+        for value in values.get(name, {}).values():
+            if type(value) is not int or value < 1:
+                yield f"hyperparameters.{name}: must be a whole number above 0, found {value!r}"
+    for value in values.get("early_stopping_patience", {}).values():
+        if value is not None and (type(value) is not int or value < 1):
+            yield (
+                "hyperparameters.early_stopping_patience: must be a whole number above 0 or null, "
+                f"found {value!r}"
+            )
+    for value in values.get("early_stopping_min_delta", {}).values():
+        if type(value) not in (int, float) or value < 0:  # type: ignore[operator]
+            yield f"hyperparameters.early_stopping_min_delta: must be 0 or more, found {value!r}"
+    for value in values.get("early_stopping_monitor", {}).values():
+        if not isinstance(value, str):
+            yield (
+                "hyperparameters.early_stopping_monitor: must be a metric's name, such as "
+                f"val_loss, found {value!r}"
+            )
+    for name in sorted(values):
+        if name.startswith("early_stopping") and name not in FIT_HYPERPARAMETERS:
+            yield f"hyperparameters.{name}: unknown key{nearest(name, FIT_HYPERPARAMETERS)}"
+
+
+def _check_together(study: Study, grid: Grid) -> Iterator[str]:
+    """Check what only several keys together can get wrong."""
+    if study.class_weight is not None and study.dataset.task == "regression":
+        yield "class_weight: a regression has no classes; remove it"
+    if study.split.stratify and study.dataset.task == "regression":
+        yield "split.stratify: a regression has no classes to stratify; set it to false"
+    drawn: set[tuple[str, str]] = set()
+    for index, slice_ in enumerate(study.figures.slices):
+        where = f"figures.slices[{index}]"
+        if slice_.rows == slice_.columns:
+            yield f"{where}: rows and columns are both {slice_.rows!r}; name two axes"
+        if (slice_.rows, slice_.columns) in drawn:
+            yield f"{where}: {slice_.rows} x {slice_.columns} is there already; remove one"
+        drawn.add((slice_.rows, slice_.columns))
+        known = {name for point in grid.points.values() for name in point}
+        for key, name in (("rows", slice_.rows), ("columns", slice_.columns)):
+            if name not in known:
+                yield f"{where}.{key}: {name!r} is no hyperparameter here{nearest(name, known)}"
+        for name, value in slice_.at.items():
+            if name not in known:
+                yield f"{where}.at.{name}: {name!r} is no hyperparameter here{nearest(name, known)}"
+            elif name in grid.axes and canonical(value) not in grid.axes[name]:
+                listed = ", ".join(map(str, grid.axes[name]))
+                yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of a study, for editors that check YAML while one types."""
+    schema = Study.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    # A file without these overrides parts of the default study.
+    schema.pop("required", None)
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def names_of(points: Iterable[Mapping[str, Value]]) -> set[frozenset[str]]:
+    """Return the different sets of hyperparameters that `build_model` gets at these points."""
+    return {frozenset(point.keys() - FIT_HYPERPARAMETERS.keys()) for point in points}
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

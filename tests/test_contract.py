@@ -1,0 +1,68 @@
+"""Promises of the contract check: wrong model files stop a study before any job."""
+
+from __future__ import annotations
+
+import pytest
+
+from gridloom.contract import check_model_file
+from gridloom.errors import StudyError
+
+NAMES = [frozenset({"units", "dropout"})]
+
+
+def check(tmp_path, text, names=NAMES):
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    check_model_file(path, names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def build_model(input_shape, outputs, units, dropout): ...",
+        "def build_model(input_shape, outputs, *, units, dropout=0, depth=1): ...",
+        "def build_model(input_shape, outputs, **anything): ...",
+    ],
+)
+def test_a_signature_that_takes_the_hyperparameters_passes(tmp_path, text):
+    check(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def make(): ...", "has no function `build_model(input_shape, outputs, …)`"),
+        ("def build_model(units, dropout): ...", "must take `input_shape`, `outputs` first"),
+        ("def build_model(: ...", "line 1: not valid Python"),
+        (
+            "def build_model(input_shape, outputs, unit, dropout): ...",
+            "hyperparameters.units: `build_model` in",
+        ),
+        (
+            "def build_model(input_shape, outputs, unit, dropout): ...",
+            "(did you mean 'unit'?)",
+        ),
+        (
+            "def build_model(input_shape, outputs, units, dropout, depth): ...",
+            "hyperparameters.depth: missing; `build_model`",
+        ),
+    ],
+)
+def test_each_mistake_is_named(tmp_path, text, told):
+    with pytest.raises(StudyError) as caught:
+        check(tmp_path, text)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"none\.py cannot be read"):
+        check_model_file(tmp_path / "none.py", NAMES)
+
+
+def test_every_kind_of_point_is_checked(tmp_path):
+    with pytest.raises(StudyError, match="takes no such hyperparameter"):
+        check(
+            tmp_path,
+            "def build_model(input_shape, outputs, *, optimizer): ...",
+            [frozenset({"optimizer"}), frozenset({"optimizer", "momentum"})],
+        )
