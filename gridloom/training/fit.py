@@ -1,0 +1,573 @@
+"""The compiled fit: all epochs and steps of a training as one TensorFlow graph.
+
+A *program* is what the graph runs: one model (`OneByOne`), or the stacked repetitions of one
+(`Lockstep`). `CompiledFit` is the loop around it: shuffled batches, validation after each epoch,
+early stopping with the best weights restored. What varies from point to point without changing
+the graph (data, order of rows, batch size, epochs, learning rate, seeds, weights) is handed to
+the graph, so one trace serves many points.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.data.preparation import PreparedRows
+from gridloom.errors import ModelError, nearest
+from gridloom.seeds import Seeds, row_orders
+from gridloom.training import lockstep
+from gridloom.training.model import generator_seed, seed_states
+
+#: Rows of one validation step; larger than any batch in use, small enough for any memory.
+VALIDATION_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, ready to fit.
+
+    Attributes
+    ----------
+    repetition, fold
+        Which one it is; fold 0 where there are no folds.
+    seeds
+        Its random streams.
+    rows
+        Its arrays, targets in the form that the loss takes.
+    weights
+        Initial values of `model.weights`, in order.
+    """
+
+    repetition: int
+    fold: int
+    seeds: Seeds
+    rows: PreparedRows
+    weights: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Early stopping, in the words of `keras.callbacks.EarlyStopping`."""
+
+    patience: int
+    min_delta: float
+    monitor: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives for one training.
+
+    Attributes
+    ----------
+    history
+        Metric → its value after each epoch run, float32; `val_` names first seen at validation.
+    restored_epoch
+        Index of the epoch whose weights the training ends with: the last one, or the best one
+        after early stopping.
+    """
+
+    history: dict[str, np.ndarray]
+    restored_epoch: int
+
+
+class Batches:
+    """Rows in their order of one epoch, taken step by step.
+
+    Parameters
+    ----------
+    arrays
+        Tensors of shape (R, rows, …).
+    size
+        Rows a step: a tensor, or a number where shapes must be known (XLA).
+    """
+
+    def __init__(self, arrays: Sequence[Any], size: Any) -> None:
+        self.arrays = arrays
+        self.size = size
+        self.rows = tf.shape(arrays[0])[1] if tf.is_tensor(size) else arrays[0].shape[1]
+
+    def take(self, start: Any, count: Any) -> list[Any]:
+        """Return rows start to start + count."""
+        begins: dict[int, tuple[Any, Any]] = {}
+        parts = []
+        for array in self.arrays:
+            rank = len(array.shape)
+            if rank not in begins:  # arrays of one rank share these two small tensors
+                rest = rank - 2
+                begins[rank] = (
+                    tf.stack([0, start, *(0,) * rest]),
+                    tf.stack([-1, count, *(-1,) * rest]),
+                )
+            part = tf.slice(array, *begins[rank])
+            static = count if isinstance(count, int) else None
+            part.set_shape((array.shape[0], static, *array.shape[2:]))
+            parts.append(part)
+        return parts
+
+    def each(self, step: Callable[..., Any], carried: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run ``step(start, batch, *carried) -> carried`` for every batch, the last one shorter."""
+        size = self.size
+        if tf.is_tensor(size):
+
+            def dynamic(start: Any, *state: Any) -> Any:
+                count = tf.minimum(size, self.rows - start)
+                return (start + size, *step(start, self.take(start, count), *state))
+
+            return tuple(
+                tf.while_loop(lambda start, *_: start < self.rows, dynamic, (0, *carried))[1:]
+            )
+        full, rest = divmod(self.rows, size)
+        if full:
+
+            def static(index: Any, *state: Any) -> Any:
+                return (index + 1, *step(index * size, self.take(index * size, size), *state))
+
+            carried = tuple(tf.while_loop(lambda i, *_: i < full, static, (0, *carried))[1:])
+        if rest:
+            carried = tuple(step(tf.constant(full * size), self.take(full * size, rest), *carried))
+        return carried
+
+
+class Program(ABC):
+    """What a compiled fit runs.
+
+    Attributes
+    ----------
+    repetitions
+        R, the leading axis of all data.
+    directions
+        Metrics, in the order in which `train_epoch` and `validate` give them: 1 if less is
+        better, -1 if more is, 0 if Keras does not say.
+    """
+
+    repetitions: int
+    directions: dict[str, int]
+
+    @abstractmethod
+    def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
+        """Set weights, seeds and all else that `model`, freshly built, brings to the graph."""
+
+    @abstractmethod
+    def variables(self) -> list[Any]:
+        """Return the variables that early stopping restores."""
+
+    @abstractmethod
+    def spread(self, flags: Any, rank: int) -> Any:
+        """Reshape flags of shape (R,) to broadcast against a variable of this rank."""
+
+    @abstractmethod
+    def train_epoch(self, epoch: Any, batches: Batches) -> Any:
+        """Add an epoch's steps to the graph; return its metrics, shape (metrics, R)."""
+
+    @abstractmethod
+    def validate(self, batches: Batches) -> Any:
+        """Add a validation to the graph; return its metrics, shape (metrics, R)."""
+
+    @abstractmethod
+    def weights_of(self, place: int) -> list[np.ndarray]:
+        """Return the present weights of the training at `place`, as `model.weights` orders them."""
+
+
+class OneByOne(Program):
+    """One model, by its own `train_step` and `test_step`: whatever they do, the graph does."""
+
+    def __init__(self, model: keras.Model, training: Training) -> None:
+        self.model = model
+        self.repetitions = 1
+        rows = training.rows
+        # Losses and metrics make their variables at first use, which must not be in the graph.
+        model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1]), tf.ones(1)))
+        model.optimizer.build(model.trainable_variables)
+        self.directions = _directions(model)
+        self.optimizer_start = [np.array(v) for v in model.optimizer.variables]
+
+    def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
+        (training,) = trainings
+        for variable, value in zip(self.model.weights, training.weights, strict=True):
+            variable.assign(value)
+        _restart_optimizer(self.model.optimizer, self.optimizer_start, model.optimizer)
+        for place, state in enumerate(seed_states(self.model)):
+            state.assign([generator_seed(training.seeds.dropout, place), 0])
+
+    def variables(self) -> list[Any]:
+        return list(self.model.weights)
+
+    def spread(self, flags: Any, rank: int) -> Any:
+        return flags[0]
+
+    def train_epoch(self, epoch: Any, batches: Batches) -> Any:
+        del epoch  # the seed states count the steps
+        self.model.reset_metrics()
+
+        def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
+            x, y, weight = (part[0] for part in batch)
+            self.model.train_step((x, y, weight))
+            return ()
+
+        batches.each(step, ())
+        return self._results()
+
+    def validate(self, batches: Batches) -> Any:
+        self.model.reset_metrics()
+
+        def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
+            self.model.test_step(tuple(part[0] for part in batch))
+            return ()
+
+        batches.each(step, ())
+        return self._results()
+
+    def _results(self) -> Any:
+        results = self.model.get_metrics_result()
+        return tf.stack([tf.cast(results[name], tf.float32) for name in self.directions])[:, None]
+
+    def weights_of(self, place: int) -> list[np.ndarray]:
+        del place
+        return [np.array(weight) for weight in self.model.weights]
+
+
+class Lockstep(Program):
+    """The stacked repetitions of a model (see `lockstep`)."""
+
+    def __init__(self, model: keras.Model, trainings: Sequence[Training]) -> None:
+        self.repetitions = len(trainings)
+        self.model = lockstep.stack(model, self.repetitions)
+        loss = lockstep.row_loss(model)
+        assert loss is not None
+        self.loss = loss
+        first = trainings[0].rows
+        model.test_step(
+            (tf.constant(first.x_train[:1]), tf.constant(first.y_train[:1]), tf.ones(1))
+        )
+        self.directions = _directions(model)
+        self.metrics = compiled_metrics(model)
+        self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+        self.optimizer.build(self.model.trainable_variables)
+        self.optimizer_start = [np.array(v) for v in self.optimizer.variables]
+        self.dropouts = [
+            layer for layer in self.model.layers if isinstance(layer, lockstep.StackedDropout)
+        ]
+        self.width = model.output_shape[-1]
+        self.shapes = [tuple(weight.shape) for weight in model.weights]
+
+    def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
+        stacked = (np.stack(values) for values in zip(*(t.weights for t in trainings), strict=True))
+        for variable, value in zip(self.model.weights, stacked, strict=True):
+            variable.assign(value.reshape(variable.shape))
+        _restart_optimizer(self.optimizer, self.optimizer_start, model.optimizer)
+        rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        active = [layer for layer in self.dropouts if layer.active]
+        for place, layer in enumerate(active):
+            layer.seeds.assign([generator_seed(t.seeds.dropout, place) for t in trainings])
+        for layer, rate in zip(self.dropouts, rates, strict=True):
+            if layer.active:
+                layer.rate.assign(rate)
+
+    def variables(self) -> list[Any]:
+        return list(self.model.weights)
+
+    def spread(self, flags: Any, rank: int) -> Any:
+        return tf.reshape(flags, (self.repetitions, *(1,) * (rank - 1)))
+
+    def _penalties(self) -> list[Any]:
+        """Return what each regularizer adds to the repetitions' losses, shape (R,)."""
+        return [
+            tf.stack([regularizer(part) for part in tf.unstack(variable.value)])
+            for layer in self.model.layers
+            for regularizer, variable in getattr(layer, "regularized", ())
+        ]
+
+    def train_epoch(self, epoch: Any, batches: Batches) -> Any:
+        rows, width = batches.rows, self.width
+        steps = (rows + batches.size - 1) // batches.size
+        variables = self.model.trainable_variables
+        for layer in self.dropouts:
+            layer.hoist()
+
+        def step(start: Any, batch: Sequence[Any], loss_sum: Any, outputs: Any) -> Any:
+            x, y, weight = batch
+            for layer in self.dropouts:
+                layer.draw = epoch * steps + start // batches.size
+            count = tf.cast(tf.shape(x)[1], tf.float32)
+            with tf.GradientTape() as tape:
+                predicted = self.model(x, training=True)
+                losses = [self.loss(y, predicted), *self._penalties()]
+            # Seeding the gradient with each row's share saves deriving a mean.
+            shares = [weight / count, *(tf.ones_like(penalty) for penalty in losses[1:])]
+            gradients = tape.gradient(
+                losses, [variable.value for variable in variables], output_gradients=shares
+            )
+            self.optimizer.apply(gradients, variables)
+            loss = tf.add_n(
+                [tf.reduce_sum(losses[0] * weight, axis=1)] + [count * p for p in losses[1:]]
+            )
+            # Metrics wait for the epoch's end: one evaluation of all rows, not one a step.
+            places = tf.range(start, start + tf.shape(x)[1])[:, None]
+            outputs = tf.tensor_scatter_nd_update(
+                outputs, places, tf.transpose(predicted, [1, 0, 2])
+            )
+            return loss_sum + loss, outputs
+
+        start = (
+            tf.zeros(self.repetitions),
+            tf.zeros(tf.stack([rows, self.repetitions, width])),
+        )
+        loss_sum, outputs = batches.each(step, start)
+        outputs = tf.transpose(outputs, [1, 0, 2])
+        return self._results(loss_sum / tf.cast(rows, tf.float32), batches.arrays[1], outputs)
+
+    def validate(self, batches: Batches) -> Any:
+        x, y, _ = batches.arrays
+        outputs = self.model(x, training=False)
+        loss = tf.add_n([tf.reduce_mean(self.loss(y, outputs), axis=1), *self._penalties()])
+        return self._results(loss, y, outputs)
+
+    def _results(self, loss: Any, y: Any, outputs: Any) -> Any:
+        values = {"loss": loss}
+        for metric in self.metrics:
+            if isinstance(metric, keras.metrics.MeanMetricWrapper) and lockstep._own(metric._fn):
+                rowwise = metric._fn(y, outputs, **metric._fn_kwargs)
+                values[metric.name] = tf.reduce_mean(tf.cast(rowwise, tf.float32), axis=1)
+            else:
+                values[metric.name] = tf.stack(
+                    [
+                        _once(metric, y_one, outputs_one)
+                        for y_one, outputs_one in zip(
+                            tf.unstack(y), tf.unstack(outputs), strict=True
+                        )
+                    ]
+                )
+        return tf.stack([values[name] for name in self.directions])
+
+    def weights_of(self, place: int) -> list[np.ndarray]:
+        return [
+            np.array(weight)[place].reshape(shape)
+            for weight, shape in zip(self.model.weights, self.shapes, strict=True)
+        ]
+
+
+def _once(metric: Any, y: Any, outputs: Any) -> Any:
+    """Evaluate a metric that keeps counts of its own on one repetition's rows."""
+    metric.reset_state()
+    metric.update_state(y, outputs)
+    return tf.cast(metric.result(), tf.float32)
+
+
+def _directions(model: keras.Model) -> dict[str, int]:
+    """Return the model's metrics: 1 if less is better, -1 if more is, 0 if Keras does not say."""
+    directions = {"loss": 1}
+    for metric in compiled_metrics(model):
+        told = getattr(metric, "_direction", None)
+        directions[metric.name] = {"down": 1, "up": -1}.get(str(told), 0)
+    results = model.get_metrics_result()
+    for name, value in results.items():
+        if len(np.shape(value)):
+            raise ModelError(
+                f"model: the metric {name} gives {np.size(value)} numbers; choose an average, such "
+                "as average='macro'"
+            )
+    return {name: directions.get(name, 0) for name in results}
+
+
+def compiled_metrics(model: keras.Model) -> list[Any]:
+    """Return the metrics named in `compile`, once the model has seen a batch."""
+    return [inner for metric in model.metrics[1:] for inner in getattr(metric, "metrics", [metric])]
+
+
+def _restart_optimizer(optimizer: Any, start: Sequence[np.ndarray], fresh: Any) -> None:
+    """Set an optimizer back to its start, with the learning rate of a fresh one."""
+    for variable, value in zip(optimizer.variables, start, strict=True):
+        variable.assign(value)
+    rate = fresh.get_config()["learning_rate"]
+    if isinstance(rate, float):
+        optimizer.learning_rate = rate
+
+
+class CompiledFit:
+    """A traced graph of whole trainings.
+
+    Parameters
+    ----------
+    program
+        What to run.
+    stopping
+        Whether the graph has early stopping; its numbers are data.
+    xla
+        Whether to compile with XLA, which fixes batch size and epochs.
+    """
+
+    def __init__(self, program: Program, *, stopping: bool, xla: bool) -> None:
+        self.program = program
+        self.stopping = stopping
+        self.xla = xla
+        self._graphs: dict[tuple[int, int] | None, Any] = {}
+        self._best = [tf.Variable(variable.value, trainable=False) for variable in self._restored()]
+
+    def _restored(self) -> list[Any]:
+        return self.program.variables() if self.stopping else []
+
+    def __call__(
+        self,
+        trainings: Sequence[Training],
+        model: keras.Model,
+        *,
+        batch_size: int,
+        epochs: int,
+        stopping: Stopping | None,
+    ) -> list[Fitted]:
+        """Fit all trainings of a point, R at once.
+
+        Parameters
+        ----------
+        trainings
+            As many as the program has repetitions, all with the same numbers of rows.
+        model
+            The point's network, freshly built: its learning rate and dropout are used.
+
+        Raises
+        ------
+        ModelError
+            If early stopping monitors a metric that there is not.
+        """
+        program = self.program
+        program.start(trainings, model)
+        names = [*program.directions, *(f"val_{name}" for name in program.directions)]
+        monitor, sign = 0, 1.0
+        if stopping is not None:
+            monitor, sign = _monitored(stopping.monitor, program.directions)
+        rows = [training.rows for training in trainings]
+        orders = np.stack(
+            [row_orders(t.seeds.shuffle, epochs, len(t.rows.y_train)) for t in trainings], axis=1
+        )
+        history, epochs_run, best_epoch = self._graph(batch_size, epochs)(
+            tuple(
+                tf.constant(np.stack([getattr(row, name) for row in rows]))
+                for name in ("x_train", "y_train", "weights")
+            ),
+            tuple(
+                tf.constant(np.stack([getattr(row, name) for row in rows]))
+                for name in ("x_val", "y_val")
+            ),
+            tf.constant(orders),
+            tf.constant(batch_size),
+            tf.constant(epochs),
+            tf.constant(stopping.patience if stopping else 0),
+            tf.constant(stopping.min_delta if stopping else 0.0),
+            tf.constant(monitor),
+            tf.constant(sign),
+        )
+        values = history.numpy()
+        return [
+            Fitted(
+                history={name: values[: int(ran), i, place] for i, name in enumerate(names)},
+                restored_epoch=int(best) if stopping else int(ran) - 1,
+            )
+            for place, (ran, best) in enumerate(
+                zip(epochs_run.numpy(), best_epoch.numpy(), strict=True)
+            )
+        ]
+
+    def _graph(self, batch_size: int, epochs: int) -> Any:
+        """Return the function for these settings: one for all, or one for each under XLA."""
+        fixed = (batch_size, epochs) if self.xla else None
+        if fixed not in self._graphs:
+            self._graphs[fixed] = tf.function(
+                lambda *arguments: self._fit(fixed, *arguments),
+                jit_compile=self.xla or None,
+                autograph=False,
+            )
+        return self._graphs[fixed]
+
+    def _fit(
+        self,
+        fixed: tuple[int, int] | None,
+        train: tuple[Any, ...],
+        held: tuple[Any, ...],
+        orders: Any,
+        batch_size: Any,
+        epochs: Any,
+        patience: Any,
+        min_delta: Any,
+        monitor: Any,
+        sign: Any,
+    ) -> tuple[Any, Any, Any]:
+        """Trace the whole fit.
+
+        Returns
+        -------
+        history
+            float32, shape (epochs, metrics, R), training metrics first, then validation.
+        epochs_run, best_epoch
+            int32, shape (R,).
+        """
+        program, count = self.program, self.program.repetitions
+        if fixed is not None:
+            batch_size, epochs = fixed
+        validation = Batches(
+            (*held, tf.ones(held[0].shape[:2])), min(VALIDATION_ROWS, held[0].shape[1])
+        )
+
+        def epoch(
+            index: Any, history: Any, ran: Any, best: Any, best_epoch: Any, waited: Any
+        ) -> Any:
+            order = orders[index]
+            shuffled = [tf.gather(array, order, batch_dims=1) for array in train]
+            metrics = tf.concat(
+                [
+                    program.train_epoch(index, Batches(shuffled, batch_size)),
+                    program.validate(validation),
+                ],
+                axis=0,
+            )
+            history = tf.tensor_scatter_nd_update(history, [[index]], metrics[None])
+            active = ran == index
+            ran += tf.cast(active, tf.int32)
+            if self.stopping:
+                # As in Keras: the first epoch is the best so far, whatever its value.
+                value = sign * tf.gather(metrics, monitor)
+                better = active & ((value + min_delta < best) | (index == 0))
+                best = tf.where(better, value, best)
+                best_epoch = tf.where(better, index, best_epoch)
+                waited = tf.where(better, 0, waited + 1)
+                for kept, variable in zip(self._best, self._restored(), strict=True):
+                    mask = program.spread(better, len(kept.shape))
+                    kept.assign(tf.where(mask, variable.value, kept))
+                # A stopped repetition runs on beside the others; `ran` no longer counts it.
+                stopped = (waited >= patience) & (index > 0)
+                ran = tf.where(active & stopped, -ran, ran)
+            return index + 1, history, ran, best, best_epoch, waited
+
+        def unfinished(index: Any, _history: Any, ran: Any, *_: Any) -> Any:
+            return (index < epochs) & tf.reduce_any(ran == index)
+
+        zeros = tf.zeros(count, tf.int32)
+        shape = tf.stack([epochs, 2 * len(program.directions), count])
+        start = (0, tf.zeros(shape), zeros, tf.fill([count], np.float32(np.inf)), zeros, zeros)
+        _, history, ran, _, best_epoch, _ = tf.while_loop(unfinished, epoch, start)
+        for kept, variable in zip(self._best, self._restored(), strict=True):
+            variable.assign(kept)
+        return history, tf.abs(ran), best_epoch
+
+
+def _monitored(monitor: str, directions: dict[str, int]) -> tuple[int, float]:
+    """Return the place of a metric in the history, and 1 if less of it is better, else -1."""
+    names = [*directions, *(f"val_{name}" for name in directions)]
+    if monitor not in names:
+        hint = nearest(monitor, names) or "; there are " + ", ".join(names)
+        raise ModelError(
+            f"hyperparameters.early_stopping_monitor: there is no metric {monitor!r}{hint}"
+        )
+    direction = directions[monitor.removeprefix("val_")]
+    if direction == 0:
+        raise ModelError(
+            f"hyperparameters.early_stopping_monitor: Keras does not say whether more or less of "
+            f"{monitor} is better; monitor val_loss"
+        )
+    return names.index(monitor), float(direction)

@@ -1,0 +1,330 @@
+"""From a request to a record: all trainings of one point and block of repetitions."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from gridloom.data.preparation import (
+    PreparedRows,
+    TrainingRows,
+    prepare,
+    training_rows,
+    validation_parts,
+)
+from gridloom.grid import Value, point_path
+from gridloom.seeds import training_seeds
+from gridloom.training import lockstep
+from gridloom.training.fit import (
+    CompiledFit,
+    Fitted,
+    Lockstep,
+    OneByOne,
+    Stopping,
+    Training,
+)
+from gridloom.training.model import Builder, build, encode_target, graph_key, load_builder
+from gridloom.training.record import FORMAT, shortest
+
+T = TypeVar("T")
+
+#: Traced graphs kept; the oldest goes first.
+MAX_GRAPHS = 32
+
+#: Repetitions share memory in lockstep only up to this size of their stacked rows.
+MAX_LOCKSTEP_BYTES = 512 * 2**20
+
+PACKAGES = ("gridloom", "keras", "numpy", "pandas", "scikit-learn", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What determines the trainings of a job, and the files it needs.
+
+    Attributes
+    ----------
+    hyperparameters
+        The point, early-stopping keys, `batch_size` and `epochs` among them.
+    repetitions
+        Which ones to train.
+    seed, vary, validation, class_weight
+        As in the study.
+    rows_file, split_file, model_file
+        ``train.parquet``, ``split.json`` and the model file.
+    xla
+        ``auto``, ``on`` or ``off``.
+    lockstep
+        Whether repetitions may train in lockstep.
+    """
+
+    hyperparameters: dict[str, Value]
+    repetitions: tuple[int, ...]
+    seed: int
+    vary: tuple[str, ...]
+    validation: dict[str, Any]
+    class_weight: str | dict[str, float] | None
+    rows_file: Path
+    split_file: Path
+    model_file: Path
+    xla: str = "auto"
+    lockstep: bool = True
+
+
+def read_request(job: Mapping[str, Any]) -> Request:
+    """Read a job as the client sends it: its settings, files, and what the rule requests."""
+    request = job["request"]
+    first, last = request["repetitions"]
+    return Request(
+        hyperparameters={
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in request["hyperparameters"].items()
+        },
+        repetitions=tuple(range(first, last + 1)),
+        seed=request["seed"],
+        vary=tuple(request["vary"]),
+        validation=request["validation"],
+        class_weight=request["class_weight"],
+        rows_file=Path(job["rows"]),
+        split_file=Path(job["split"]),
+        model_file=Path(job["model"]),
+        xla=request["xla"],
+        lockstep=job["lockstep"],
+    )
+
+
+class Trainer:
+    """Trains points, one after another; keeps what the next one may share.
+
+    Kept are the rows and the model file (until they change), the prepared rows of each repetition,
+    and for up to `MAX_GRAPHS` kinds of network the traced graphs and initial weights. None of it
+    changes a number.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self._prepared: _Kept[list[PreparedRows]] = _Kept()
+        self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
+        self._graphs: _Kept[CompiledFit] = _Kept()
+        self._seed_tensorflow = False
+
+    def run(self, request: Request) -> dict[str, Any]:
+        """Train a point's repetitions and return the record.
+
+        Raises
+        ------
+        GridloomError
+            If the data or the model file is wrong.
+        """
+        started, clock = time.time(), time.perf_counter()
+        description = self._read("split", request.split_file, _read_json)
+        rows: TrainingRows = self._read(
+            "rows",
+            request.rows_file,
+            lambda path: training_rows(pd.read_parquet(path), description),
+        )
+        point = request.hyperparameters
+        builder: Builder = self._read("model", request.model_file, load_builder)
+        outputs = 1 if rows.classes is None else len(rows.classes)
+
+        def built(seed: int) -> keras.Model:
+            return build(
+                builder,
+                rows.features.shape[1:],
+                outputs,
+                point,
+                seed,
+                seed_tensorflow=self._seed_tensorflow,
+            )
+
+        seeds = {
+            repetition: training_seeds(request.seed, repetition, request.vary)
+            for repetition in request.repetitions
+        }
+        first = seeds[request.repetitions[0]].init
+        model = built(first)
+        key = self._graph_key(model, first, point)
+        weights = self._weights.get(key, dict)
+        if not weights and not _equal(model.get_weights(), built(first).get_weights()):
+            # This network draws from generators that only a full seeding resets.
+            self._seed_tensorflow = True
+            model = built(first)
+        weights.setdefault(first, model.get_weights())
+        trainings = []
+        for repetition, streams in seeds.items():
+            if streams.init not in weights:
+                weights[streams.init] = built(streams.init).get_weights()
+            for fold, prepared in enumerate(self._prepare(request, rows, streams.validation)):
+                encoded = replace(
+                    prepared,
+                    y_train=encode_target(model, prepared.y_train, rows.classes),
+                    y_val=encode_target(model, prepared.y_val, rows.classes),
+                )
+                trainings.append(
+                    Training(repetition, fold, streams, encoded, weights[streams.init])
+                )
+        fitted, engine = self._fit(request, key, model, trainings)
+        seconds = (time.perf_counter() - clock) / len(trainings)
+        return {
+            "format": FORMAT,
+            "point": point_path(point),
+            "hyperparameters": point,
+            "parameters": model.count_params(),
+            "trainings": [
+                _training_record(training, fit, seconds)
+                for training, fit in zip(trainings, fitted, strict=True)
+            ],
+            "environment": {**environment(), "engine": engine, "started": round(started, 3)},
+        }
+
+    def _read(self, name: str, path: Path, read: Callable[[Path], Any]) -> Any:
+        """Read a file, once until it changes."""
+        status = path.stat()
+        stamp = (str(path.absolute()), status.st_mtime_ns, status.st_size)
+        known = self._files.get(name)
+        if known is None or known[0] != stamp:
+            for kept in (self._prepared, self._weights, self._graphs):
+                kept.clear()
+            known = self._files[name] = (stamp, read(path))
+        return known[1]
+
+    def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
+        key = json.dumps([request.validation, request.class_weight, seed], sort_keys=True)
+        return self._prepared.get(
+            key,
+            lambda: [
+                prepare(rows, fit, held, request.class_weight)
+                for fit, held in validation_parts(rows, request.validation, seed)
+            ],
+        )
+
+    def _graph_key(self, model: keras.Model, seed: int, point: Mapping[str, Value]) -> str:
+        """Let models share graphs only if they also start from the same weights.
+
+        A `build_model` may set weights that its configuration does not tell of.
+        """
+        key = graph_key(model, point)
+        known = self._weights.get(key, dict).get(seed)
+        if known is None:
+            return key
+        if _equal(model.get_weights(), known):
+            return key
+        return key + json.dumps(dict(point), sort_keys=True)
+
+    def _fit(
+        self, request: Request, key: str, model: keras.Model, trainings: Sequence[Training]
+    ) -> tuple[list[Fitted], str]:
+        """Fit all trainings, in lockstep where model and memory allow it."""
+        point: dict[str, Any] = request.hyperparameters
+        stopping = None
+        if point.get("early_stopping_patience") is not None:
+            stopping = Stopping(
+                patience=point["early_stopping_patience"],
+                min_delta=float(point.get("early_stopping_min_delta", 0)),
+                monitor=point.get("early_stopping_monitor", "val_loss"),
+            )
+        xla = request.xla == "on" or (
+            request.xla == "auto" and bool(tf.config.list_logical_devices("GPU"))
+        )
+        stacked = lockstep.why_not(model) is None
+        size = sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings)
+        together = stacked and request.lockstep and size <= MAX_LOCKSTEP_BYTES
+        # Only equal numbers of rows stack, and the folds of k may differ by one.
+        batches: dict[tuple[int, ...], list[int]] = {}
+        for place, training in enumerate(trainings):
+            alike = (len(training.rows.y_train), len(training.rows.y_val))
+            batches.setdefault(alike if together else (place,), []).append(place)
+        fitted: dict[int, Fitted] = {}
+        for places in batches.values():
+            batch = [trainings[place] for place in places]
+
+            def traced(batch: list[Training] = batch) -> CompiledFit:
+                program = Lockstep(model, batch) if stacked else OneByOne(model, batch[0])
+                return CompiledFit(program, stopping=stopping is not None, xla=xla)
+
+            graph_id = f"{key} {len(batch)} {stopping is not None} {xla}"
+            results = self._graphs.get(graph_id, traced)(
+                batch,
+                model,
+                batch_size=point["batch_size"],
+                epochs=point["epochs"],
+                stopping=stopping,
+            )
+            fitted.update(zip(places, results, strict=True))
+        engine = "lockstep" if together else "one by one"
+        return [fitted[place] for place in range(len(trainings))], engine
+
+
+class _Kept(Generic[T]):
+    """The `MAX_GRAPHS` things used last, made at first use."""
+
+    def __init__(self) -> None:
+        self._things: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        if key in self._things:
+            self._things.move_to_end(key)
+        else:
+            self._things[key] = make()
+            if len(self._things) > MAX_GRAPHS:
+                self._things.popitem(last=False)
+        return self._things[key]
+
+    def clear(self) -> None:
+        self._things.clear()
+
+
+def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict[str, Any]:
+    history = {
+        name: [shortest(value) for value in values] for name, values in fitted.history.items()
+    }
+    finite = all(value is not None for value in history["loss"])
+    return {
+        "repetition": training.repetition,
+        "fold": training.fold,
+        "seeds": asdict(training.seeds),
+        "status": "ok" if finite else "diverged",
+        "restored_epoch": fitted.restored_epoch,
+        "seconds": round(seconds, 6),
+        "history": history,
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Describe the machine and the packages that a training ran with."""
+    devices = tf.config.list_physical_devices("GPU")
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES", "all")] if devices else [],
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in PACKAGES}
