@@ -1,0 +1,46 @@
+"""One look for all figures, safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from gridloom.files import atomic_path
+
+#: Equal steps in value look equal, in grey and to colour-blind eyes as well.
+COLOUR_MAP = "cividis"
+
+#: Cells without a value.
+MISSING = "#d9d9d9"
+
+matplotlib.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "svg.fonttype": "none",
+        # Names inside an SVG are else random, and two runs would differ.
+        "svg.hashsalt": "gridloom",
+    }
+)
+
+
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure in the format of the path's suffix, without the date in it."""
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with atomic_path(path) as beside:
+        figure.savefig(beside, dpi=dpi, metadata=metadata.get(path.suffix[1:]))
+
+
+def text_colour(background: tuple[float, ...]) -> str:
+    """Return black or white, whichever has more contrast on an RGB(A) colour.
+
+    By relative luminance, as the Web Content Accessibility Guidelines 2.1 define it.
+    """
+    channels = np.asarray(background[:3])
+    linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return "black" if float(linear @ (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
