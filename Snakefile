@@ -1,0 +1,27 @@
+"""Gridloom: a grid study of a neural network, from the raw data to heatmaps.
+
+Write the study in config/config.yaml and run `snakemake --cores all`.
+The parts below stand in the order of the data's way.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+# Used with `--sdm apptainer` only; the Containerfile tells how to build it.
+container: "gridloom.sif"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"  # download → split
+include: "rules/train.smk"  # one target per grid point
+include: "rules/analyse.smk"  # records → tables
+include: "rules/figures.smk"  # tables → heatmaps
+
+
+rule all:
+    default_target: True
+    input:
+        rules.gather.output,
+        rules.heatmaps.output,

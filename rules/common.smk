@@ -1,0 +1,118 @@
+"""What the rules share: the study, its points, and the settings of this run.
+
+Everything heavy stays out: on a cluster, each job reads this file.
+"""
+
+import json
+import os
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from gridloom.blocks import Block, cover, existing_blocks
+from gridloom.contract import check_model_file
+from gridloom.data.sources import is_local
+from gridloom.errors import GridloomError
+from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
+from gridloom.scope import open_scope
+from gridloom.study import load_study, names_of
+
+try:
+    STUDY = load_study(
+        default=Path("config/config.yaml"),
+        files=[Path(file) for file in workflow.config_settings.configfiles],
+        overrides=workflow.config_settings.config,
+    )
+    GRID = STUDY.grid
+    check_model_file(Path(STUDY.model), names_of(GRID.points.values()))
+except GridloomError as error:
+    raise WorkflowError(f"The study is not valid:\n{error}")
+
+RESULTS = STUDY.results
+
+
+def code(*modules):
+    """Name library modules as inputs, so that an edit reruns what they made."""
+    library = os.path.relpath(Path(workflow.basedir) / "gridloom")
+    return [f"{library}/{module}.py" for module in modules]
+
+
+def script_of(rule):
+    """Name a rule's script as its input (see `code`)."""
+    return os.path.relpath(Path(workflow.basedir) / "scripts" / f"{rule}.py")
+
+
+def asks(rule, key, default):
+    """Return what the study asks for a rule, or the rule's own default."""
+    given = getattr(STUDY.resources.get(rule), key, None)
+    return default if given is None else given
+
+
+@cache
+def records():
+    """List the records that the study needs, in the order of its points."""
+    return [
+        f"{RESULTS}/points/{path}/{block.file}"
+        for path in GRID.points
+        for block in cover(
+            existing_blocks(Path(RESULTS, "points", path)),
+            STUDY.repetitions,
+            STUDY.repetitions_per_job,
+        )
+    ]
+
+
+def request(wildcards):
+    """Say, as sorted JSON, all that determines a job's trainings besides its inputs."""
+    return json.dumps(
+        {
+            "hyperparameters": read_path(wildcards.point),
+            "repetitions": [int(wildcards.first), int(wildcards.last)],
+            "seed": STUDY.seed,
+            "vary": sorted(STUDY.vary),
+            "validation": used_validation(),
+            "class_weight": STUDY.class_weight,
+            "xla": STUDY.trainer.xla,
+        },
+        sort_keys=True,
+    )
+
+
+def used_validation():
+    """Return the method of validation with the one number that it uses."""
+    key = "folds" if STUDY.validation.method == "kfold" else "fraction"
+    return {"method": STUDY.validation.method, key: getattr(STUDY.validation, key)}
+
+
+def slices():
+    """List the slices of the study whose axes are both swept, values as the tables spell them."""
+    return [
+        {
+            "rows": part.rows,
+            "columns": part.columns,
+            "at": {
+                name: str(table_value({name: canonical(v)}, name))
+                for name, v in part.at.items()
+            },
+        }
+        for part in STUDY.figures.slices
+        if part.rows in GRID.axes and part.columns in GRID.axes
+    ]
+
+
+def heatmap_names():
+    """Name the heatmaps: of means for each pair of axes, and of each slice."""
+    means = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(GRID.axes, 2)]
+    return means + [
+        f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in slices()
+    ]
+
+
+# What every training of this run shares and no result depends on.
+open_scope(
+    objective=STUDY.objective.metric,
+    gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
+    **STUDY.trainer.model_dump(exclude={"xla"}),
+)

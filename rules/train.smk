@@ -1,0 +1,42 @@
+"""Train: one target per grid point and block of repetitions.
+
+Needs   <results>/data/train.parquet, split.json, the model file
+Makes   <results>/points/{point}/reps={first}-{last}.json
+"""
+
+
+rule train:
+    """Train one grid point, one block of its repetitions."""
+    input:
+        rows=f"{RESULTS}/data/train.parquet",
+        split=f"{RESULTS}/data/split.json",
+        model=STUDY.model,
+        code=code(
+            "seeds",
+            "data/preparation",
+            "training/fit",
+            "training/lockstep",
+            "training/model",
+            "training/record",
+            "training/run",
+        ),
+    output:
+        record=f"{RESULTS}/points/{{point}}/reps={{first}}-{{last}}.json",
+    log:
+        f"{RESULTS}/logs/points/{{point}}/reps={{first}}-{{last}}.log",
+    wildcard_constraints:
+        point=r".+",
+        first=r"\d+",
+        last=r"\d+",
+    threads: asks("train", "threads", 1)
+    resources:
+        mem_mb=asks("train", "mem_mb", 2000),
+        runtime=asks("train", "runtime", 60),
+        gpu=asks("train", "gpu", 0),
+    params:
+        request=request,
+        client=lambda wildcards: code("training/client")[0],
+    shell:
+        "exec python -S -E -P {params.client:q} {params.request:q}"
+        " {output.record:q} {log:q} {input.rows:q} {input.split:q} {input.model:q}"
+        " {threads} {resources.gpu}"

@@ -1,0 +1,18 @@
+"""Draw a heatmap of every pair of axes, and those that the study asks for."""
+
+import json
+from pathlib import Path
+
+from gridloom.errors import told_in
+from gridloom.figures.heatmaps import draw_all
+
+with told_in(snakemake.log[0]):
+    draw_all(
+        Path(snakemake.input.summary),
+        axes=json.loads(snakemake.params.axes),
+        slices=json.loads(snakemake.params.slices),
+        metric=snakemake.params.metric,
+        title=snakemake.params.title,
+        dpi=snakemake.params.dpi,
+        files=[Path(path) for path in snakemake.output],
+    )
