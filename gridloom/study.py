@@ -127,7 +127,9 @@ class Trainer(_Closed):
         4_000, description="A warm worker starts anew above this many megabytes of memory."
     )
     xla: Literal["auto", "on", "off"] = Field(
-        "auto", description="Compile with XLA; auto: on GPUs only."
+        "auto",
+        description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so a change "
+        "trains anew.",
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -186,7 +187,7 @@ class OneByOne(Program):
         model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1]), tf.ones(1)))
         model.optimizer.build(model.trainable_variables)
         self.directions = _directions(model)
-        self.optimizer_start = [np.array(v) for v in model.optimizer.variables]
+        self.optimizer_start = [variable.numpy() for variable in model.optimizer.variables]
 
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         (training,) = trainings
@@ -230,7 +231,7 @@ class OneByOne(Program):
 
     def weights_of(self, place: int) -> list[np.ndarray]:
         del place
-        return [np.array(weight) for weight in self.model.weights]
+        return self.model.get_weights()
 
 
 class Lockstep(Program):
@@ -250,7 +251,7 @@ class Lockstep(Program):
         self.metrics = compiled_metrics(model)
         self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self.optimizer.build(self.model.trainable_variables)
-        self.optimizer_start = [np.array(v) for v in self.optimizer.variables]
+        self.optimizer_start = [variable.numpy() for variable in self.optimizer.variables]
         self.dropouts = [
             layer for layer in self.model.layers if isinstance(layer, lockstep.StackedDropout)
         ]
@@ -309,7 +310,7 @@ class Lockstep(Program):
                 [tf.reduce_sum(losses[0] * weight, axis=1)] + [count * p for p in losses[1:]]
             )
             # Metrics wait for the epoch's end: one evaluation of all rows, not one a step.
-            places = tf.range(start, start + tf.shape(x)[1])[:, None]
+            places = (start + tf.range(tf.shape(x)[1]))[:, None]
             outputs = tf.tensor_scatter_nd_update(
                 outputs, places, tf.transpose(predicted, [1, 0, 2])
             )
@@ -333,8 +334,9 @@ class Lockstep(Program):
         values = {"loss": loss}
         for metric in self.metrics:
             if isinstance(metric, keras.metrics.MeanMetricWrapper) and lockstep._own(metric._fn):
-                rowwise = metric._fn(y, outputs, **metric._fn_kwargs)
-                values[metric.name] = tf.reduce_mean(tf.cast(rowwise, tf.float32), axis=1)
+                measure = lockstep.rowwise(partial(metric._fn, **metric._fn_kwargs))
+                rows = tf.cast(measure(y, outputs), tf.float32)
+                values[metric.name] = tf.reduce_mean(rows, axis=1)
             else:
                 values[metric.name] = tf.stack(
                     [
@@ -348,7 +350,7 @@ class Lockstep(Program):
 
     def weights_of(self, place: int) -> list[np.ndarray]:
         return [
-            np.array(weight)[place].reshape(shape)
+            weight.numpy()[place].reshape(shape)
             for weight, shape in zip(self.model.weights, self.shapes, strict=True)
         ]
 
@@ -407,6 +409,8 @@ class CompiledFit:
         self.program = program
         self.stopping = stopping
         self.xla = xla
+        #: How often a graph was traced.
+        self.traces = 0
         self._graphs: dict[tuple[int, int] | None, Any] = {}
         self._best = [tf.Variable(variable.value, trainable=False) for variable in self._restored()]
 
@@ -446,7 +450,7 @@ class CompiledFit:
         orders = np.stack(
             [row_orders(t.seeds.shuffle, epochs, len(t.rows.y_train)) for t in trainings], axis=1
         )
-        history, epochs_run, best_epoch = self._graph(batch_size, epochs)(
+        arguments = (
             tuple(
                 tf.constant(np.stack([getattr(row, name) for row in rows]))
                 for name in ("x_train", "y_train", "weights")
@@ -463,6 +467,7 @@ class CompiledFit:
             tf.constant(monitor),
             tf.constant(sign),
         )
+        history, epochs_run, best_epoch = self._graph(batch_size, epochs, arguments)(*arguments)
         values = history.numpy()
         return [
             Fitted(
@@ -474,12 +479,18 @@ class CompiledFit:
             )
         ]
 
-    def _graph(self, batch_size: int, epochs: int) -> Any:
+    def _graph(self, batch_size: int, epochs: int, arguments: tuple[Any, ...]) -> Any:
         """Return the function for these settings: one for all, or one for each under XLA."""
         fixed = (batch_size, epochs) if self.xla else None
         if fixed not in self._graphs:
+            signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, arguments)
+            if fixed is None:
+                orders = signature[2]
+                any_epochs = tf.TensorSpec([None, *orders.shape[1:]], orders.dtype)
+                signature = (*signature[:2], any_epochs, *signature[3:])
             self._graphs[fixed] = tf.function(
-                lambda *arguments: self._fit(fixed, *arguments),
+                lambda *given: self._fit(fixed, *given),
+                input_signature=signature,
                 jit_compile=self.xla or None,
                 autograph=False,
             )
@@ -507,6 +518,7 @@ class CompiledFit:
         epochs_run, best_epoch
             int32, shape (R,).
         """
+        self.traces += 1
         program, count = self.program, self.program.repetitions
         if fixed is not None:
             batch_size, epochs = fixed

@@ -199,10 +199,10 @@ class StackedNormalization(layers.Layer):  # type: ignore[misc]
 
     def __init__(self, layer: layers.Normalization, repetitions: int) -> None:
         super().__init__(name=layer.name)
-        self.mean = np.asarray(layer.mean)[None]
-        self.deviation = np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())[
-            None
-        ]
+        self.mean = keras.ops.convert_to_numpy(layer.mean)[None]
+        self.deviation = np.maximum(
+            np.sqrt(keras.ops.convert_to_numpy(layer.variance)), keras.config.epsilon()
+        )[None]
 
     def call(self, inputs: Any) -> Any:
         return (inputs - self.mean) / self.deviation
@@ -255,8 +255,10 @@ def why_not(model: keras.Model) -> str | None:
             return f"the optimizer's {option} looks at a whole weight"
     if row_loss(model) is None:
         return f"the loss {model.loss!r} may mix rows"
-    if model.get_compile_config().get("weighted_metrics"):
-        return "the model has weighted metrics"
+    compiled = model.get_compile_config()
+    for option in ("weighted_metrics", "loss_weights"):
+        if compiled.get(option):
+            return f"the model is compiled with {option}"
     return None
 
 
@@ -293,14 +295,19 @@ def row_loss(model: keras.Model) -> Callable[[Any, Any], Any] | None:
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
-        averaged = loss.reduction in ("sum_over_batch_size", "mean")
-        name, function = loss.name, loss.call if averaged else None
+        function = loss.call if loss.reduction in ("sum_over_batch_size", "mean") else None
     else:
-        name, function = getattr(loss, "__name__", ""), loss
-    if function is None or name not in ROWWISE_LOSSES or not _own(function):
+        function = loss
+    named = getattr(loss, "fn", loss)  # Keras wraps its functions into objects
+    if function is None or not _own(named) or named.__name__ not in ROWWISE_LOSSES:
         return None
+    return rowwise(function)
 
-    def rowwise(targets: Any, outputs: Any) -> Any:
+
+def rowwise(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Let a loss or metric that takes (rows, …) take (R, rows, …); it gives (R, values)."""
+
+    def stacked(targets: Any, outputs: Any) -> Any:
         flat = tf.reshape(outputs, (-1, outputs.shape[-1]))
         logits = getattr(outputs, "_keras_logits", None)
         if logits is not None:
@@ -309,7 +316,7 @@ def row_loss(model: keras.Model) -> Callable[[Any, Any], Any] | None:
         values = function(tf.reshape(targets, (-1, *targets.shape[2:])), flat)
         return tf.reshape(values, (outputs.shape[0], -1))
 
-    return rowwise
+    return stacked
 
 
 def _own(thing: Any) -> bool:

@@ -184,11 +184,15 @@ def loss_name(model: keras.Model) -> str:
     return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or loss)
 
 
-def encode_target(model: keras.Model, target: np.ndarray, classes: list[str] | None) -> np.ndarray:
+def encode_target(
+    model: keras.Model, row_shape: tuple[int, ...], target: np.ndarray, classes: list[str] | None
+) -> np.ndarray:
     """Give the target the form that the model's output and loss take.
 
     Parameters
     ----------
+    row_shape
+        Shape of one row of features.
     target
         Class indices or regression values, shape (rows,).
 
@@ -207,7 +211,7 @@ def encode_target(model: keras.Model, target: np.ndarray, classes: list[str] | N
         return target.astype(np.float32)[:, None]
     if loss_name(model).startswith("sparse_"):
         return target.astype(np.int32)
-    width = model.output_shape[-1]
+    width = _width(model, row_shape)
     if width == 1 and len(classes) == 2:
         return target.astype(np.float32)[:, None]
     if width != len(classes):
@@ -217,6 +221,13 @@ def encode_target(model: keras.Model, target: np.ndarray, classes: list[str] | N
         )
     one_hot: np.ndarray = np.eye(len(classes), dtype=np.float32)[target]
     return one_hot
+
+
+def _width(model: keras.Model, row_shape: tuple[int, ...]) -> int:
+    try:
+        return int(model.output_shape[-1])
+    except AttributeError:  # a class of its own does not know before it is called
+        return int(model(np.zeros((1, *row_shape), np.float32), training=False).shape[-1])
 
 
 def seed_states(model: keras.Model) -> list[Any]:

@@ -139,16 +139,12 @@ class Trainer:
         )
         point = request.hyperparameters
         builder: Builder = self._read("model", request.model_file, load_builder)
+        shape = rows.features.shape[1:]
         outputs = 1 if rows.classes is None else len(rows.classes)
 
         def built(seed: int) -> keras.Model:
             return build(
-                builder,
-                rows.features.shape[1:],
-                outputs,
-                point,
-                seed,
-                seed_tensorflow=self._seed_tensorflow,
+                builder, shape, outputs, point, seed, seed_tensorflow=self._seed_tensorflow
             )
 
         seeds = {
@@ -171,8 +167,8 @@ class Trainer:
             for fold, prepared in enumerate(self._prepare(request, rows, streams.validation)):
                 encoded = replace(
                     prepared,
-                    y_train=encode_target(model, prepared.y_train, rows.classes),
-                    y_val=encode_target(model, prepared.y_val, rows.classes),
+                    y_train=encode_target(model, shape, prepared.y_train, rows.classes),
+                    y_val=encode_target(model, shape, prepared.y_val, rows.classes),
                 )
                 trainings.append(
                     Training(repetition, fold, streams, encoded, weights[streams.init])
