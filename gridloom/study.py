@@ -128,8 +128,8 @@ class Trainer(_Closed):
     )
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so a change "
-        "trains anew.",
+        description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so "
+        "changing it trains anew.",
     )
 
 

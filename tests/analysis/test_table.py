@@ -1,0 +1,189 @@
+"""Promises of the tables: types kept, statistics as stated, diverged trainings shown and last."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from gridloom.analysis.table import best_epoch, gather, tell_versions, write_tables
+from gridloom.errors import RecordError, StudyError
+from gridloom.grid import point_path
+from gridloom.training.record import FORMAT, write_record
+
+PACKAGES = {"keras": "3", "tensorflow": "2"}
+
+
+def record(folder, point, scores, first=0, packages=PACKAGES):
+    """Write a record whose trainings end with these scores; None is a diverged one."""
+    path = folder / "points" / point_path(point) / f"reps={first}-{first + len(scores) - 1}.json"
+    trainings = [
+        {
+            "repetition": first + place,
+            "fold": 0,
+            "seeds": {"base": 100 + first + place},
+            "status": "diverged" if score is None else "ok",
+            "restored_epoch": 1,
+            "seconds": 0.5,
+            "history": {
+                "loss": [0.9, None if score is None else 0.5],
+                "val_accuracy": [0.1, score],
+            },
+        }
+        for place, score in enumerate(scores)
+    ]
+    write_record(
+        path,
+        {
+            "format": FORMAT,
+            "point": point_path(point),
+            "hyperparameters": point,
+            "parameters": 12,
+            "trainings": trainings,
+            "environment": {"packages": packages, "host": "here"},
+        },
+    )
+    return path
+
+
+def tables(paths, names=("units",), repetitions=5, mode="max"):
+    return gather(paths, list(names), repetitions, "val_accuracy", mode)
+
+
+def test_one_row_a_training_and_one_an_epoch(tmp_path):
+    paths = [record(tmp_path, {"units": units}, [0.5, 0.7]) for units in (1, 2)]
+    found = tables(paths)
+    assert found.runs["units"].tolist() == [1, 1, 2, 2]
+    assert found.runs["seed"].tolist() == [100, 101, 100, 101]
+    assert found.runs["val_accuracy"].tolist() == [0.5, 0.7, 0.5, 0.7]
+    assert len(found.history) == 8
+    assert found.history["epoch"].tolist() == [1, 2] * 4
+
+
+def test_the_summary_is_mean_t_interval_and_quantiles_over_repetitions(tmp_path):
+    scores = [0.5, 0.7, 0.9, 0.8]
+    (row,) = tables([record(tmp_path, {"units": 1}, scores)]).summary.to_dict("records")
+    assert row["n"] == 4
+    assert row["val_accuracy_mean"] == pytest.approx(np.mean(scores))
+    assert row["val_accuracy_sd"] == pytest.approx(np.std(scores, ddof=1))
+    low, high = stats.t.interval(0.95, 3, np.mean(scores), stats.sem(scores))
+    assert row["val_accuracy_ci_low"] == pytest.approx(low)
+    assert row["val_accuracy_ci_high"] == pytest.approx(high)
+    assert (row["val_accuracy_median"], row["val_accuracy_min"], row["val_accuracy_max"]) == (
+        pytest.approx(0.75),
+        0.5,
+        0.9,
+    )
+
+
+def test_one_repetition_has_no_interval(tmp_path):
+    (row,) = tables([record(tmp_path, {"units": 1}, [0.5])]).summary.to_dict("records")
+    assert row["val_accuracy_mean"] == 0.5
+    assert np.isnan(row["val_accuracy_ci_low"])
+
+
+def test_blocks_of_a_point_are_one_row_and_later_repetitions_may_be_left_out(tmp_path):
+    paths = [
+        record(tmp_path, {"units": 1}, [0.5, 0.5]),
+        record(tmp_path, {"units": 1}, [0.9, 0.9], first=2),
+    ]
+    assert tables(paths).summary["n"].tolist() == [4]
+    assert tables(paths, repetitions=3).summary["val_accuracy_mean"].tolist() == [
+        pytest.approx(1.9 / 3)
+    ]
+
+
+def test_diverged_trainings_are_counted_left_out_and_ranked_last(tmp_path):
+    paths = [
+        record(tmp_path, {"units": 1}, [0.99, None]),
+        record(tmp_path, {"units": 2}, [None, None]),
+        record(tmp_path, {"units": 3}, [0.4, 0.6]),
+        record(tmp_path, {"units": 4}, [0.6, 0.8]),
+    ]
+    found = tables(paths)
+    summary = found.summary.set_index("units")
+    assert summary["n_diverged"].to_dict() == {1: 1, 2: 2, 3: 0, 4: 0}
+    assert summary["rank"].to_dict() == {4: 1, 3: 2, 1: 3, 2: 4}
+    assert summary.loc[1, "val_accuracy_mean"] == 0.99
+    assert np.isnan(summary.loc[2, "val_accuracy_mean"])
+    assert found.runs["status"].tolist()[:2] == ["ok", "diverged"]
+
+
+def test_less_is_better_when_the_study_says_so(tmp_path):
+    paths = [record(tmp_path, {"units": units}, [score]) for units, score in ((1, 0.9), (2, 0.1))]
+    assert tables(paths, mode="min").summary["rank"].tolist() == [2, 1]
+
+
+def test_values_keep_their_types_and_missing_ones_stay_empty(tmp_path):
+    paths = [
+        record(tmp_path, {"dropout": 0, "layers": [64, 32], "momentum": None}, [0.5]),
+        record(tmp_path, {"dropout": 0.3, "layers": [64]}, [0.5]),
+    ]
+    found = tables(paths, ("dropout", "layers", "momentum"))
+    files = [tmp_path / name for name in ("runs.csv", "history.parquet", "summary.csv")]
+    write_tables(found, *files)
+    lines = files[0].read_text().splitlines()
+    assert ',0,"[64, 32]",null,' in lines[1]
+    assert ",0.3,[64],,0,0,100,ok," in lines[2]
+    assert pd.read_parquet(files[1])["epoch"].tolist() == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "epoch"),
+    [
+        ([0.1, 0.5, 0.5], "max", 2),
+        ([0.3, 0.1, 0.2], "min", 2),
+        ([None, 0.4, None], "min", 2),
+        ([None], "max", 0),
+    ],
+)
+def test_the_best_epoch_is_the_first_of_the_best(values, mode, epoch):
+    assert best_epoch(values, mode) == epoch
+
+
+def test_an_objective_that_was_not_measured_is_told_with_the_near_match(tmp_path):
+    path = record(tmp_path, {"units": 1}, [0.5])
+    with pytest.raises(StudyError, match=r"did you mean 'val_accuracy'\?"):
+        gather([path], ["units"], 5, "val_acuracy", "max")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"format": 1', "is cut short or damaged; delete it"),
+        ("[]", "is not a record"),
+        ("\x00\x00", "is cut short or damaged"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, content, told):
+    path = record(tmp_path, {"units": 1}, [0.5])
+    path.write_text(content)
+    with pytest.raises(RecordError) as caught:
+        tables([path])
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_record_of_another_point_or_version_is_named(tmp_path):
+    path = record(tmp_path, {"units": 1}, [0.5])
+    other = tmp_path / "points" / "units=2" / path.name
+    other.parent.mkdir()
+    other.write_text(path.read_text())
+    with pytest.raises(RecordError, match="holds another point, units=1"):
+        tables([other])
+    path.write_text(path.read_text().replace('"format":1', '"format":99'))
+    with pytest.raises(RecordError, match="has format 99, this version reads 1"):
+        tables([path])
+
+
+def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
+    paths = [
+        record(tmp_path, {"units": units}, [0.5], packages={**PACKAGES, "keras": keras})
+        for units, keras in ((1, "3"), (2, "3"), (3, "4"))
+    ]
+    told = tell_versions(tables(paths).versions)
+    assert "2 records with keras 3" in told
+    assert "1 records with keras 4" in told
+    assert "tensorflow" not in told
+    assert tell_versions(tables(paths[:2]).versions) is None
