@@ -1,0 +1,165 @@
+"""A project of one's own in a temporary folder, and the real `snakemake` command in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+
+TINY = {
+    "name": "tiny",
+    "repetitions": 2,
+    "dataset": {"source": "builtin:breast_cancer"},
+    "model": "models/mlp.py",
+    "hyperparameters": {
+        "units": [1, 4],
+        "dropout": [0, 0.3],
+        "activation": "relu",
+        "learning_rate": 0.1,
+        "batch_size": 64,
+        "epochs": 2,
+    },
+    "class_weight": "balanced",
+    "objective": {"metric": "val_categorical_accuracy", "mode": "max"},
+    "figures": {"formats": ["png"], "dpi": 60},
+}
+
+
+class Project:
+    """A copy of the project with a tiny study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in ("gridloom", "models", "profiles", "rules", "scripts"):
+            shutil.copytree(
+                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        shutil.copy(ROOT / "Snakefile", folder)
+        self.results = folder / "results"
+        self.write(TINY)
+
+    def write(self, study: dict, name: str = "config/config.yaml") -> Path:
+        """Write a study file."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(study, sort_keys=False))
+        return path
+
+    def change(self, **changes) -> None:
+        """Lay changes over the tiny study, `hyperparameters` key by key."""
+        knobs = {**TINY["hyperparameters"], **changes.pop("hyperparameters", {})}
+        self.write({**TINY, **changes, "hyperparameters": knobs})
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment in which Python finds this copy's library first."""
+        kept = {name: value for name, value in os.environ.items() if "XDIST" not in name}
+        return {**kept, "PYTHONPATH": str(self.folder), "TMPDIR": str(self.temporary)}
+
+    @property
+    def temporary(self) -> Path:
+        """A temporary folder of this project's own, short enough for a socket's path."""
+        path = Path("/tmp") / f"glt-{abs(hash(str(self.folder))) % 10**10}"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def command(self, *arguments: str, cores: int = 2) -> list[str]:
+        """Return the command line of a run."""
+        return [
+            str(Path(sys.executable).parent / "snakemake"),
+            "--cores",
+            str(cores),
+            *arguments,
+        ]
+
+    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
+        """Run `snakemake` to its end."""
+        return subprocess.run(
+            self.command(*arguments, cores=cores),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def succeed(self, *arguments: str, cores: int = 2) -> dict[str, int]:
+        """Run `snakemake`, expect success, and return how many jobs of each rule ran."""
+        done = self.run(*arguments, cores=cores)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return jobs(done.stdout + done.stderr)
+
+    def fail(self, *arguments: str) -> str:
+        """Run `snakemake`, expect failure, and return what it printed."""
+        done = self.run(*arguments)
+        told = done.stdout + done.stderr
+        assert done.returncode != 0, told
+        assert "Traceback" not in told, told
+        return told
+
+    def records(self) -> dict[str, str]:
+        """Return path → content of all records."""
+        points = self.results / "points"
+        return {
+            str(path.relative_to(points)): path.read_text() for path in points.rglob("reps=*.json")
+        }
+
+    def runs(self) -> pd.DataFrame:
+        """Return runs.csv without its columns of time and place."""
+        return comparable(self.results / "runs.csv")
+
+
+def comparable(path: Path) -> pd.DataFrame:
+    """Read runs.csv as text, without its columns of time and place."""
+    return pd.read_csv(path, dtype=str).drop(columns=["seconds", "host"])
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Read the table of jobs that Snakemake prints before it starts."""
+    counts = {}
+    lines = output.splitlines()
+    if "Job stats:" in lines:
+        for line in lines[lines.index("Job stats:") + 3 :]:
+            if not line.strip():
+                break
+            rule, count = line.split()
+            counts[rule] = int(count)
+        counts.pop("total")
+        counts.pop("all", None)
+    return counts
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project(tmp_path / "study")
+    yield made
+    shutil.rmtree(made.temporary, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id):
+    """Run the tiny study once; copy the project before changing it."""
+    made = Project(tmp_path_factory.mktemp("finished") / "study")
+    made.done = made.run()
+    assert made.done.returncode == 0, made.done.stdout + made.done.stderr
+    yield made
+    shutil.rmtree(made.temporary, ignore_errors=True)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """Copy the finished project, times and Snakemake's notes included."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    made = object.__new__(Project)
+    made.folder, made.results = folder, folder / "results"
+    yield made
+    shutil.rmtree(made.temporary, ignore_errors=True)

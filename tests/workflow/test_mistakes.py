@@ -1,0 +1,141 @@
+"""Promises at mistakes: one clear message, nothing trained, nothing changed."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+
+import pytest
+
+from tests.workflow.conftest import TINY
+
+
+def test_a_wrong_config_stops_before_any_job_with_a_message_for_each_mistake(project):
+    project.change(
+        seed=-1,
+        repetitons=3,
+        hyperparameters={"learning_rate": [0.1, "1e-3"], "epochs": 0},
+    )
+    told = project.fail()
+    assert "repetitons: unknown key (did you mean 'repetitions'?)" in told
+    assert "seed: must be at least 0, found -1" in told
+    assert "hyperparameters.learning_rate[1]: YAML reads 1e-3 as text" in told
+    assert "hyperparameters.epochs" not in told or "found 0" in told
+    assert not project.results.exists()
+
+
+def test_a_hyperparameter_that_the_model_does_not_take_is_named_before_any_job(project):
+    project.change(hyperparameters={"droput": 0.1})
+    told = project.fail("-n")
+    assert "hyperparameters.droput: `build_model` in models/mlp.py takes no such" in told
+    assert "did you mean 'dropout'?" in told
+
+
+def test_a_whole_study_given_by_configfile_takes_nothing_of_the_default(project):
+    whole = {key: TINY[key] for key in ("dataset", "model", "hyperparameters")}
+    project.write(whole, "other.yaml")
+    done = project.run("-n", "--configfile", "other.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The default's two repetitions are not taken over: the five of a bare study are.
+    assert "reps=0-4" in project.run("-n", "--configfile", "other.yaml", "--summary").stdout
+
+
+def test_a_partial_file_and_the_command_line_override_the_default(project):
+    project.write({"repetitions": 7}, "more.yaml")
+    assert "reps=0-6" in project.run("-n", "--configfile", "more.yaml", "--summary").stdout
+    assert "reps=0-2" in project.run("-n", "--summary", "--config", "repetitions=3").stdout
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "page").write_text("<html>no data</html>")
+    rows = "\n".join(f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60))
+    (tmp_path / "served" / "data.csv").write_text(f"x,y,target\n{rows}\n")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, directory=str(tmp_path / "served"), **options)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_data_from_a_server_trains(project, server):
+    project.change(
+        dataset={"source": f"{server}/data.csv"}, hyperparameters={"units": 1, "dropout": 0}
+    )
+    assert project.succeed()["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        ({"source": "{server}/none.csv"}, "the server answered 404"),
+        ({"source": "{server}/page"}, "is a web page, not a CSV file"),
+        ({"source": "{server}/data.csv", "sha256": "0" * 64}, "the study asks for 000"),
+        ({"source": "{server}/data.csv", "target": "Target"}, "did you mean 'target'?"),
+        ({"source": "builtin:breast_cancr"}, "did you mean 'breast_cancer'?"),
+    ],
+)
+def test_data_that_cannot_be_had_ends_the_study_with_one_message(project, server, dataset, told):
+    filled = {key: value.replace("{server}", server) for key, value in dataset.items()}
+    project.change(dataset=filled)
+    printed = project.fail()
+    assert told in printed
+    assert not (project.results / "data" / "train.parquet").exists()
+    assert not (project.results / "points").exists()
+
+
+def test_a_missing_local_file_is_named_before_any_job(project):
+    project.change(dataset={"source": "mine.csv"})
+    told = project.fail()
+    assert "mine.csv" in told
+    assert not (project.results / "points").exists()
+
+
+MODELS = {
+    "raises": ("raise ValueError('no such depth')", "no such depth (", "models/own.py, line 3)"),
+    "returns None": ("pass", "returned NoneType, not a keras.Model", "return model"),
+    "not compiled": (
+        "import keras\n    return keras.Sequential([keras.Input(input_shape), "
+        "keras.layers.Dense(outputs)])",
+        "returned a model that is not compiled",
+        "model.compile(",
+    ),
+    "wrong width": (
+        "import keras\n    model = keras.Sequential([keras.Input(input_shape), "
+        "keras.layers.Dense(7)])\n    model.compile('sgd', 'categorical_crossentropy')\n"
+        "    return model",
+        "its output has 7 columns, the data 2 classes",
+        "Dense(outputs)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_does_not_build_fails_its_job_with_cause_and_remedy(project, name):
+    body, *told = MODELS[name]
+    (project.folder / "models" / "own.py").write_text(
+        f'"""A network."""\ndef build_model(input_shape, outputs, **knobs):\n    {body}\n'
+    )
+    project.change(model="models/own.py", hyperparameters={"units": 1, "dropout": 0})
+    done = project.run()
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0
+    for part in told:
+        assert part in printed
+    assert project.records() == {}
+
+
+def test_an_objective_that_is_not_measured_ends_at_the_first_training(project):
+    project.change(objective={"metric": "val_accuracy", "mode": "max"})
+    done = project.run()
+    assert done.returncode != 0
+    assert "objective.metric: there is no 'val_accuracy'" in done.stdout + done.stderr
+    assert project.records() == {}

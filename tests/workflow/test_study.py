@@ -1,0 +1,129 @@
+"""Promises of a whole run: what comes out, nothing to do twice, the same numbers again."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+
+from tests.workflow.conftest import TINY, comparable, jobs
+
+
+def test_a_run_leaves_records_tables_and_heatmaps(finished):
+    assert jobs(finished.done.stdout + finished.done.stderr) == {
+        "download": 1,
+        "split": 1,
+        "train": 4,
+        "gather": 1,
+        "heatmaps": 1,
+    }
+    records = finished.records()
+    assert len(records) == 4
+    for path, text in records.items():
+        assert path.endswith("reps=0-1.json")
+        record = json.loads(text)
+        assert [training["repetition"] for training in record["trainings"]] == [0, 1]
+        history = record["trainings"][0]["history"]
+        assert set(history) == {
+            "loss",
+            "categorical_accuracy",
+            "val_loss",
+            "val_categorical_accuracy",
+        }
+        assert all(len(values) == 2 for values in history.values())
+        assert record["parameters"] > 0
+        assert record["environment"]["packages"]["tensorflow"]
+        assert record["environment"]["engine"] == "lockstep"
+        assert set(record["trainings"][0]["seeds"]) == {
+            "base",
+            "init",
+            "shuffle",
+            "dropout",
+            "validation",
+        }
+    runs = pd.read_csv(finished.results / "runs.csv")
+    assert len(runs) == 8
+    assert set(TINY["hyperparameters"]) < set(runs.columns)
+    summary = pd.read_csv(finished.results / "summary.csv")
+    assert sorted(summary["rank"]) == [1, 2, 3, 4]
+    assert len(pd.read_parquet(finished.results / "history.parquet")) == 16
+    figures = sorted(path.name for path in (finished.results / "figures").iterdir())
+    assert figures == ["heatmap_units_x_dropout_mean.png"]
+
+
+def test_test_rows_are_in_no_training(finished):
+    train = pd.read_parquet(finished.results / "data" / "train.parquet")
+    test = pd.read_parquet(finished.results / "data" / "test.parquet")
+    assert (len(train), len(test)) == (455, 114)
+    assert pd.concat([train, test]).duplicated().sum() == 0
+
+
+def test_nothing_is_left_to_do_after_a_run(copied):
+    done = copied.run()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_dry_run_trains_nothing_and_counts_the_jobs(project):
+    done = project.run("-n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert jobs(done.stdout + done.stderr)["train"] == 4
+    assert not project.results.exists()
+
+
+def test_the_same_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(
+    finished, project
+):
+    project.change(results="cold", trainer={"warm": False})
+    project.succeed(cores=1)
+    expected = finished.runs()
+    assert comparable(project.folder / "cold" / "runs.csv").equals(expected)
+    summaries = [
+        pd.read_csv(folder / "summary.csv").drop(columns="seconds_mean")
+        for folder in (finished.results, project.folder / "cold")
+    ]
+    assert summaries[0].equals(summaries[1])
+
+
+def test_no_worker_and_no_temporary_file_outlives_a_run(copied):
+    copied.change(repetitions=3)
+    assert copied.succeed()["train"] == 4
+    assert list(copied.temporary.iterdir()) == []
+
+
+def test_results_folder_with_spaces_quotes_and_other_letters(project):
+    project.change(results="my 'résultats'", hyperparameters={"units": 1, "dropout": [0, 0.3]})
+    project.succeed()
+    assert len(pd.read_csv(project.folder / "my 'résultats'" / "runs.csv")) == 4
+
+
+def test_kfold_trains_every_fold_with_rows_of_its_own(project):
+    project.change(
+        repetitions=1,
+        validation={"method": "kfold", "folds": 3},
+        hyperparameters={"units": 2, "dropout": 0},
+    )
+    project.succeed()
+    runs = pd.read_csv(project.results / "runs.csv")
+    assert runs["fold"].tolist() == [0, 1, 2]
+    assert runs["val_loss"].nunique() == 3
+
+
+def test_early_stopping_ends_at_the_best_epoch(project):
+    project.change(
+        hyperparameters={
+            "units": 4,
+            "dropout": 0,
+            "learning_rate": 0.5,
+            "epochs": 40,
+            "early_stopping_patience": 3,
+        }
+    )
+    project.succeed()
+    runs = pd.read_csv(project.results / "runs.csv")
+    history = pd.read_parquet(project.results / "history.parquet")
+    assert (runs["epochs_run"] < 40).any()
+    for _, run in runs.iterrows():
+        curve = history[history["repetition"] == run["repetition"]]["val_loss"]
+        assert len(curve) == run["epochs_run"]
+        assert run["val_loss"] == curve.min()
