@@ -20,6 +20,12 @@ include: "rules/analyse.smk"  # records → tables
 include: "rules/figures.smk"  # tables → heatmaps
 
 
+# TensorFlow is imported while the data comes.
+onstart:
+    if STUDY.trainer.warm and not all(map(os.path.exists, records())):
+        start_host()
+
+
 rule all:
     default_target: True
     input:

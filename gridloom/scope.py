@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gridloom.training import client
+
 _MAX_FOLDER_BYTES = 80
 
 
@@ -35,6 +37,12 @@ def open_scope(**settings: object) -> None:
     shared = {"scope": str(folder), "watch": os.getpid(), **settings}
     os.environ["GRIDLOOM_SETTINGS"] = json.dumps(shared)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def start_host() -> None:
+    """Start the host of the warm workers now, beside the jobs that come before training."""
+    folder = client.private_folder(str(scope_folder(os.getpid())))
+    client.start_host(folder, os.getpid())
 
 
 def scope_folder(process: int) -> Path:

@@ -16,7 +16,7 @@ from gridloom.contract import check_model_file
 from gridloom.data.sources import is_local
 from gridloom.errors import GridloomError
 from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
-from gridloom.scope import open_scope
+from gridloom.scope import open_scope, start_host
 from gridloom.study import load_study, names_of
 
 try:

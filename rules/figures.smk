@@ -18,7 +18,7 @@ rule heatmaps:
         ),
     log:
         f"{RESULTS}/logs/heatmaps.log",
-    threads: asks("heatmaps", "threads", 1)
+    threads: asks("heatmaps", "threads", 4)
     resources:
         mem_mb=asks("heatmaps", "mem_mb", 2000),
         runtime=asks("heatmaps", "runtime", 30),

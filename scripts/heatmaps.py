@@ -15,4 +15,5 @@ with told_in(snakemake.log[0]):
         title=snakemake.params.title,
         dpi=snakemake.params.dpi,
         files=[Path(path) for path in snakemake.output],
+        processes=snakemake.threads,
     )

@@ -2,7 +2,8 @@
 
 Standard library only, and as little of it as possible: this starts once a job (``python -S -E``),
 so it must cost milliseconds. A job takes a *slot* by locking a file, which the kernel frees if the
-client dies. Each slot has at most one worker, started by the first client that finds none.
+client dies. Each slot has at most one worker; the first client that finds none asks the *host*
+for one, and starts the host if there is none (see `worker`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as all the rest
     from typing import Any
 
-#: Seconds that a worker may take to import TensorFlow and open its socket.
-START_SECONDS = 300
+#: Seconds that a host may take to open its socket, and then to import TensorFlow.
+START_SECONDS = 60
+IMPORT_SECONDS = 600
 
-#: Seconds that a worker's keeper may take to note why the worker died.
-END_SECONDS = 5
+#: Seconds that a host may take to note why a worker died.
+END_SECONDS = 2
 
 TAIL_LINES = 15
 
@@ -96,61 +98,82 @@ def take_slot(folder: str, kind: str) -> tuple[str, int]:
 
 
 def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
-    """Connect to the slot's worker; start one if none answers."""
-    path = f"{folder}/{slot}.sock"
-    keeper = None
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.connect(path)
-            return connection
-        except OSError:
-            connection.close()
-        if keeper is None:
-            keeper = start_keeper(folder, slot, job)
-        ended, _ = os.waitpid(keeper, os.WNOHANG)
-        if ended:
-            fail(job, "the worker could not start: " + cause_of_death(folder, slot))
-        if time.monotonic() > deadline:
-            fail(job, f"the worker did not start within {START_SECONDS} s")
-        time.sleep(0.02)
-
-
-def start_keeper(folder: str, slot: str, job: dict[str, Any]) -> int:
-    """Start a slot's worker, in a session of its own so that Ctrl-C reaches only the client."""
+    """Connect to the slot's worker; have the host start one if none answers."""
+    worker = try_connecting(f"{folder}/{slot}.sock")
+    if worker is not None:
+        return worker
     for ending in (".sock", ".end"):
         try:
             os.unlink(f"{folder}/{slot}{ending}")
         except FileNotFoundError:
             pass
-    settings = {
-        "folder": folder,
-        "slot": slot,
-        "threads": job["threads"],
-        "gpus": job["gpus"],
-        "gpu_limit": job["gpu_limit"],
-        "watch": job["watch"],
-        "recycle_trainings": job["recycle_trainings"],
-        "recycle_mb": job["recycle_mb"],
-    }
-    pid = os.fork()
-    if pid == 0:
+    keys = ("threads", "gpus", "gpu_limit", "recycle_trainings", "recycle_mb")
+    host = connect_to_host(folder, job["watch"])
+    host.settimeout(IMPORT_SECONDS)
+    host.sendall(json.dumps({"slot": slot, **{key: job[key] for key in keys}}).encode() + b"\n")
+    try:
+        answer = host.makefile().readline().strip()
+    except TimeoutError:
+        answer = f"its host did not answer within {IMPORT_SECONDS} s"
+    if answer == "ready":
+        worker = try_connecting(f"{folder}/{slot}.sock")
+        if worker is not None:
+            return worker
+    fail(job, "no worker could start: " + (answer or cause_of_death(folder, slot)))
+    raise AssertionError
+
+
+def try_connecting(path: str) -> socket.socket | None:
+    """Return a connection to a socket, or None if nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def connect_to_host(folder: str, watch: int) -> socket.socket:
+    """Connect to the host; start it if there is none."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        host = try_connecting(f"{folder}/host.sock")
+        if host is not None:
+            return host
+        start_host(folder, watch)
+        time.sleep(0.01)
+    sys.exit(f"the host of the workers did not start within {START_SECONDS} s\n{tail(folder)}")
+
+
+def start_host(folder: str, watch: int) -> None:
+    """Start the host unless one lives or starts already; it holds a lock for as long as it lives.
+
+    It gets a session of its own, so that Ctrl-C reaches only the clients.
+    """
+    lock = os.open(f"{folder}/host.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return
+    os.set_inheritable(lock, True)
+    if os.fork() == 0:
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
-        out = os.open(f"{folder}/{slot}.out", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        out = os.open(f"{folder}/host.out", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         os.dup2(null, 0)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        arguments = [sys.executable, "-m", "gridloom.training.worker", json.dumps(settings)]
-        os.execv(sys.executable, arguments)
-    return pid
+        module = "gridloom.training.worker"
+        os.execv(sys.executable, [sys.executable, "-m", module, "--host", folder, str(watch)])
+    os.close(lock)
 
 
 def cause_of_death(folder: str, slot: str) -> str:
-    """Say how a slot's worker ended, with its last lines of output."""
+    """Say how a slot's worker ended, with the last lines of output."""
     deadline = time.monotonic() + END_SECONDS
-    cause = "ended without a word"
+    cause = "ended, and its host with it"
     while time.monotonic() < deadline:
         try:
             with open(f"{folder}/{slot}.end", encoding="utf-8") as note:
@@ -158,12 +181,16 @@ def cause_of_death(folder: str, slot: str) -> str:
             break
         except OSError:
             time.sleep(0.02)
+    return f"{cause}\n{tail(folder)}"
+
+
+def tail(folder: str) -> str:
+    """Return the last lines that the host and its workers printed outside of any job."""
     try:
-        with open(f"{folder}/{slot}.out", encoding="utf-8", errors="replace") as out:
-            tail = out.readlines()[-TAIL_LINES:]
+        with open(f"{folder}/host.out", encoding="utf-8", errors="replace") as out:
+            return "".join(out.readlines()[-TAIL_LINES:])
     except OSError:
-        tail = []
-    return cause + ("\n" + "".join(tail) if tail else "")
+        return ""
 
 
 if __name__ == "__main__":

@@ -231,7 +231,8 @@ class OneByOne(Program):
 
     def weights_of(self, place: int) -> list[np.ndarray]:
         del place
-        return self.model.get_weights()
+        weights: list[np.ndarray] = self.model.get_weights()
+        return weights
 
 
 class Lockstep(Program):
@@ -263,13 +264,13 @@ class Lockstep(Program):
         for variable, value in zip(self.model.weights, stacked, strict=True):
             variable.assign(value.reshape(variable.shape))
         _restart_optimizer(self.optimizer, self.optimizer_start, model.optimizer)
-        rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-        active = [layer for layer in self.dropouts if layer.active]
-        for place, layer in enumerate(active):
-            layer.seeds.assign([generator_seed(t.seeds.dropout, place) for t in trainings])
-        for layer, rate in zip(self.dropouts, rates, strict=True):
-            if layer.active:
-                layer.rate.assign(rate)
+        layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        place = 0  # among the generators: in Keras, a rate of 0 has none
+        for twin, layer in zip(self.dropouts, layers, strict=True):
+            twin.rate.assign(layer.rate)
+            if layer.rate > 0:
+                twin.seeds.assign([generator_seed(t.seeds.dropout, place) for t in trainings])
+                place += 1
 
     def variables(self) -> list[Any]:
         return list(self.model.weights)

@@ -116,32 +116,33 @@ class StackedDense(_Twin):
 class StackedDropout(_Twin):
     """`Dropout`, drawing for each repetition the very mask that Keras would draw.
 
-    The rate is data to the graph; 0 draws nothing.
+    The rate is data to the graph, so points that differ in it share one.
     """
 
     def __init__(self, layer: layers.Dropout, repetitions: int) -> None:
         super().__init__(layer, repetitions)
-        self.active = layer.rate > 0
-        if self.active:
-            self.rate = tf.Variable(layer.rate, trainable=False, dtype=tf.float32)
-            self.seeds = tf.Variable(np.zeros(repetitions, np.int32), trainable=False)
+        self.rate = tf.Variable(layer.rate, trainable=False, dtype=tf.float32)
+        self.seeds = tf.Variable(np.zeros(repetitions, np.int32), trainable=False)
         #: Set while the graph of a step is traced: how many steps came before it.
         self.draw: Any = None
 
     def hoist(self) -> None:
         """Read what stays the same over an epoch, outside the loop over its steps."""
-        if self.active:
-            rate = self.rate.read_value()
-            self.hoisted = (rate, 1.0 / (1.0 - rate), self.seeds.read_value())
+        rate = self.rate.read_value()
+        self.hoisted = (rate, 1.0 / (1.0 - rate), self.seeds.read_value())
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        if not training or not self.active:
+        if not training:
             return inputs
         rate, scale, seeds = self.hoisted
-        pairs = tf.unstack(tf.stack([seeds, tf.fill([self.repetitions], self.draw)], axis=1))
-        shape = tf.shape(inputs)[1:]
-        uniform = tf.stack([_uniform(shape, seed) for seed in pairs])
-        return tf.where(uniform >= rate, inputs * scale, tf.zeros((), inputs.dtype))
+
+        def masked() -> Any:
+            pairs = tf.unstack(tf.stack([seeds, tf.fill([self.repetitions], self.draw)], axis=1))
+            shape = tf.shape(inputs)[1:]
+            uniform = tf.stack([_uniform(shape, seed) for seed in pairs])
+            return tf.where(uniform >= rate, inputs * scale, tf.zeros((), inputs.dtype))
+
+        return tf.cond(rate > 0, masked, lambda: inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -22,9 +22,6 @@ from gridloom.study import FIT_HYPERPARAMETERS
 
 Builder = Callable[..., Any]
 
-#: The class of ``keras.Model(inputs, outputs)``, which Keras does not export.
-_FUNCTIONAL = type(keras.Model(*[keras.Input((1,))] * 2))
-
 
 def load_builder(path: Path) -> Builder:
     """Run a model file and return its `build_model`.
@@ -128,13 +125,19 @@ def _told(error: Exception, path: Path) -> str:
     return f"{type(error).__name__}: {message}" + (f" ({path}, line {lines[-1]})" if lines else "")
 
 
-def graph_key(model: keras.Model, hyperparameters: Mapping[str, Value]) -> str:
+def graph_key(
+    model: keras.Model, hyperparameters: Mapping[str, Value], rate: Callable[[float], Any]
+) -> str:
     """Return a text that two models share only if one traced graph serves both.
 
-    It holds all that shapes the graph: layers, loss, metrics and the optimizer, but not what is
-    data to the graph: the learning rate, and the rate of dropout where there is any. A model with
-    code of a person's own in it shares its graph with no other point, as its configuration may
-    not tell all.
+    It holds all that shapes the graph: layers, loss, metrics and the optimizer, but not the
+    learning rate, which is data to it. A model with code of a person's own in it shares its
+    graph with no other point, as its configuration may not tell all.
+
+    Parameters
+    ----------
+    rate
+        What of a dropout's rate shapes the graph.
     """
     try:
         layers = model.get_config()
@@ -150,11 +153,10 @@ def graph_key(model: keras.Model, hyperparameters: Mapping[str, Value]) -> str:
     if isinstance(optimizer.get("learning_rate"), float):
         optimizer["learning_rate"] = "data"
     for layer in layers.get("layers", []):
-        rate = layer.get("config", {}).get("rate")
-        if layer.get("class_name") == "Dropout" and rate:
-            layer["config"]["rate"] = "data"
+        if layer.get("class_name") == "Dropout":
+            layer["config"]["rate"] = rate(layer["config"]["rate"])
     parts: list[Any] = [type(model).__name__, layers, compiled]
-    if type(model) not in (keras.Sequential, _FUNCTIONAL) or _foreign(parts):
+    if not type(model).__module__.startswith("keras.") or _foreign(parts):
         parts.append(dict(hyperparameters))
     return json.dumps(parts, sort_keys=True, default=str)
 

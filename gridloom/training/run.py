@@ -120,7 +120,7 @@ class Trainer:
         self._prepared: _Kept[list[PreparedRows]] = _Kept()
         self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
         self._graphs: _Kept[CompiledFit] = _Kept()
-        self._seed_tensorflow = False
+        self._seed_tensorflow = self._checked = False
 
     def run(self, request: Request) -> dict[str, Any]:
         """Train a point's repetitions and return the record.
@@ -153,12 +153,22 @@ class Trainer:
         }
         first = seeds[request.repetitions[0]].init
         model = built(first)
-        key = self._graph_key(model, first, point)
-        weights = self._weights.get(key, dict)
-        if not weights and not _equal(model.get_weights(), built(first).get_weights()):
-            # This network draws from generators that only a full seeding resets.
-            self._seed_tensorflow = True
-            model = built(first)
+        stacked = lockstep.why_not(model) is None
+        # Whether there is dropout decides what initializers draw; the rate itself does not.
+        weights_key = graph_key(model, point, bool)
+        key = graph_key(model, point, (lambda rate: "data") if stacked else float)
+        known = self._weights.get(weights_key, dict).get(first)
+        if known is not None and not _equal(model.get_weights(), known):
+            # It sets weights that its configuration does not tell of: share nothing.
+            weights_key += json.dumps(point, sort_keys=True)
+            key += weights_key
+        weights = self._weights.get(weights_key, dict)
+        if not self._checked:
+            self._checked = True
+            if not _equal(model.get_weights(), built(first).get_weights()):
+                # This model file draws from generators that only a full seeding resets.
+                self._seed_tensorflow = True
+                model = built(first)
         weights.setdefault(first, model.get_weights())
         trainings = []
         for repetition, streams in seeds.items():
@@ -173,7 +183,7 @@ class Trainer:
                 trainings.append(
                     Training(repetition, fold, streams, encoded, weights[streams.init])
                 )
-        fitted, engine = self._fit(request, key, model, trainings)
+        fitted, engine = self._fit(request, key, model, trainings, stacked)
         seconds = (time.perf_counter() - clock) / len(trainings)
         return {
             "format": FORMAT,
@@ -195,6 +205,7 @@ class Trainer:
         if known is None or known[0] != stamp:
             for kept in (self._prepared, self._weights, self._graphs):
                 kept.clear()
+            self._seed_tensorflow = self._checked = False
             known = self._files[name] = (stamp, read(path))
         return known[1]
 
@@ -208,21 +219,13 @@ class Trainer:
             ],
         )
 
-    def _graph_key(self, model: keras.Model, seed: int, point: Mapping[str, Value]) -> str:
-        """Let models share graphs only if they also start from the same weights.
-
-        A `build_model` may set weights that its configuration does not tell of.
-        """
-        key = graph_key(model, point)
-        known = self._weights.get(key, dict).get(seed)
-        if known is None:
-            return key
-        if _equal(model.get_weights(), known):
-            return key
-        return key + json.dumps(dict(point), sort_keys=True)
-
     def _fit(
-        self, request: Request, key: str, model: keras.Model, trainings: Sequence[Training]
+        self,
+        request: Request,
+        key: str,
+        model: keras.Model,
+        trainings: Sequence[Training],
+        stacked: bool,
     ) -> tuple[list[Fitted], str]:
         """Fit all trainings, in lockstep where model and memory allow it."""
         point: dict[str, Any] = request.hyperparameters
@@ -236,7 +239,6 @@ class Trainer:
         xla = request.xla == "on" or (
             request.xla == "auto" and bool(tf.config.list_logical_devices("GPU"))
         )
-        stacked = lockstep.why_not(model) is None
         size = sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings)
         together = stacked and request.lockstep and size <= MAX_LOCKSTEP_BYTES
         # Only equal numbers of rows stack, and the folds of k may differ by one.

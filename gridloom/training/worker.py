@@ -1,10 +1,14 @@
-"""The warm worker: a process that keeps TensorFlow and traced graphs between jobs.
+"""Warm workers: processes that keep TensorFlow and traced graphs between jobs.
 
-Two processes a slot. The *keeper* holds the GPU lease, starts the worker, and waits: if the
-worker dies it notes why, if Snakemake dies it ends the worker, and it removes the slot's files.
-The *worker* serves one job after another over a Unix socket, one JSON line each way; what the
-training prints goes to the job's log. It ends at once when its client goes away, so that Ctrl-C
-stops the work, and anew after so many trainings or so much memory.
+One *host* a Snakemake run imports TensorFlow once and forks a *worker* for each slot that asks,
+so a worker starts in milliseconds, however many there are and however often they are renewed. A
+fork is safe here because importing TensorFlow starts none of its threads: these come with the
+first operation, in the worker. The host notes why a worker died, and ends all of them and removes
+their folder when Snakemake is gone.
+
+A worker serves one job after another over a Unix socket, one JSON line each way; what a training
+prints goes to the job's log. It ends at once when its client goes away, so that Ctrl-C stops the
+work, and after so many trainings or so much memory.
 """
 
 from __future__ import annotations
@@ -19,26 +23,30 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gridloom.errors import GridloomError, StudyError, nearest
+from gridloom.files import write_text
 from gridloom.training.devices import NO_DEVICE, lease, visible_devices
 
-#: How often the keeper looks after Snakemake and the worker where the kernel cannot tell it.
+#: How often the host looks after Snakemake and the workers.
 POLL_SECONDS = 0.2
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Keep a worker, or train one job in this process (``--once``)."""
-    if arguments[0] == "--once":
-        return train_once(json.loads(arguments[1]))
-    return keep(json.loads(arguments[0]))
+    """Be the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
+    match arguments:
+        case ["--once", job]:
+            return train_once(json.loads(job))
+        case ["--host", folder, watched]:
+            Host(Path(folder), int(watched)).run()
+            return 0
+    return 2
 
 
 def train_once(job: Mapping[str, Any]) -> int:
@@ -50,7 +58,8 @@ def train_once(job: Mapping[str, Any]) -> int:
         devices = _devices(job, Path(job["scope"]))
     except GridloomError as error:
         return _failed(str(error))
-    _prepare_tensorflow(job["threads"], devices)
+    _set_environment()
+    _set_devices(job["threads"], devices)
     return 0 if _train(job, _trainer()) is None else 1
 
 
@@ -66,14 +75,20 @@ def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
     return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
 
 
-def _prepare_tensorflow(threads: int, devices: list[str]) -> None:
-    """Set what TensorFlow reads when it is imported."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices) or NO_DEVICE
+def _set_environment() -> None:
+    """Set what the libraries read when they are imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN may order sums differently from machine to machine.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Threads would not live on in a fork; TensorFlow has pools of its own.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+
+
+def _set_devices(threads: int, devices: list[str]) -> None:
+    """Set what TensorFlow reads at its first operation: cores and GPUs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices) or NO_DEVICE
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -81,35 +96,80 @@ def _prepare_tensorflow(threads: int, devices: list[str]) -> None:
     tf.get_logger().setLevel("ERROR")
 
 
-def keep(settings: Mapping[str, Any]) -> int:
-    """Run a worker until it or Snakemake ends; leave nothing behind."""
-    folder, slot = Path(settings["folder"]), settings["slot"]
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        devices = _devices(settings, folder)
-    except GridloomError as error:
-        print(error, file=sys.stderr)
-        (folder / f"{slot}.end").write_text("no GPU for it", encoding="utf-8")
-        return 1
-    keeper = os.getpid()
-    worker = os.fork()
-    if worker == 0:
-        _end_with_parent(keeper)
-        _prepare_tensorflow(settings["threads"], devices)
-        serve(listener, settings)
-        os._exit(0)
-    listener.close()
-    status = _wait(worker, settings["watch"])
-    if status is None:
-        _remove(folder)
-        return 0
-    for ending in (".sock", ".beside"):
-        (folder / f"{slot}{ending}").unlink(missing_ok=True)
-    if status != 0:
-        note = folder / f"{slot}.beside"
-        note.write_text(_told(status), encoding="utf-8")
-        note.rename(folder / f"{slot}.end")
-    return 0
+class Host:
+    """Imports TensorFlow once and forks workers from itself.
+
+    Parameters
+    ----------
+    folder
+        Where clients meet workers (see `gridloom.scope`).
+    watched
+        The Snakemake process; everything ends with it.
+    """
+
+    def __init__(self, folder: Path, watched: int) -> None:
+        self.folder = folder
+        self.watched = watched
+        self.slots: dict[int, str] = {}
+        self.listener = socket.socket(socket.AF_UNIX)
+
+    def run(self) -> None:
+        """Serve until the watched process is gone."""
+        address = self.folder / "host.sock"
+        address.unlink(missing_ok=True)
+        # Clients may connect while TensorFlow is being imported, and wait.
+        self.listener.bind(str(address))
+        self.listener.listen(128)
+        _set_environment()
+        import gridloom.training.run  # noqa: F401
+
+        while _alive(self.watched) and self.folder.exists():
+            ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)
+            if ready:
+                connection, _ = self.listener.accept()
+                with connection:
+                    self._start_worker(connection)
+            self._reap()
+        for worker in self.slots:
+            os.kill(worker, signal.SIGKILL)
+        for path in self.folder.glob("*"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _start_worker(self, connection: socket.socket) -> None:
+        line = connection.makefile(encoding="utf-8").readline()
+        if not line:
+            return
+        settings = json.loads(line)
+        host = os.getpid()
+        worker = os.fork()
+        if worker:
+            self.slots[worker] = settings["slot"]
+            return
+        status = 1
+        try:
+            _end_with_parent(host)
+            self.listener.close()
+            serve(self.folder, settings, connection)
+            status = 0
+        except GridloomError as error:
+            with contextlib.suppress(OSError):
+                connection.sendall(f"{error}\n".encode())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        """Note how workers ended, for the clients that waited for them."""
+        while self.slots:
+            worker, status = os.waitpid(-1, os.WNOHANG)
+            if not worker:
+                return
+            slot = self.slots.pop(worker)
+            if status != 0:
+                write_text(self.folder / f"{slot}.end", _told(status))
 
 
 def _end_with_parent(parent: int) -> None:
@@ -120,31 +180,13 @@ def _end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _wait(worker: int, watched: int) -> int | None:
-    """Wait for the worker; return its wait status, or None if the watched process ended first."""
-    watch = os.pidfd_open(watched) if _alive(watched) and hasattr(os, "pidfd_open") else None
-    child = os.pidfd_open(worker) if hasattr(os, "pidfd_open") else None
-    while True:
-        ended, status = os.waitpid(worker, os.WNOHANG)
-        if ended:
-            return status
-        if watch is not None and child is not None:
-            ready, _, _ = select.select([watch, child], [], [])
-            gone = watch in ready and child not in ready
-        else:
-            time.sleep(POLL_SECONDS)
-            gone = not _alive(watched)
-        if gone:
-            os.kill(worker, signal.SIGKILL)
-            os.waitpid(worker, 0)
-            return None
-
-
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        pass
     return True
 
 
@@ -156,21 +198,22 @@ def _told(status: int) -> str:
     return f"ended with exit status {os.WEXITSTATUS(status)}"
 
 
-def _remove(folder: Path) -> None:
-    """Remove the folder of a Snakemake that is gone; its other keepers may be at it too."""
-    for path in folder.glob("*"):
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> None:
+    """Serve one job after another until there were enough trainings or too much memory.
 
-
-def serve(listener: socket.socket, settings: Mapping[str, Any]) -> None:
-    """Serve one job after another until there were enough trainings or too much memory."""
+    Parameters
+    ----------
+    asked
+        Where the client waits that asked for this worker.
+    """
+    _set_devices(settings["threads"], _devices(settings, folder))
     trainer = _trainer()
-    address = Path(settings["folder"]) / f"{settings['slot']}.sock"
-    # Bound only now: a client that can connect finds TensorFlow imported.
+    address = folder / f"{settings['slot']}.sock"
+    listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))
     listener.listen(1)
+    asked.sendall(b"ready\n")
+    asked.close()
     trainings = 0
     while trainings < settings["recycle_trainings"] and _memory_mb() < settings["recycle_mb"]:
         connection, _ = listener.accept()

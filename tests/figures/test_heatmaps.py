@@ -103,7 +103,7 @@ def test_files_are_written_in_every_format_and_byte_for_byte_again(tmp_path):
     path = tmp_path / "summary.csv"
     summary().to_csv(path, index=False)
     written = []
-    for folder in ("one", "two"):
+    for folder, processes in (("one", 1), ("two", 2)):
         files = [
             tmp_path / folder / f"{name}.{suffix}"
             for name in ("heatmap_units_x_rate_mean", "heatmap_dropout_x_rate_slice")
@@ -117,6 +117,7 @@ def test_files_are_written_in_every_format_and_byte_for_byte_again(tmp_path):
             title="T",
             dpi=80,
             files=files,
+            processes=processes,
         )
         written.append([file.read_bytes() for file in files])
     assert written[0] == written[1]
