@@ -88,7 +88,7 @@ def test_the_same_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or
 def test_no_worker_and_no_temporary_file_outlives_a_run(copied):
     copied.change(repetitions=3)
     assert copied.succeed()["train"] == 4
-    assert list(copied.temporary.iterdir()) == []
+    assert list(copied.temporary.glob("gridloom*")) == []
 
 
 def test_results_folder_with_spaces_quotes_and_other_letters(project):
