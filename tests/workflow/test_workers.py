@@ -75,7 +75,7 @@ def start(project, *arguments):
         )
 
 
-def slow(project, points=30):
+def slow(project, points=30, epochs=60):
     """Give the project a study that takes a while."""
     project.change(
         repetitions=1,
@@ -84,7 +84,7 @@ def slow(project, points=30):
             "dropout": [0, 0.3],
             "learning_rate": {"linspace": [0.01, 0.2, points // 4 + 1]},
             "batch_size": 4,
-            "epochs": 60,
+            "epochs": epochs,
         },
     )
 
@@ -290,7 +290,7 @@ def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(project, 
 @pytest.mark.slow
 def test_random_kills_lose_nothing_and_change_nothing(project, tmp_path):
     """Twenty kills of workers, clients, hosts and Snakemake itself, each followed by a rerun."""
-    slow(project, points=60)
+    slow(project, points=60, epochs=100)
     project.succeed()
     expected = project.runs()
     for record in (project.results / "points").rglob("*.json"):
@@ -299,7 +299,11 @@ def test_random_kills_lose_nothing_and_change_nothing(project, tmp_path):
     for _ in range(20):
         before = project.records()
         running = start(project, "--rerun-incomplete")
-        wait_for(lambda before=before: len(project.records()) > len(before), 15)
+        wait_for(
+            lambda before=before, running=running: (
+                len(project.records()) > len(before) or running.poll() is not None
+            )
+        )
         time.sleep(dice.uniform(0, 0.3))
         hosts, workers = host_and_workers(project)
         victims = {

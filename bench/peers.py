@@ -1,0 +1,81 @@
+"""Other tools on a sub-grid of the seed study, at two processes, against Gridloom's whole study.
+
+    python bench/peers.py
+
+Builds an environment of its own with the tools (optional; several minutes and gigabytes). Each
+tool trains the same 6 points with 2 repetitions: the same data, network, 25 epochs, class weights
+and validation after each epoch where the tool allows it. The seconds of a training, start-up
+left out in the tool's favour, times 1,080 stand against the wall time of Gridloom's whole study,
+start-up included, in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import ROOT, report, timed
+from seed_study import TRAININGS, study
+
+TOOLS = {
+    "GridSearchCV + SciKeras": ("grid_search_cv", ["scikeras==0.13.0", "scikit-learn<1.6"]),
+    "KerasTuner": ("keras_tuner_grid", ["keras-tuner"]),
+    "Optuna": ("optuna_grid", ["optuna"]),
+    "Ray Tune": ("ray_tune_grid", ["ray[tune]"]),
+}
+
+
+def build_environment(folder: Path, packages: list[str]) -> str:
+    """Make an environment with TensorFlow and a tool; return its Python."""
+    uv = [sys.executable, "-m", "uv"] if _has_uv() else ["uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    base = ["tensorflow", "scikit-learn", "pandas"]
+    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    subprocess.run([*install, *base, *packages], check=True)
+    return python
+
+
+def _has_uv() -> bool:
+    probe = [sys.executable, "-m", "uv", "--version"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def main() -> None:
+    """Measure Gridloom, each tool, and Gridloom again."""
+    walls = [study()[0]]
+    rows = []
+    chosen = sys.argv[1:] or list(TOOLS)
+    for name in chosen:
+        script, packages = TOOLS[name]
+        with tempfile.TemporaryDirectory(prefix="gridloom-peer-") as folder:
+            python = build_environment(Path(folder) / "venv", packages)
+            environment = {"PYTHONPATH": f"{ROOT / 'bench' / 'peers'}{os.pathsep}{ROOT / 'models'}"}
+            program = [python, str(ROOT / "bench" / "peers" / f"{script}.py")]
+            _, printed = timed(program, Path(folder), **environment)
+            line = next(x for x in printed.splitlines() if x.startswith('{"seconds"'))
+            told = json.loads(line)
+            rows.append({"tool": name, "version": told["version"], **told})
+    walls.append(study()[0])
+    wall = sum(walls) / len(walls)
+    table = [
+        {
+            "tool": row["tool"],
+            "version": row["version"],
+            "trainings": row["trainings"],
+            "seconds_a_training": row["seconds"] / row["trainings"],
+            "whole_study_seconds": row["seconds"] / row["trainings"] * TRAININGS,
+            "gridloom_seconds": wall,
+            "ratio": row["seconds"] / row["trainings"] * TRAININGS / wall,
+        }
+        for row in rows
+    ]
+    report(Path(__file__).stem, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""GridSearchCV with SciKeras: repetitions are the folds, two processes by joblib."""
+
+from importlib.metadata import version
+
+import keras
+from mlp import build_model
+from scikeras.wrappers import KerasClassifier
+from shared import EPOCHS, FIXED, GRID, PROCESSES, REPETITIONS, Clock, rows
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def network(dropout, meta):
+    """Build the network for SciKeras."""
+    keras.utils.set_random_seed(0)
+    return build_model((meta["n_features_in_"],), 2, dropout=dropout, **FIXED)
+
+
+if __name__ == "__main__":
+    x, y = rows()
+    classifier = KerasClassifier(
+        network, dropout=0.0, epochs=EPOCHS, class_weight="balanced", verbose=0
+    )
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), classifier),
+        {f"kerasclassifier__{name}": values for name, values in GRID.items()},
+        cv=StratifiedShuffleSplit(REPETITIONS, test_size=0.2, random_state=0),
+        n_jobs=PROCESSES,
+        refit=False,
+        error_score="raise",
+    )
+    with Clock(f"{version('scikit-learn')} / {version('scikeras')}"):
+        search.fit(x, keras.utils.to_categorical(y).argmax(axis=1))

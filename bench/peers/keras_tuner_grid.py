@@ -1,0 +1,36 @@
+"""KerasTuner's GridSearch; without workers of its own on one machine: two halves side by side."""
+
+import multiprocessing
+import tempfile
+from importlib.metadata import version
+
+import keras_tuner
+from shared import GRID, PROCESSES, REPETITIONS, Clock, train
+
+
+class Search(keras_tuner.GridSearch):
+    """Trains a trial as often as the study repeats a point."""
+
+    def run_trial(self, trial, *_, **__):
+        """Return the scores of a trial's repetitions."""
+        point = trial.hyperparameters.values
+        return [{"score": train(point, seed)} for seed in range(REPETITIONS)]
+
+
+def half(share):
+    """Search one half of the grid."""
+    space = keras_tuner.HyperParameters()
+    for name, values in {**GRID, "dropout": [GRID["dropout"][share]]}.items():
+        space.Choice(name, values)
+    objective = keras_tuner.Objective("score", "max")
+    with tempfile.TemporaryDirectory() as folder:
+        search = Search(hyperparameters=space, objective=objective, directory=folder)
+        search.search()
+
+
+if __name__ == "__main__":
+    with (
+        Clock(version("keras-tuner")),
+        multiprocessing.get_context("spawn").Pool(PROCESSES) as pool,
+    ):
+        pool.map(half, range(PROCESSES), chunksize=1)

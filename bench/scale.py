@@ -1,0 +1,130 @@
+"""Large grids: planning 1,000 and 10,000 points, against a bare rule with as many targets.
+
+    python bench/scale.py
+
+Seconds and peak memory of `snakemake -n`, and of gathering 10,000 made-up records.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from common import fresh_project, report
+
+BARE = """
+points = [f"activation=relu/batch_size=32/dropout=0.3/epochs=25/learning_rate={{a}}/units={{b}}"
+          for a in range({a}) for b in range({b})]
+rule all:
+    input: expand("results/points/{{p}}/reps=0-4.json", p=points)
+rule train:
+    output: "results/points/{{p}}/reps=0-4.json"
+    log: "results/logs/{{p}}.log"
+    shell: "touch {{output}}"
+"""
+
+MEASURE = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(code, time.perf_counter() - started, used)
+"""
+
+
+def plan(folder: Path, snakefile: str) -> tuple[float, float]:
+    """Time a dry run; return seconds and peak megabytes."""
+    program = str(Path(sys.executable).parent / "snakemake")
+    command = [program, "-s", snakefile, "-n", "--quiet", "all", "--cores", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, seconds, megabytes = done.stdout.split()
+    if code != "0":
+        sys.exit("planning failed")
+    return float(seconds), float(megabytes)
+
+
+def gather_seconds(count: int, folder: Path) -> float:
+    """Time gathering as many made-up records of 5 trainings and 25 epochs."""
+    sys.path.insert(0, str(folder))
+    from gridloom.analysis.table import gather
+    from gridloom.grid import point_path
+    from gridloom.training.record import FORMAT, write_record
+
+    history = {name: [0.123456] * 25 for name in ("loss", "acc", "val_loss", "val_acc")}
+    paths = []
+    for number in range(count):
+        point = {"batch_size": 32, "units": number}
+        path = folder / "made" / point_path(point) / "reps=0-4.json"
+        trainings = [
+            {
+                "repetition": repetition,
+                "fold": 0,
+                "seeds": {"base": repetition},
+                "status": "ok",
+                "restored_epoch": 24,
+                "seconds": 0.1,
+                "history": history,
+            }
+            for repetition in range(5)
+        ]
+        record = {
+            "format": FORMAT,
+            "point": point_path(point),
+            "hyperparameters": point,
+            "parameters": 100,
+            "trainings": trainings,
+            "environment": {"packages": {}, "host": "here"},
+        }
+        write_record(path, record)
+        paths.append(path)
+    started = time.perf_counter()
+    gather(paths, ["batch_size", "units"], 5, "val_acc", "max")
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Plan both sizes in turn with a bare rule, then gather."""
+    rows = []
+    for a, b in ((25, 40), (100, 100)):
+        with fresh_project() as folder:
+            study = yaml.safe_load((folder / "config" / "config.yaml").read_text())
+            study["hyperparameters"] = {
+                "activation": "relu",
+                "dropout": 0.3,
+                "batch_size": 32,
+                "epochs": 25,
+                "learning_rate": {"linspace": [0.01, 0.5, a]},
+                "units": {"range": [1, b + 1, 1]},
+            }
+            study["figures"]["slices"] = []
+            (folder / "config" / "config.yaml").write_text(yaml.safe_dump(study))
+            (folder / "Bare").write_text(BARE.format(a=a, b=b))
+            bare, bare_mb = plan(folder, "Bare")
+            ours, ours_mb = plan(folder, "Snakefile")
+            rows.append(
+                {
+                    "points": a * b,
+                    "plan_seconds": ours,
+                    "bare_seconds": bare,
+                    "ratio": ours / bare,
+                    "plan_mb": ours_mb,
+                    "bare_mb": bare_mb,
+                    "gather_seconds": gather_seconds(a * b, folder),
+                }
+            )
+    report(Path(__file__).stem, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The whole seed study, cold start to figures, against the plain loop timed in the same run.
+
+    python bench/seed_study.py
+
+The plain loop trains a sample that covers every batch size and dropout (see plain_loop.py), half
+of it before and half after the study, so that a machine that drifts does not favour either. Also
+prints the overhead: the study's wall time over that of the same DAG with jobs that do nothing
+plus the pure training time spread over the cores.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+from common import ROOT, fresh_project, report, snakemake, timed, trained
+
+CORES = 2
+TRAININGS = 216 * 5
+
+
+def plain_seconds() -> list[float]:
+    """Time the sample of plain trainings once."""
+    loop = str(ROOT / "bench" / "plain_loop.py")
+    _, printed = timed([sys.executable, loop], ROOT)
+    rows = next(line for line in printed.splitlines() if line.startswith("[{"))
+    return [row["seconds"] for row in json.loads(rows)]
+
+
+def study() -> tuple[float, float]:
+    """Run the study; return wall seconds and the sum of its trainings' seconds."""
+    with fresh_project() as folder:
+        wall, printed = snakemake(folder, cores=CORES)
+        if trained(printed) != TRAININGS // 5:
+            sys.exit("not all points trained")
+        runs = pd.read_csv(folder / "results" / "runs.csv")
+        figures = list((folder / "results" / "figures").glob("*.png"))
+        if len(runs) != TRAININGS or len(figures) < 10:
+            sys.exit("results are missing")
+        return wall, float(runs["seconds"].sum())
+
+
+def idle_study() -> float:
+    """Run the same DAG with a client that only makes the record's file."""
+    with fresh_project() as folder:
+        client = folder / "gridloom" / "training" / "client.py"
+        client.write_text("import sys\nopen(sys.argv[2], 'w').write('{}\\n')\n")
+        scope = folder / "gridloom" / "scope.py"
+        text = scope.read_text().replace("from gridloom.training import client\n", "")
+        scope.write_text(text + "\n\ndef start_host():\n    pass\n")
+        wall, _ = snakemake(folder, "--until", "train", cores=CORES)
+        return wall
+
+
+def main() -> None:
+    """Measure in turn and report."""
+    plain = plain_seconds()
+    walls = [study() for _ in range(2)]
+    plain += plain_seconds()
+    idle = idle_study()
+    loop = fmean(plain) * TRAININGS
+    rows = [
+        {
+            "run": place + 1,
+            "wall_seconds": wall,
+            "plain_loop_seconds": loop,
+            "ratio": loop / wall,
+            "training_core_seconds": pure,
+            "idle_dag_seconds": idle,
+            "overhead": wall / (idle + pure / CORES),
+        }
+        for place, (wall, pure) in enumerate(walls)
+    ]
+    report(Path(__file__).stem, rows)
+
+
+if __name__ == "__main__":
+    main()
