@@ -29,5 +29,6 @@ onstart:
 rule all:
     default_target: True
     input:
+        lambda wildcards: records(),  # named here, one that was deleted is trained again
         rules.gather.output,
         rules.heatmaps.output,
