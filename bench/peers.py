@@ -59,7 +59,8 @@ def main() -> None:
             _, printed = timed(program, Path(folder), **environment)
             line = next(x for x in printed.splitlines() if x.startswith('{"seconds"'))
             told = json.loads(line)
-            rows.append({"tool": name, "version": told["version"], **told})
+            rows.append({"tool": name, **told})
+            print(rows[-1], flush=True)
     walls.append(study()[0])
     wall = sum(walls) / len(walls)
     table = [

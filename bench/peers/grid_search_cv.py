@@ -20,7 +20,12 @@ def network(dropout, meta):
 if __name__ == "__main__":
     x, y = rows()
     classifier = KerasClassifier(
-        network, dropout=0.0, epochs=EPOCHS, class_weight="balanced", verbose=0
+        network,
+        dropout=0.0,
+        loss="categorical_crossentropy",  # has SciKeras encode the target for it
+        epochs=EPOCHS,
+        class_weight="balanced",
+        verbose=0,
     )
     search = GridSearchCV(
         make_pipeline(StandardScaler(), classifier),

@@ -59,7 +59,9 @@ class Clock:
     def __enter__(self):
         self.started = time.perf_counter()
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            return
         seconds = time.perf_counter() - self.started
         told = {"seconds": seconds, "trainings": TRAININGS, "version": self.version}
         print(json.dumps(told), flush=True)

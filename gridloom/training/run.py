@@ -197,6 +197,11 @@ class Trainer:
             "environment": {**environment(), "engine": engine, "started": round(started, 3)},
         }
 
+    @property
+    def graphs(self) -> int:
+        """How many traced graphs are kept."""
+        return len(self._graphs)
+
     def _read(self, name: str, path: Path, read: Callable[[Path], Any]) -> Any:
         """Read a file, once until it changes."""
         status = path.stat()
@@ -284,6 +289,9 @@ class _Kept(Generic[T]):
 
     def clear(self) -> None:
         self._things.clear()
+
+    def __len__(self) -> int:
+        return len(self._things)
 
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

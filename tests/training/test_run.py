@@ -1,0 +1,209 @@
+"""Promises of the trainer: sharing graphs between points changes no number and leaks no memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gridloom.data.sources import download
+from gridloom.data.split import describe_split, read_table, split_rows, write_split
+from gridloom.seeds import STREAMS
+from gridloom.training.run import Request, Trainer
+
+ROOT = Path(__file__).parents[2]
+
+POINT = {
+    "activation": "relu",
+    "batch_size": 64,
+    "dropout": 0.3,
+    "epochs": 3,
+    "learning_rate": 0.1,
+    "units": 4,
+}
+
+#: No layer of this network but the dense ones has a twin.
+WITHOUT_TWINS = """
+import keras
+
+def build_model(input_shape, outputs, *, dropout: float, learning_rate: float, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dropout(dropout),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+    model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy",
+                  metrics=["categorical_accuracy"])
+    return model
+"""
+
+#: Weights that come from TensorFlow's own generator, which Python's and NumPy's seeds do not reach.
+DRAWS_ELSEWHERE = """
+import keras
+import tensorflow as tf
+
+def start(shape, dtype=None):
+    return tf.random.normal(shape, dtype=dtype)
+
+def build_model(input_shape, outputs, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dense(outputs, activation="softmax", kernel_initializer=start),
+    ])
+    model.compile("sgd", "categorical_crossentropy", metrics=["categorical_accuracy"])
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    make_data(folder)
+    return folder
+
+
+def make_data(folder):
+    download("builtin:breast_cancer", None, folder / "raw.csv", folder / "raw.json")
+    kind = {"target": "target", "task": "classification"}
+    table = read_table(folder / "raw.csv", drop=[], columns=None, **kind)
+    train, test = split_rows(table, test=0.2, stratify=True, seed=0, **kind)
+    write_split(
+        train,
+        test,
+        describe_split(train, test, **kind),
+        train_file=folder / "train.parquet",
+        test_file=folder / "test.parquet",
+        description_file=folder / "split.json",
+    )
+
+
+def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), lockstep=True, **knobs):
+    return Request(
+        hyperparameters=dict(sorted({**POINT, **knobs}.items())),
+        repetitions=repetitions,
+        seed=0,
+        vary=STREAMS,
+        validation={"method": "holdout", "fraction": 0.2},
+        class_weight="balanced",
+        rows_file=data / "train.parquet",
+        split_file=data / "split.json",
+        model_file=Path(model),
+        lockstep=lockstep,
+    )
+
+
+def histories(record):
+    return [training["history"] for training in record["trainings"]]
+
+
+POINTS = [
+    {"dropout": dropout, "units": units, "learning_rate": rate, "batch_size": batch}
+    for dropout in (0, 0.3, 0.6)
+    for units in (2, 4)
+    for rate in (0.01, 1)
+    for batch in (32, 64)
+]
+
+
+def test_shared_graphs_give_the_numbers_of_fresh_ones_in_any_order(data):
+    shared = Trainer()
+    forth = [histories(shared.run(request_of(data, **point))) for point in POINTS]
+    back = [histories(shared.run(request_of(data, **point))) for point in reversed(POINTS)]
+    assert forth == back[::-1]
+    for place in (0, 9, 23):
+        assert histories(Trainer().run(request_of(data, **POINTS[place]))) == forth[place]
+
+
+def test_points_that_differ_in_data_only_share_a_graph(data):
+    trainer = Trainer()
+    for point in POINTS:
+        trainer.run(request_of(data, **point))
+    assert trainer.graphs == 2  # two numbers of units
+
+
+def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
+    together = Trainer().run(request_of(data, repetitions=(0, 1, 2)))
+    alone = Trainer().run(request_of(data, repetitions=(0, 1, 2), lockstep=False))
+    assert together["environment"]["engine"] == "lockstep"
+    assert alone["environment"]["engine"] == "one by one"
+    for one, other in zip(histories(together), histories(alone), strict=True):
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], atol=1e-5)
+
+
+def test_how_repetitions_are_packed_into_blocks_changes_nothing(data):
+    whole = histories(Trainer().run(request_of(data, repetitions=(0, 1, 2))))
+    (last,) = histories(Trainer().run(request_of(data, repetitions=(2,))))
+    for name in last:
+        np.testing.assert_allclose(last[name], whole[2][name], atol=1e-5)
+
+
+def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(WITHOUT_TWINS)
+    trainer = Trainer()
+    shared = [trainer.run(request_of(data, model, dropout=rate)) for rate in (0.1, 0.8)]
+    fresh = [Trainer().run(request_of(data, model, dropout=rate)) for rate in (0.1, 0.8)]
+    assert list(map(histories, shared)) == list(map(histories, fresh))
+    assert histories(shared[0]) != histories(shared[1])
+    assert shared[0]["environment"]["engine"] == "one by one"
+
+
+def test_weights_from_tensorflow_s_own_generator_are_seeded_too(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(DRAWS_ELSEWHERE)
+    records = [Trainer().run(request_of(data, model)) for _ in range(2)]
+    assert histories(records[0]) == histories(records[1])
+    first, second = histories(records[0])
+    assert first != second
+
+
+def test_a_model_file_that_changed_is_read_again(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(WITHOUT_TWINS)
+    trainer = Trainer()
+    before = trainer.run(request_of(data, model))
+    model.write_text(WITHOUT_TWINS.replace("BatchNormalization()", "Dense(3)"))
+    after = trainer.run(request_of(data, model))
+    assert before["parameters"] != after["parameters"]
+
+
+def test_a_diverging_training_is_a_result(data):
+    record = Trainer().run(request_of(data, learning_rate=1e6, epochs=5, units=32))
+    assert {training["status"] for training in record["trainings"]} == {"diverged"}
+    assert None in histories(record)[0]["loss"]
+    json.dumps(record, allow_nan=False)
+
+
+@pytest.mark.slow
+def test_memory_after_500_trainings_is_that_after_50(tmp_path):
+    """In a process of its own, whose memory nothing else touches."""
+    code = f"""
+import sys, os
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from tests.training.test_run import POINTS, make_data, request_of
+from gridloom.training.run import Trainer
+data = Path({str(tmp_path)!r})
+make_data(data)
+trainer, done = Trainer(), 0
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+while done < 500:
+    point = POINTS[done // 5 % 4]
+    trainer.run(request_of(data, repetitions=tuple(range(5)), **point))
+    done += 5
+    if done == 50:
+        early = memory()
+print(early, memory())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    early, late = map(int, done.stdout.split()[-2:])
+    assert late < 1.1 * early, (early, late)
