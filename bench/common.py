@@ -48,7 +48,7 @@ def timed(command: Sequence[str], folder: Path, **environment: str) -> tuple[flo
     )
     seconds = time.perf_counter() - started
     if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return seconds, done.stdout + done.stderr
 
 

@@ -14,7 +14,10 @@ from sklearn.preprocessing import StandardScaler
 def network(dropout, meta):
     """Build the network for SciKeras."""
     keras.utils.set_random_seed(0)
-    return build_model((meta["n_features_in_"],), 2, dropout=dropout, **FIXED)
+    model = build_model((meta["n_features_in_"],), 2, dropout=dropout, **FIXED)
+    # SciKeras hands over class numbers when there are two classes: the same loss, its sparse form.
+    model.compile(model.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
 if __name__ == "__main__":
@@ -22,7 +25,6 @@ if __name__ == "__main__":
     classifier = KerasClassifier(
         network,
         dropout=0.0,
-        loss="categorical_crossentropy",  # has SciKeras encode the target for it
         epochs=EPOCHS,
         class_weight="balanced",
         verbose=0,
@@ -36,4 +38,4 @@ if __name__ == "__main__":
         error_score="raise",
     )
     with Clock(f"{version('scikit-learn')} / {version('scikeras')}"):
-        search.fit(x, keras.utils.to_categorical(y).argmax(axis=1))
+        search.fit(x, y)
