@@ -4,9 +4,9 @@
 
 Builds an environment of its own with the tools (optional; several minutes and gigabytes). Each
 tool trains the same 6 points with 2 repetitions: the same data, network, 25 epochs, class weights
-and validation after each epoch where the tool allows it. The seconds of a training, start-up
-left out in the tool's favour, times 1,080 stand against the wall time of Gridloom's whole study,
-start-up included, in the same run.
+and validation after each epoch. The seconds of a training, measured in warm processes (Ray Tune
+starts its own), times 1,080 stand against the wall time of Gridloom's whole study, start-up
+included, in the same run.
 """
 
 from __future__ import annotations

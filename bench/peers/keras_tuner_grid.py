@@ -5,7 +5,7 @@ import tempfile
 from importlib.metadata import version
 
 import keras_tuner
-from shared import GRID, PROCESSES, REPETITIONS, Clock, train
+from shared import GRID, PROCESSES, REPETITIONS, Clock, train, warm_up
 
 
 class Search(keras_tuner.GridSearch):
@@ -29,8 +29,7 @@ def half(share):
 
 
 if __name__ == "__main__":
-    with (
-        Clock(version("keras-tuner")),
-        multiprocessing.get_context("spawn").Pool(PROCESSES) as pool,
-    ):
-        pool.map(half, range(PROCESSES), chunksize=1)
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        pool.map(warm_up, range(PROCESSES), chunksize=1)
+        with Clock(version("keras-tuner")):
+            pool.map(half, range(PROCESSES), chunksize=1)

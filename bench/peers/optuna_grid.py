@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from shared import GRID, POINTS, PROCESSES, REPETITIONS, Clock, train
+from shared import GRID, POINTS, PROCESSES, REPETITIONS, Clock, train, warm_up
 
 
 def objective(trial):
@@ -31,12 +31,9 @@ def work(path, count):
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, Clock(version("optuna")):
-        path = str(Path(folder) / "journal")
-        share = len(POINTS) // PROCESSES
-        spawn = multiprocessing.get_context("spawn")
-        workers = [spawn.Process(target=work, args=(path, share)) for _ in range(PROCESSES)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, spawn.Pool(PROCESSES) as pool:
+        pool.map(warm_up, range(PROCESSES), chunksize=1)
+        share = (str(Path(folder) / "journal"), len(POINTS) // PROCESSES)
+        with Clock(version("optuna")):
+            pool.starmap(work, [share] * PROCESSES, chunksize=1)
