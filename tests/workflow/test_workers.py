@@ -131,7 +131,7 @@ def test_a_client_that_dies_stops_its_training(project):
     try:
         assert wait_for(lambda: training(project))
         (client,) = wait_for_client(project)
-        os.kill(client, signal.SIGINT)
+        os.kill(client, signal.SIGTERM)  # a shell in the background has SIGINT ignored
         assert wait_for(lambda: not host_and_workers(project)[1], END_SECONDS), "it trains on"
         assert running.wait(timeout=30) != 0
         assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
