@@ -84,7 +84,7 @@ def gather_seconds(count: int, folder: Path) -> float:
             "hyperparameters": point,
             "parameters": 100,
             "trainings": trainings,
-            "environment": {"packages": {}, "host": "here"},
+            "environment": {"packages": {}, "code": {}, "host": "here"},
         }
         write_record(path, record)
         paths.append(path)

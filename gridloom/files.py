@@ -1,9 +1,10 @@
-"""Writing files so that a reader sees all of one or none of it."""
+"""Files: written so that a reader sees all of one or none of it, and told apart by content."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,3 +29,11 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text file atomically, as UTF-8."""
     with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def fingerprint(paths: Iterable[Path | str]) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of some files' contents, in their order."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return total.hexdigest()[:16]

@@ -15,6 +15,7 @@ from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
 from gridloom.data.sources import is_local
 from gridloom.errors import GridloomError
+from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
 from gridloom.scope import open_scope, start_host
 from gridloom.study import load_study, names_of
@@ -75,6 +76,7 @@ def request(wildcards):
             "validation": used_validation(),
             "class_weight": STUDY.class_weight,
             "xla": STUDY.trainer.xla,
+            "code": TRAINED_BY,
         },
         sort_keys=True,
     )

@@ -4,14 +4,11 @@ Needs   <results>/data/train.parquet, split.json, the model file
 Makes   <results>/points/{point}/reps={first}-{last}.json
 """
 
-
-rule train:
-    """Train one grid point, one block of its repetitions."""
-    input:
-        rows=f"{RESULTS}/data/train.parquet",
-        split=f"{RESULTS}/data/split.json",
-        model=STUDY.model,
-        code=code(
+# As inputs of each job, these files would make up a third of the time that planning takes.
+TRAINED_BY = {
+    "model file": fingerprint([STUDY.model]),
+    "training code": fingerprint(
+        code(
             "seeds",
             "data/preparation",
             "training/fit",
@@ -19,7 +16,16 @@ rule train:
             "training/model",
             "training/record",
             "training/run",
-        ),
+        )
+    ),
+}
+
+
+rule train:
+    """Train one grid point, one block of its repetitions."""
+    input:
+        rows=f"{RESULTS}/data/train.parquet",
+        split=f"{RESULTS}/data/split.json",
     output:
         record=f"{RESULTS}/points/{{point}}/reps={{first}}-{{last}}.json",
     log:
@@ -35,8 +41,9 @@ rule train:
         gpu=asks("train", "gpu", 0),
     params:
         request=request,
-        client=lambda wildcards: code("training/client")[0],
+        client=code("training/client")[0],
+        model=STUDY.model,
     shell:
         "exec python -S -E -P {params.client:q} {params.request:q}"
-        " {output.record:q} {log:q} {input.rows:q} {input.split:q} {input.model:q}"
+        " {output.record:q} {log:q} {input.rows:q} {input.split:q} {params.model:q}"
         " {threads} {resources.gpu}"

@@ -23,7 +23,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Gathered:
-    """The three tables of a study, and the package versions that its records were made with.
+    """The three tables of a study, and what its records were made with.
 
     Attributes
     ----------
@@ -35,7 +35,8 @@ class Gathered:
     summary
         One row a point; see `summarize`.
     versions
-        How many records were made with which versions of the packages, the most common first.
+        How many records were made with which versions of the packages and of the code, the most
+        common first.
     """
 
     runs: pd.DataFrame
@@ -77,7 +78,8 @@ def gather(
     for path in records:
         record = read_record(path)
         environment = record["environment"]
-        versions[json.dumps(environment["packages"], sort_keys=True)] += 1
+        made_with = {**environment["packages"], **environment["code"]}
+        versions[json.dumps(made_with, sort_keys=True)] += 1
         knobs = {name: table_value(record["hyperparameters"], name) for name in hyperparameters}
         for training in record["trainings"]:
             if training["repetition"] >= repetitions:
@@ -200,7 +202,7 @@ def summarize(
 
 
 def tell_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:
-    """Say which records were made with which package versions; None if all agree."""
+    """Say which records were made with which versions; None if all agree."""
     if len(versions) < 2:
         return None
     names = sorted({name for packages, _ in versions for name in packages})
@@ -212,7 +214,7 @@ def tell_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:
     ]
     return "\n".join(
         [
-            "The records were made with different package versions:",
+            "The records were made with different versions:",
             *lines,
             "Delete those you do not trust; they will be trained anew.",
         ]

@@ -66,6 +66,8 @@ class Request:
         As in the study.
     rows_file, split_file, model_file
         ``train.parquet``, ``split.json`` and the model file.
+    code
+        What of the code counts, and its fingerprint.
     xla
         ``auto``, ``on`` or ``off``.
     lockstep
@@ -81,6 +83,7 @@ class Request:
     rows_file: Path
     split_file: Path
     model_file: Path
+    code: dict[str, str]
     xla: str = "auto"
     lockstep: bool = True
 
@@ -102,6 +105,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
+        code=request["code"],
         xla=request["xla"],
         lockstep=job["lockstep"],
     )
@@ -194,7 +198,12 @@ class Trainer:
                 _training_record(training, fit, seconds)
                 for training, fit in zip(trainings, fitted, strict=True)
             ],
-            "environment": {**environment(), "engine": engine, "started": round(started, 3)},
+            "environment": {
+                **environment(),
+                "code": request.code,
+                "engine": engine,
+                "started": round(started, 3),
+            },
         }
 
     @property
