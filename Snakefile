@@ -18,17 +18,18 @@ include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables
 include: "rules/figures.smk"  # tables → heatmaps
+include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 
 # TensorFlow is imported while the data comes.
 onstart:
-    if STUDY.trainer.warm and not all(map(os.path.exists, records())):
+    if STUDY.trainer.warm and missing_records():
         start_host()
 
 
 rule all:
     default_target: True
     input:
-        lambda wildcards: records(),  # named here, one that was deleted is trained again
         rules.gather.output,
         rules.heatmaps.output,
+        lambda wildcards: lost_records(),

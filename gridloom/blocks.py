@@ -27,6 +27,12 @@ class Block:
         return f"reps={self.first}-{self.last}.json"
 
 
+def read_block(file: str) -> Block | None:
+    """Return the block whose record has this file name; None if it is no record's."""
+    match = _RECORD.fullmatch(file)
+    return Block(int(match[1]), int(match[2])) if match else None
+
+
 def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> list[Block]:
     """Cover repetitions 0 to `repetitions` - 1 with blocks, using those that exist.
 
@@ -64,10 +70,10 @@ def existing_blocks(folder: Path) -> list[Block]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     for name in names:
-        match = _RECORD.fullmatch(name)
-        if match:
+        block = read_block(name)
+        if block is not None:
             if _is_whole(folder / name):
-                blocks.append(Block(int(match[1]), int(match[2])))
+                blocks.append(block)
             else:
                 (folder / name).unlink(missing_ok=True)
     return blocks

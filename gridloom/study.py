@@ -5,6 +5,7 @@ Nothing here imports Snakemake, and nothing heavy: each job's Snakemake reads th
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ TABLE_COLUMNS = {
     "epochs_run",
     "best_epoch",
     "parameters",
+    "partial",
     "seconds",
     "seconds_mean",
     "host",
@@ -222,7 +224,8 @@ def load_study(
     files
         Files named on the command line, in that order.
     overrides
-        Single settings from the command line; they win.
+        Single settings from the command line; they win. Snakemake hands over what stands inside
+        of ``--config trainer='{warm: false}'`` as text.
 
     Raises
     ------
@@ -233,7 +236,20 @@ def load_study(
     for file in files:
         layer = _read_yaml(file)
         settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
-    return check_study(_overlaid(settings, overrides or {}))
+    return check_study(_overlaid(settings, _typed(overrides or {})))
+
+
+def _typed(part: Any) -> Any:
+    """Give text the type that YAML would, wherever it stands."""
+    if isinstance(part, Mapping):
+        return {key: _typed(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_typed(item) for item in part]
+    if isinstance(part, str) and part:
+        with contextlib.suppress(yaml.YAMLError):
+            read = yaml.safe_load(part)
+            return read if read is None or isinstance(read, bool | int | float) else part
+    return part
 
 
 def _is_whole(file: Path) -> bool:

@@ -65,6 +65,44 @@ def records():
     ]
 
 
+def missing_records():
+    """List the records that are not there yet."""
+    return [record for record in records() if not os.path.exists(record)]
+
+
+def lost_records():
+    """List the missing records of a study whose tables exist.
+
+    Snakemake takes what lies before a table that exists for done; named as targets, they are
+    trained. In a new study they would only be planned twice.
+    """
+    return missing_records() if os.path.exists(f"{RESULTS}/runs.csv") else []
+
+
+@cache
+def existing_records():
+    """List the records that are there already."""
+    return [record for record in records() if os.path.exists(record)]
+
+
+def same_study():
+    """Return the arguments with which another `snakemake` reads the same study."""
+    settings = workflow.config_settings
+    arguments = ["--snakefile", workflow.main_snakefile]
+    if settings.configfiles:
+        arguments += ["--configfile", *map(str, settings.configfiles)]
+    if settings.config:
+        given = [f"{key}={json.dumps(value)}" for key, value in settings.config.items()]
+        arguments += ["--config", *given]
+    return arguments
+
+
+def trainings_at_once():
+    """Return how many jobs of `train` this machine runs together; None on a cluster."""
+    cores = workflow.resource_settings.cores
+    return max(cores // asks("train", "threads", 1), 1) if cores else None
+
+
 def request(wildcards):
     """Say, as sorted JSON, all that determines a job's trainings besides its inputs."""
     return json.dumps(
@@ -115,6 +153,7 @@ def heatmap_names():
 # What every training of this run shares and no result depends on.
 open_scope(
     objective=STUDY.objective.metric,
+    model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
     **STUDY.trainer.model_dump(exclude={"xla"}),
 )

@@ -42,8 +42,6 @@ rule train:
     params:
         request=request,
         client=code("training/client")[0],
-        model=STUDY.model,
     shell:
-        "exec python -S -E -P {params.client:q} {params.request:q}"
-        " {output.record:q} {log:q} {input.rows:q} {input.split:q} {params.model:q}"
-        " {threads} {resources.gpu}"
+        "exec python -S -E -P {params.client:q} {params.request:q} {threads} {resources.gpu}"
+        " {output:q} {log:q} {input:q}"

@@ -9,11 +9,12 @@ from gridloom.errors import told_in
 
 with told_in(snakemake.log[0]):
     gathered = gather(
-        [Path(path) for path in snakemake.input.records],
+        [Path(path) for path in snakemake.input.get("records", snakemake.params.get("records"))],
         json.loads(snakemake.params.hyperparameters),
         snakemake.params.repetitions,
         snakemake.params.metric,
         snakemake.params.mode,
+        wanted=snakemake.params.get("trainings"),
     )
     write_tables(
         gathered,

@@ -65,6 +65,14 @@ def test_a_file_with_hyperparameters_replaces_the_default_whole(tmp_path):
     assert study.class_weight is None
 
 
+def test_text_inside_of_command_line_settings_gets_its_type(tmp_path):
+    default = write(tmp_path / "default.yaml", MINIMAL)
+    given = {"trainer": {"warm": "false"}, "hyperparameters": {"units": ["8", "16"]}}
+    study = load_study(default, overrides=given)
+    assert study.trainer.warm is False
+    assert study.grid.axes["units"] == [8, 16]
+
+
 def test_a_file_without_hyperparameters_overrides_the_default(tmp_path):
     default = write(tmp_path / "default.yaml", {**MINIMAL, "seed": 7})
     partial = write(tmp_path / "partial.yaml", {"split": {"test": 0.3}})

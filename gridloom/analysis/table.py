@@ -51,6 +51,7 @@ def gather(
     repetitions: int,
     objective: str,
     mode: str,
+    wanted: int | None = None,
 ) -> Gathered:
     """Read records into tables.
 
@@ -64,14 +65,19 @@ def gather(
         Trainings of higher repetitions, which a record may hold, are left out.
     objective, mode
         The metric that ranks points and finds the best epoch; ``min`` or ``max``.
+    wanted
+        Trainings of the whole study, for tables of a part of it: `runs` and `summary` then have a
+        last column `partial`, such as ``412 of 1,080 trainings``.
 
     Raises
     ------
     RecordError
         If a record is damaged.
     StudyError
-        If no training measured the objective.
+        If there is no record, or no training measured the objective.
     """
+    if not records:
+        raise StudyError("no training of this study is finished yet; run `snakemake` first")
     rows: list[dict[str, Any]] = []
     epochs: dict[str, list[Any]] = {}
     versions: Counter[str] = Counter()
@@ -122,10 +128,13 @@ def gather(
     runs[list(hyperparameters)] = knobs_table
     history_table = pd.DataFrame(epochs).astype({"point": "category"})
     metrics = [name for name in epochs if name not in ("point", "repetition", "fold", "epoch")]
+    summary = summarize(runs, hyperparameters, metrics, objective, mode)
+    if wanted is not None:
+        runs["partial"] = summary["partial"] = f"{len(runs):,} of {wanted:,} trainings"
     return Gathered(
         runs=runs,
         history=history_table,
-        summary=summarize(runs, hyperparameters, metrics, objective, mode),
+        summary=summary,
         versions=[(json.loads(text), count) for text, count in versions.most_common()],
     )
 

@@ -243,6 +243,8 @@ def draw_all(
         keep_default_na=False,
         na_values={f"{metric}_mean": [""]},
     )
+    if "partial" in table:
+        title = f"{title}: {table['partial'].iloc[0]}"
     column = f"{metric}_mean"
     heatmaps = [
         mean_heatmap(table, axes, rows, columns, column)

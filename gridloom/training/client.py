@@ -32,12 +32,11 @@ TAIL_LINES = 15
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
 
-    The arguments are the request as JSON, the record to write, the log, ``train.parquet``,
-    ``split.json``, the model file, threads and GPUs; the settings of the run stand in the
-    environment.
+    The arguments are the request as JSON, threads and GPUs, the record to write, the log,
+    ``train.parquet`` and ``split.json``; the settings of the run stand in the environment.
     """
-    request, *files, threads, gpus = arguments
-    names = ("record", "log", "rows", "split", "model")
+    request, threads, gpus, *files = arguments
+    names = ("record", "log", "rows", "split")
     job = json.loads(os.environ["GRIDLOOM_SETTINGS"])
     job.update((name, os.path.abspath(file)) for name, file in zip(names, files, strict=True))
     job.update(request=json.loads(request), threads=int(threads), gpus=int(gpus))

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
 import time
 
+import pandas as pd
 import pytest
 
+from gridloom.training.record import write_record
 from tests.workflow.conftest import TINY
+
+OPTIMIZERS = '''"""A network whose optimizer is swept."""
+import keras
+
+def build_model(input_shape, outputs, *, units, optimizer, momentum=None):
+    """Build it."""
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Dense(units),
+            keras.layers.Dense(outputs, activation="softmax"),
+        ]
+    )
+    knobs = {} if momentum is None else {"momentum": float(momentum)}
+    chosen = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[optimizer](**knobs)
+    model.compile(chosen, "categorical_crossentropy", metrics=["categorical_accuracy"])
+    return model
+'''
 
 
 def trained_by(project, **changes) -> set[str]:
@@ -24,6 +47,32 @@ def test_a_value_added_trains_only_its_points_and_removed_or_put_back_none(copie
     assert all("units=8/" in path for path in added)
     assert trained_by(copied) == set()
     assert trained_by(copied, hyperparameters={"units": [8, 1, 4]}) == set()
+
+
+TABLES = {"gather": 1, "heatmaps": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {}),
+        ({"hyperparameters": {"units": [1, 4, 8]}}, {"train": 2, **TABLES}),
+        ({"hyperparameters": {"units": [1]}}, {"gather": 1}),
+        ({"hyperparameters": {"units": [4, 1]}}, {"heatmaps": 1}),
+        ({"hyperparameters": {"epochs": 3}}, {"train": 4, **TABLES}),
+        ({"repetitions": 3}, {"train": 4, **TABLES}),
+        ({"repetitions": 1}, TABLES),
+        ({"objective": {"metric": "val_loss", "mode": "min"}}, TABLES),
+        ({"figures": {"formats": ["png"], "dpi": 61}}, {"heatmaps": 1}),
+        ({"resources": {"train": {"threads": 2, "mem_mb": 123, "runtime": 5}}}, {}),
+        ({"trainer": {"warm": False, "lockstep": False}}, {}),
+        ({"repetitions_per_job": 1}, {}),
+    ],
+    ids=str,
+)
+def test_a_change_runs_just_the_jobs_that_use_it(copied, changes, expected):
+    copied.change(**changes)
+    assert copied.succeed("-n") == expected
 
 
 def test_a_scalar_turned_into_a_list_trains_only_the_new_values(copied):
@@ -54,6 +103,11 @@ def test_more_repetitions_train_only_the_new_ones_and_fewer_none(copied):
     assert len(added) == 4
     assert trained_by(copied) == set()
     assert len(copied.runs()) == 8
+
+
+def test_other_epochs_train_all_and_the_old_ones_back_none(copied):
+    assert len(trained_by(copied, hyperparameters={"epochs": 3})) == 4
+    assert trained_by(copied) == set()
 
 
 def test_settings_that_no_training_depends_on_train_nothing(copied):
@@ -106,6 +160,54 @@ def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):
     assert copied.runs().equals(expected)
 
 
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("scripts/heatmaps.py", {"heatmaps": 1}),
+        ("gridloom/figures/style.py", {"heatmaps": 1}),
+        ("scripts/gather.py", TABLES),
+        ("gridloom/analysis/table.py", TABLES),
+    ],
+)
+def test_an_edit_of_a_figure_or_analysis_script_runs_what_uses_it(copied, file, expected):
+    path = copied.folder / file
+    path.write_text(path.read_text() + "\n# an edit\n")
+    assert copied.succeed("-n") == expected
+
+
+def test_an_edit_of_the_data_trains_all_anew(project):
+    rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
+    data = project.folder / "mine.csv"
+    data.write_text("\n".join(["x,y,target", *rows]))
+    project.change(dataset={"source": "mine.csv"}, hyperparameters={"units": 1})
+    assert project.succeed()["train"] == 2
+    data.write_text("\n".join(["x,y,target", *rows[:-1], "8,8,a"]))
+    assert project.succeed()["train"] == 2
+
+
+def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):
+    path = sorted((copied.results / "points").rglob("*.json"))[0]
+    record = json.loads(path.read_text())
+    record["environment"]["packages"]["keras"] = "3.0.0"
+    write_record(path, record)
+    done = copied.run()
+    assert done.returncode == 0
+    assert "1 records with keras 3.0.0" in done.stderr
+    assert "3 records with keras" in done.stderr
+
+
+def test_a_conditional_hyperparameter_is_missing_where_it_is_not_given(project):
+    (project.folder / "models" / "own.py").write_text(OPTIMIZERS)
+    sgd = {"optimizer": "sgd", "momentum": [0, 0.9]}
+    grid = {"grids": [sgd, {"optimizer": "adam"}], "units": [1, 2], "batch_size": 64, "epochs": 1}
+    project.write({**TINY, "model": "models/own.py", "hyperparameters": grid})
+    assert project.succeed()["train"] == 6
+    runs = pd.read_csv(project.results / "runs.csv")
+    assert runs[runs["optimizer"] == "adam"]["momentum"].isna().all()
+    assert set(runs[runs["optimizer"] == "sgd"]["momentum"]) == {0, 0.9}
+    assert "train" not in project.succeed("--forcerun", "gather")
+
+
 def test_a_comment_in_the_study_does_nothing(copied):
     path = copied.folder / "config" / "config.yaml"
     path.write_text("# a comment\n" + path.read_text())
@@ -113,8 +215,24 @@ def test_a_comment_in_the_study_does_nothing(copied):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_a_run_that_was_interrupted_goes_on_where_it_was(project):
-    project.succeed("--until", "split")
-    wanted = "results/points/activation=relu/batch_size=64/dropout=0/epochs=2/learning_rate=0.1/"
-    project.succeed(wanted + "units=1/reps=0-1.json")
-    assert project.succeed()["train"] == 3
+def test_a_run_that_was_killed_half_way_goes_on_where_it_was(project):
+    project.change(hyperparameters={"units": list(range(1, 21)), "epochs": 20})
+    running = subprocess.Popen(
+        project.command(cores=1),
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while len(project.records()) < 5 and running.poll() is None:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert project.run("--unlock").returncode == 0
+    finished = project.records()
+    assert 5 <= len(finished) < 40
+    # The job that ended just when Snakemake was killed may be trained again.
+    assert 0 <= project.succeed()["train"] - (40 - len(finished)) <= 1
+    after = project.records()
+    unchanged = [path for path, text in finished.items() if after[path] == text]
+    assert len(unchanged) >= len(finished) - 1

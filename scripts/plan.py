@@ -1,0 +1,31 @@
+"""Say what a run would train, why, and how long it would take."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from gridloom.errors import told_in
+from gridloom.plan import measured_pace, read_summary, tell_plan
+
+with told_in(snakemake.log[0]):
+    # Only Snakemake knows what it would rerun; its summary says so without running anything.
+    asked = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--summary", *snakemake.params.arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        sys.exit(asked.stderr)
+    jobs, others = read_summary(asked.stdout)
+    there = [path for path in (Path(job.path) for job in jobs) if path.exists()]
+    print(
+        tell_plan(
+            jobs,
+            others,
+            repetitions=snakemake.params.repetitions,
+            folds=snakemake.params.folds,
+            parallel=snakemake.params.parallel,
+            pace=measured_pace(there),
+        )
+    )

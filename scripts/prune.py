@@ -1,0 +1,15 @@
+"""List the records that the study does not use, or remove them."""
+
+from pathlib import Path
+
+from gridloom.errors import told_in
+from gridloom.prune import remove_records, tell_unused, unused_records
+
+with told_in(snakemake.log[0]):
+    results = Path(snakemake.params.results)
+    unused = unused_records(results, snakemake.params.used)
+    if snakemake.params.removing:
+        remove_records(results, unused)
+    told = tell_unused(unused, removed=snakemake.params.removing)
+    Path(snakemake.log[0]).write_text("".join(f"{path}\n" for path in unused), encoding="utf-8")
+    print(told)

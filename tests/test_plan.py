@@ -1,0 +1,136 @@
+"""Promises of the plan: the price of a run, by what is new, before it is paid."""
+
+from __future__ import annotations
+
+from gridloom.blocks import Block
+from gridloom.plan import Job, Pace, measured_pace, read_summary, tell_plan
+from gridloom.training.record import FORMAT, write_record
+
+HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
+
+
+def jobs(*described, epochs=10):
+    """Make jobs from (units, rate, first, last, reason)."""
+    return [
+        Job(
+            f"results/points/epochs={epochs}/rate={rate}/units={units}/reps={first}-{last}.json",
+            {"epochs": epochs, "rate": rate, "units": units},
+            Block(first, last),
+            reason,
+        )
+        for units, rate, first, last, reason in described
+    ]
+
+
+def told(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None):
+    return tell_plan(
+        jobs, others, repetitions=repetitions, folds=folds, parallel=parallel, pace=pace
+    ).splitlines()
+
+
+def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
+    text = "\n".join(
+        [
+            HEAD,
+            "results/runs.csv\t-\tgather\tlog\tmissing\tupdate pending",
+            "results/points/act=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
+            "results/points/act=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
+            "results/data/raw.csv\tnow\tdownload\tlog\tok\tno update",
+        ]
+    )
+    found, others = read_summary(text)
+    assert [(job.point, job.block, job.reason) for job in found] == [
+        ({"act": "1", "units": 8}, Block(0, 4), None),
+        ({"act": "1", "units": 9}, Block(5, 6), "missing"),
+    ]
+    assert others == ["gather"]
+
+
+def test_a_new_study_is_counted_and_its_time_not_made_up():
+    lines = told(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")), ["gather"])
+    assert lines == [
+        "points     2  units (2)",
+        "trainings  4  2 points × 2 repetitions",
+        "finished   0",
+        "to train   4  in 2 jobs",
+        "time       not known: no training is finished yet",
+        "also runs  gather",
+    ]
+
+
+def test_what_is_new_is_told_by_axis():
+    lines = told(
+        jobs(
+            (1, 0.1, 0, 1, None),
+            (2, 0.1, 0, 1, None),
+            (1, 0.2, 0, 1, "missing"),
+            (2, 0.2, 0, 1, "missing"),
+        )
+    )
+    assert "  new: rate = 0.2, 2 points" in lines
+    assert not any("units =" in line for line in lines)
+
+
+def test_new_repetitions_are_told_as_such():
+    lines = told(
+        jobs((1, 0.1, 0, 1, None), (1, 0.1, 2, 4, "missing"), (2, 0.1, 0, 4, None)), repetitions=5
+    )
+    assert "  new: repetitions 2 to 4 of 1 point" in lines
+    assert lines[2].split() == ["finished", "7"]
+
+
+def test_a_missing_combination_of_known_values_is_told_as_missing():
+    lines = told(jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")))
+    assert "  missing: 1 point whose values are all known" in lines
+
+
+def test_what_trains_again_is_told_with_its_reason():
+    lines = told(
+        jobs((1, 0.1, 0, 1, "params changed"), (2, 0.1, 0, 1, "updated input files")),
+        ["split", "gather"],
+    )
+    assert "  again: 1 job, because the settings, the model file or the training code changed" in (
+        lines
+    )
+    assert "  again: 1 job, because the data or its split changed" in lines
+    assert lines[-1] == "also runs  split, gather"
+
+
+def test_a_block_beyond_the_wanted_repetitions_counts_only_those_wanted():
+    lines = told(jobs((1, 0.1, 0, 9, None)), repetitions=3)
+    assert lines[1].split()[:2] == ["trainings", "3"]
+    assert lines[2].split() == ["finished", "3"]
+    assert lines[-1] == "Nothing is left to do."
+
+
+def test_the_time_grows_with_epochs_and_folds_and_shrinks_with_cores():
+    pending = jobs((1, 0.1, 0, 1, "missing"), epochs=100)
+    pace = Pace(epoch_seconds=1.0, trainings=7)
+    source = "at the mean pace of 7 finished trainings"
+    assert told(pending, pace=pace)[-1] == (
+        f"time       about 100 s with 2 trainings at once, {source}"
+    )
+    assert "about 10 minutes with 1 training" in told(pending, folds=3, parallel=1, pace=pace)[-1]
+    assert told(pending, parallel=None, pace=pace)[-1] == (
+        f"time       3 minutes of training in all, {source}"
+    )
+
+
+def test_many_new_values_are_cut_short():
+    lines = told(jobs((0, 0.1, 0, 1, None), *((u, 0.1, 0, 1, "missing") for u in range(1, 40))))
+    assert len([line for line in lines if "new:" in line]) == 12
+    assert any("and 27 more" in line for line in lines)
+
+
+def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_path):
+    assert measured_pace([]) is None
+    paths = []
+    for units, seconds, epochs in ((1, 1.0, 10), (2, 5.0, 20)):
+        path = tmp_path / "points" / f"units={units}" / "reps=0-0.json"
+        training = {"seconds": seconds, "history": {"loss": [0.0] * epochs}}
+        record = {"point": f"units={units}", "hyperparameters": {}, "parameters": 1}
+        write_record(path, {"format": FORMAT, **record, "trainings": [training], "environment": {}})
+        paths.append(path)
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    assert measured_pace([*paths, broken]) == Pace(6 / 30, 2)

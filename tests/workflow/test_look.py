@@ -1,0 +1,80 @@
+"""Promises of plan, prune and partial: a look at a study that trains nothing."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def told(project, *arguments):
+    done = project.run(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(project):
+    lines = told(project, "plan").splitlines()
+    assert lines[0].split() == ["points", "4", "dropout", "(2)", "×", "units", "(2)"]
+    assert lines[3].split()[:3] == ["to", "train", "8"]
+    assert lines[4].startswith("time       not known")
+    assert project.records() == {}
+
+
+def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
+    copied.change(hyperparameters={"units": [1, 4, 8]})
+    plan = told(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
+    assert "new: units = 8, 2 points" in plan
+    assert "new: repetition 2 of 4 points" in plan
+    assert "time       about" in plan
+    assert "also runs  gather, heatmaps" in plan
+    copied.change()
+    assert "Nothing is left to do." in told(copied, "plan")
+
+
+def test_the_plan_tells_why_finished_points_train_again(copied):
+    with (copied.folder / "models" / "mlp.py").open("a") as file:
+        file.write("# an edit\n")
+    plan = told(copied, "plan")
+    assert "again: 4 jobs, because the settings, the model file or the training code" in plan
+
+
+def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
+    assert "uses every record" in told(copied, "prune")
+    before = copied.records()
+    copied.change(hyperparameters={"units": [4]})
+    assert "2 records" in told(copied, "prune")
+    assert copied.records() == before
+    assert "Removed 2 records" in told(copied, "prune_remove")
+    assert {path for path in before if "units=4/" in path} == set(copied.records())
+    assert copied.succeed() == {"gather": 1}
+
+
+def test_partial_makes_every_table_and_figure_from_what_there_is_and_says_so(copied):
+    copied.change(hyperparameters={"units": [1, 4, 8]})
+    assert copied.succeed("partial") == {
+        "gather_partial": 1,
+        "heatmaps_partial": 1,
+        "partial": 1,
+    }
+    partial = copied.results / "partial"
+    for table, rows in (("runs.csv", 8), ("summary.csv", 4)):
+        content = pd.read_csv(partial / table)
+        assert set(content["partial"]) == {"8 of 12 trainings"}
+        assert len(content) == rows
+    assert len(pd.read_parquet(partial / "history.parquet")) == 16
+    assert (partial / "figures" / "heatmap_units_x_dropout_mean.png").exists()
+    assert len(copied.records()) == 4
+    # Once more is there, more is shown.
+    copied.succeed("--until", "train")
+    copied.succeed("partial")
+    assert set(pd.read_csv(partial / "runs.csv")["partial"]) == {"12 of 12 trainings"}
+
+
+def test_partial_trains_nothing_even_when_all_is_outdated(copied):
+    before = copied.records()
+    copied.change(seed=5)
+    assert "train" not in copied.succeed("partial")
+    assert copied.records() == before
+
+
+def test_partial_of_nothing_says_so(project):
+    assert "no training of this study is finished yet" in project.fail("partial")
