@@ -1,8 +1,9 @@
-"""Large grids: planning 1,000 and 10,000 points, against a bare rule with as many targets.
+"""Large grids: planning 1,000 to 50,000 points, against a bare rule with as many targets.
 
     python bench/scale.py
 
-Seconds and peak memory of `snakemake -n`, and of gathering 10,000 made-up records.
+Seconds and peak memory of `snakemake -n`, seconds of gathering as many made-up records, and of
+drawing one heatmap of 10 x 10 cells from as many points, and one of as many cells.
 """
 
 from __future__ import annotations
@@ -93,10 +94,29 @@ def gather_seconds(count: int, folder: Path) -> float:
     return time.perf_counter() - started
 
 
+def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float:
+    """Time drawing one heatmap of rows x columns cells from so many points."""
+    import numpy as np
+    import pandas as pd
+
+    from gridloom.figures.heatmaps import draw_all
+
+    place = np.arange(points)
+    table = {"a": place % rows, "b": place // rows % columns, "c": place // (rows * columns)}
+    summary = folder / "summary.csv"
+    made = {**table, "n": 5, "n_diverged": 0, "acc_mean": np.sin(place), "rank": place + 1}
+    pd.DataFrame(made).to_csv(summary, index=False)
+    axes = {"a": [str(n) for n in range(rows)], "b": [str(n) for n in range(columns)]}
+    started = time.perf_counter()
+    files = [folder / "heatmap_a_x_b_mean.png"]
+    draw_all(summary, axes=axes, slices=[], metric="acc", title="t", dpi=150, files=files)
+    return time.perf_counter() - started
+
+
 def main() -> None:
-    """Plan both sizes in turn with a bare rule, then gather."""
+    """Plan each size in turn with a bare rule, then gather and draw."""
     rows = []
-    for a, b in ((25, 40), (100, 100)):
+    for a, b in ((25, 40), (100, 100), (250, 200)):
         with fresh_project() as folder:
             study = yaml.safe_load((folder / "config" / "config.yaml").read_text())
             study["hyperparameters"] = {
@@ -121,6 +141,8 @@ def main() -> None:
                     "plan_mb": ours_mb,
                     "bare_mb": bare_mb,
                     "gather_seconds": gather_seconds(a * b, folder),
+                    "100_cells_seconds": heatmap_seconds(10, 10, a * b, folder),
+                    "all_cells_seconds": heatmap_seconds(a, b, a * b, folder),
                 }
             )
     report(Path(__file__).stem, rows)
