@@ -85,7 +85,7 @@ def gather_seconds(count: int, folder: Path) -> float:
             "hyperparameters": point,
             "parameters": 100,
             "trainings": trainings,
-            "environment": {"packages": {}, "code": {}, "host": "here"},
+            "environment": {"packages": {}, "inputs": {}, "host": "here"},
         }
         write_record(path, record)
         paths.append(path)

@@ -31,9 +31,10 @@ def write_text(path: Path | str, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-def fingerprint(paths: Iterable[Path | str]) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of some files' contents, in their order."""
-    total = hashlib.sha256()
+def fingerprint(paths: Iterable[Path | str], text: str = "") -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of a text and some files' contents, in order."""
+    total = hashlib.sha256(text.encode())
     for path in paths:
-        total.update(hashlib.sha256(Path(path).read_bytes()).digest())
+        with Path(path).open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()[:16]

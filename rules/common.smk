@@ -32,6 +32,13 @@ except GridloomError as error:
     raise WorkflowError(f"The study is not valid:\n{error}")
 
 RESULTS = STUDY.results
+SOURCES = [STUDY.dataset.source] if is_local(STUDY.dataset.source) else []
+# A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
+# ones too, leave the rows of finished trainings where they are.
+DATA = f"{RESULTS}/data/" + fingerprint(
+    filter(os.path.isfile, SOURCES),
+    f"{STUDY.dataset.model_dump_json()} {STUDY.split.model_dump_json()}",
+)
 
 
 def code(*modules):

@@ -1,18 +1,18 @@
 """Data: bring the raw rows here, hold back the test rows.
 
 Needs   the source named in the study
-Makes   <results>/data/raw.csv, raw.json, train.parquet, test.parquet, split.json
+Makes   <results>/data/<fingerprint>/raw.csv, raw.json, train.parquet, test.parquet, split.json
 """
 
 
 rule download:
     """Bring the raw data here and note where it came from."""
     input:
-        source=[STUDY.dataset.source] if is_local(STUDY.dataset.source) else [],
+        source=SOURCES,
         code=[script_of("download"), *code("data/sources")],
     output:
-        table=f"{RESULTS}/data/raw.csv",
-        provenance=f"{RESULTS}/data/raw.json",
+        table=f"{DATA}/raw.csv",
+        provenance=f"{DATA}/raw.json",
     log:
         f"{RESULTS}/logs/download.log",
     threads: asks("download", "threads", 1)
@@ -30,12 +30,12 @@ rule download:
 rule split:
     """Hold back the test rows, which nothing reads until the choice is made."""
     input:
-        table=f"{RESULTS}/data/raw.csv",
+        table=f"{DATA}/raw.csv",
         code=[script_of("split"), *code("data/split")],
     output:
-        train=f"{RESULTS}/data/train.parquet",
-        test=f"{RESULTS}/data/test.parquet",
-        description=f"{RESULTS}/data/split.json",
+        train=f"{DATA}/train.parquet",
+        test=f"{DATA}/test.parquet",
+        description=f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/split.log",
     threads: asks("split", "threads", 1)

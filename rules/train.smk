@@ -1,6 +1,6 @@
 """Train: one target per grid point and block of repetitions.
 
-Needs   <results>/data/train.parquet, split.json, the model file
+Needs   <results>/data/<fingerprint>/train.parquet, split.json, the model file
 Makes   <results>/points/{point}/reps={first}-{last}.json
 """
 
@@ -11,6 +11,8 @@ TRAINED_BY = {
         code(
             "seeds",
             "data/preparation",
+            "data/sources",
+            "data/split",
             "training/fit",
             "training/lockstep",
             "training/model",
@@ -24,8 +26,9 @@ TRAINED_BY = {
 rule train:
     """Train one grid point, one block of its repetitions."""
     input:
-        rows=f"{RESULTS}/data/train.parquet",
-        split=f"{RESULTS}/data/split.json",
+        # Their folder's name tells what is in them; their age does not count.
+        rows=ancient(f"{DATA}/train.parquet"),
+        split=ancient(f"{DATA}/split.json"),
     output:
         record=f"{RESULTS}/points/{{point}}/reps={{first}}-{{last}}.json",
     log:

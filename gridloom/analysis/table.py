@@ -84,7 +84,7 @@ def gather(
     for path in records:
         record = read_record(path)
         environment = record["environment"]
-        made_with = {**environment["packages"], **environment["code"]}
+        made_with = {**environment["packages"], **environment["inputs"]}
         versions[json.dumps(made_with, sort_keys=True)] += 1
         knobs = {name: table_value(record["hyperparameters"], name) for name in hyperparameters}
         for training in record["trainings"]:

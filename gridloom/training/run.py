@@ -27,6 +27,7 @@ from gridloom.data.preparation import (
     training_rows,
     validation_parts,
 )
+from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path
 from gridloom.seeds import training_seeds
 from gridloom.training import lockstep
@@ -200,7 +201,10 @@ class Trainer:
             ],
             "environment": {
                 **environment(),
-                "code": request.code,
+                "inputs": {
+                    **request.code,
+                    "training rows": self._read("content", request.rows_file, _content),
+                },
                 "engine": engine,
                 "started": round(started, 3),
             },
@@ -305,6 +309,10 @@ class _Kept(Generic[T]):
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
+def _content(path: Path) -> str:
+    return fingerprint([path])
 
 
 def _read_json(path: Path) -> Any:

@@ -41,7 +41,7 @@ def record(folder, point, scores, first=0, packages=PACKAGES):
             "hyperparameters": point,
             "parameters": 12,
             "trainings": trainings,
-            "environment": {"packages": packages, "code": {}, "host": "here"},
+            "environment": {"packages": packages, "inputs": {}, "host": "here"},
         },
     )
     return path

@@ -105,6 +105,12 @@ class Project:
         assert "Traceback" not in told, told
         return told
 
+    @property
+    def data(self) -> Path:
+        """Return the folder of the data that was brought last."""
+        folders = [path.parent for path in (self.results / "data").rglob("raw.json")]
+        return max(folders, key=lambda folder: folder.stat().st_mtime)
+
     def records(self) -> dict[str, str]:
         """Return path → content of all records."""
         points = self.results / "points"

@@ -88,7 +88,7 @@ def test_data_that_cannot_be_had_ends_the_study_with_one_message(project, server
     project.change(dataset=filled)
     printed = project.fail()
     assert told in printed
-    assert not (project.results / "data" / "train.parquet").exists()
+    assert list(project.results.rglob("train.parquet")) == []
     assert not (project.results / "points").exists()
 
 

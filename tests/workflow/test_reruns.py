@@ -185,6 +185,22 @@ def test_an_edit_of_the_data_trains_all_anew(project):
     assert project.succeed()["train"] == 2
 
 
+def test_data_settings_mistyped_and_a_file_touched_cost_no_finished_training(project):
+    rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
+    data = project.folder / "mine.csv"
+    data.write_text("\n".join(["x,y,target", *rows]))
+    own = {"source": "mine.csv"}
+    project.change(dataset=own, hyperparameters={"units": 1})
+    assert project.succeed()["train"] == 2
+    project.change(dataset={**own, "drop": ["z"]}, hyperparameters={"units": [1, 2]})
+    assert "dataset.drop: there is no column 'z'" in project.fail()
+    later = time.time() + 5
+    os.utime(data, (later, later))
+    assert trained_by(project, dataset=own, hyperparameters={"units": [1, 2]}) == {
+        path for path in project.records() if "units=2/" in path
+    }
+
+
 def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):
     path = sorted((copied.results / "points").rglob("*.json"))[0]
     record = json.loads(path.read_text())

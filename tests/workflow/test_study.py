@@ -52,8 +52,8 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
 
 
 def test_test_rows_are_in_no_training(finished):
-    train = pd.read_parquet(finished.results / "data" / "train.parquet")
-    test = pd.read_parquet(finished.results / "data" / "test.parquet")
+    train = pd.read_parquet(finished.data / "train.parquet")
+    test = pd.read_parquet(finished.data / "test.parquet")
     assert (len(train), len(test)) == (455, 114)
     assert pd.concat([train, test]).duplicated().sum() == 0
 
