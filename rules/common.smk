@@ -33,12 +33,13 @@ except GridloomError as error:
 
 RESULTS = STUDY.results
 SOURCES = [STUDY.dataset.source] if is_local(STUDY.dataset.source) else []
-# A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
-# ones too, leave the rows of finished trainings where they are.
-DATA = f"{RESULTS}/data/" + fingerprint(
+ROWS = fingerprint(
     filter(os.path.isfile, SOURCES),
     f"{STUDY.dataset.model_dump_json()} {STUDY.split.model_dump_json()}",
 )
+# A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
+# ones too, leave the rows of finished trainings where they are.
+DATA = f"{RESULTS}/data/{ROWS}"
 
 
 def code(*modules):
