@@ -27,6 +27,10 @@ onstart:
         start_host()
 
 
+onerror:
+    tell_failed_points()
+
+
 rule all:
     default_target: True
     input:

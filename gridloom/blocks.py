@@ -33,6 +33,11 @@ def read_block(file: str) -> Block | None:
     return Block(int(match[1]), int(match[2])) if match else None
 
 
+def log_of(results: Path, record: Path) -> Path:
+    """Return the log of the job that makes a record."""
+    return results / "logs" / record.relative_to(results).with_suffix(".log")
+
+
 def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> list[Block]:
     """Cover repetitions 0 to `repetitions` - 1 with blocks, using those that exist.
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gridloom.blocks import read_block
+from gridloom.blocks import log_of, read_block
 
 #: Records named in the list for a person; the log has all.
 MAX_NAMED = 20
@@ -55,8 +55,7 @@ def tell_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
 def remove_records(results: Path, records: Iterable[Path]) -> None:
     """Remove records, their logs, and the folders that are empty then."""
     for record in records:
-        log = results / "logs" / record.relative_to(results).with_suffix(".log")
-        for file in (record, log):
+        for file in (record, log_of(results, record)):
             file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a folder that something else is in stays
                 for folder in file.relative_to(results).parents:

@@ -56,11 +56,12 @@ def _sweep() -> None:
     """Remove folders whose Snakemake is gone, left behind where all was killed at once."""
     for folder in scope_folder(0).parent.glob(f"gridloom-{os.getuid()}-*"):
         process = folder.name.rpartition("-")[2]
-        if process.isdigit() and not _alive(int(process)):
+        if process.isdigit() and not alive(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Tell whether a process is there, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

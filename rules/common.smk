@@ -5,6 +5,8 @@ Everything heavy stays out: on a cluster, each job reads this file.
 
 import json
 import os
+import sys
+import time
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -15,10 +17,13 @@ from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
 from gridloom.data.sources import is_local
 from gridloom.errors import GridloomError
+from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
 from gridloom.scope import open_scope, start_host
 from gridloom.study import load_study, names_of
+
+STARTED = time.time()
 
 try:
     STUDY = load_study(
@@ -91,6 +96,13 @@ def lost_records():
 def existing_records():
     """List the records that are there already."""
     return [record for record in records() if os.path.exists(record)]
+
+
+def tell_failed_points():
+    """Print which points failed in this run, if any did."""
+    failed = failed_records(RESULTS, records(), STARTED)
+    if failed:
+        print(f"\n{tell_failures(RESULTS, failed, len(records()))}\n", file=sys.stderr)
 
 
 def same_study():

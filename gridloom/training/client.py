@@ -28,6 +28,9 @@ END_SECONDS = 2
 
 TAIL_LINES = 15
 
+#: Opens the line of a log that says why its job failed.
+ERROR = "error: "
+
 
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
@@ -62,8 +65,8 @@ def main(arguments: list[str]) -> None:
 def fail(job: dict[str, Any], message: str) -> None:
     """Write a message to the job's log and end."""
     with open(job["log"], "a", encoding="utf-8") as log:
-        log.write(message.rstrip() + "\n")
-    sys.exit(message)
+        log.write(f"{ERROR}{message.rstrip()}\n")
+    sys.exit(1)
 
 
 def private_folder(scope: str) -> str:

@@ -30,6 +30,8 @@ from typing import Any
 
 from gridloom.errors import GridloomError, StudyError, nearest
 from gridloom.files import write_text
+from gridloom.scope import alive
+from gridloom.training import client
 from gridloom.training.devices import NO_DEVICE, lease, visible_devices
 
 #: How often the host looks after Snakemake and the workers.
@@ -57,15 +59,13 @@ def train_once(job: Mapping[str, Any]) -> int:
     try:
         devices = _devices(job, Path(job["scope"]))
     except GridloomError as error:
-        return _failed(str(error))
+        client.fail(dict(job), str(error))
     _set_environment()
     _set_devices(job["threads"], devices)
-    return 0 if _train(job, _trainer()) is None else 1
-
-
-def _failed(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 1
+    message = _train(job, _trainer())
+    if message is not None:
+        client.fail(dict(job), message)
+    return 0
 
 
 def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
@@ -123,7 +123,7 @@ class Host:
         _set_environment()
         import gridloom.training.run  # noqa: F401
 
-        while _alive(self.watched) and self.folder.exists():
+        while alive(self.watched) and self.folder.exists():
             ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)
             if ready:
                 connection, _ = self.listener.accept()
@@ -178,16 +178,6 @@ def _end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _told(status: int) -> str:
@@ -296,7 +286,6 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
         cause = error.__cause__
         if cause is not None:
             traceback.print_exception(cause)
-        print(error, file=sys.stderr)
         return str(error)
     except MemoryError:
         return "this training needs more memory than there is"

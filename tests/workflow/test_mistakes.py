@@ -139,3 +139,45 @@ def test_an_objective_that_is_not_measured_ends_at_the_first_training(project):
     assert done.returncode != 0
     assert "objective.metric: there is no 'val_accuracy'" in done.stdout + done.stderr
     assert project.records() == {}
+
+
+FAILS = '''"""A network that fails for some points."""
+from pathlib import Path
+
+import keras
+
+
+def build_model(input_shape, outputs, *, units, once=False):
+    """Build it."""
+    mark = Path("tried")
+    if units == 3 and not (once and mark.exists()):
+        mark.touch()
+        raise ValueError("three is not wanted")
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile("sgd", "mse", metrics=["categorical_accuracy"])
+    return model
+'''
+
+
+def test_a_point_that_fails_fails_alone_and_stands_in_the_closing_summary(project):
+    (project.folder / "models" / "own.py").write_text(FAILS)
+    knobs = {"units": [1, 2, 3, 4], "batch_size": 64, "epochs": 1}
+    project.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
+    told = project.fail()
+    record = "results/points/batch_size=64/epochs=1/units=3/reps=0-1.json"
+    assert len(project.records()) == 3
+    assert "1 of 4 jobs of `train` failed" in told
+    assert "1 × model: build_model raised ValueError: three is not wanted (" in told
+    assert f"retry  snakemake --cores all {record}" in told
+    # The command that it names retries that one.
+    assert "three is not wanted" in project.fail(record)
+    assert len(project.records()) == 3
+
+
+def test_a_failing_point_is_retried_as_often_as_asked(project):
+    (project.folder / "models" / "own.py").write_text(FAILS)
+    knobs = {"units": [3], "once": True, "batch_size": 64, "epochs": 1}
+    project.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
+    done = project.run("--retries", "1", cores=1)
+    assert done.returncode == 0, done.stderr
+    assert len(project.records()) == 1
