@@ -5,6 +5,7 @@ Nothing here imports Snakemake, and nothing heavy: each job's Snakemake reads th
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from gridloom.data.sources import table_format, why_no_source
 from gridloom.errors import StudyError, nearest
 from gridloom.grid import Grid, Value, canonical, read_grid
 
@@ -59,35 +61,77 @@ class _Closed(BaseModel):
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Dataset(_Closed):
-    """Where the rows come from and which column is to be predicted."""
+    """Where the rows come from, how they are read, and which column plays which part."""
 
     source: str = Field(
         min_length=1,
-        description="builtin:NAME (breast_cancer, iris, wine, digits, diabetes), the path of a CSV "
-        "file, or an http(s) address of one.",
+        description="builtin:NAME (breast_cancer, iris, wine, digits, diabetes), openml:ID, or the "
+        "path or http(s) address of a CSV, TSV, Parquet or NPZ file, also in gzip or zip.",
     )
-    target: str = Field("target", description="Column to predict.")
-    task: Literal["classification", "regression"] = Field(
-        "classification", description="Classes to tell apart, or a number to predict."
+    format: Literal["csv", "tsv", "parquet", "npz"] | None = Field(
+        None, description="Format of the file; null: by its ending, csv if that does not tell."
     )
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+    member: str | None = Field(None, description="File inside a zip; null if it holds one only.")
+    sha256: Sha256 | None = Field(
         None, description="SHA-256 that the downloaded or local file must have."
     )
-    drop: list[str] = Field([], description="Columns to leave out, such as an id.")
-    columns: list[str] | None = Field(
-        None, description="Column names of a file that has no header row."
+    test_source: str | None = Field(
+        None, min_length=1, description="A further file like `source` that holds the test rows."
     )
+    test_sha256: Sha256 | None = Field(None, description="SHA-256 of `test_source`.")
+    task: Literal["classification", "multilabel", "regression"] = Field(
+        "classification",
+        description="Classes to tell apart (two or more), several labels of 0 or 1 for each row, "
+        "or numbers to predict.",
+    )
+    target: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "target", description="Column to predict; a list for multilabel or several numbers."
+    )
+    drop: list[str] = Field([], description="Columns to leave out, such as an id.")
+    categorical: list[str] = Field(
+        [], description="Columns of numbers, or of very many texts, that are categories."
+    )
+    group: str | None = Field(
+        None,
+        description="Column whose equal values belong together, such as a patient: never on both "
+        "sides of a split.",
+    )
+    order: str | None = Field(
+        None,
+        description="Column of times or numbers: test and validation rows are the latest.",
+    )
+    weight: str | None = Field(None, description="Column with the weight of each row in the loss.")
+    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="Column names of a file that has no header row; those left over at the end are "
+        "named by their place, from 1.",
+    )
+    missing: list[str] = Field(
+        [], description="Texts that mean a missing value, besides empty cells, NA, NaN and null."
+    )
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None, description="Character between columns; null: comma, or tab for tsv."
+    )
+    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
+    encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
 
 
 class Split(_Closed):
-    """Which rows are kept away as the test set."""
+    """Which rows are kept away as the test set, where the source does not say it itself."""
 
     test: Fraction = Field(0.2, description="Fraction of all rows held back for the final test.")
-    stratify: bool = Field(True, description="Keep the classes' shares equal in both parts.")
+    stratify: bool = Field(
+        True, description="classification: keep the classes' shares equal in both parts."
+    )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the split.")
+    column: str | None = Field(
+        None, description="Column that says which rows are the test set; it is no feature."
+    )
+    test_value: str = Field("test", description="Value of `column` in the test rows.")
 
 
 class Validation(_Closed):
@@ -98,6 +142,16 @@ class Validation(_Closed):
     )
     fraction: Fraction = Field(0.2, description="holdout: fraction of the training rows.")
     folds: Annotated[int, Field(ge=2)] = Field(5, description="kfold: number of folds.")
+
+
+class Preparation(_Closed):
+    """What is done to the features before a network sees them, fitted on its training rows."""
+
+    scaling: Literal["standard", "minmax", "none"] = Field(
+        "standard",
+        description="Numbers to mean 0 and standard deviation 1, to the range 0 to 1, or as they "
+        "are (tokens for an Embedding).",
+    )
 
 
 class Objective(_Closed):
@@ -183,6 +237,7 @@ class Study(_Closed):
     dataset: Dataset = Field(description="Where the rows come from.")
     split: Split = Field(Split(), description="Which rows are the test set.")
     validation: Validation = Field(Validation(), description="How a training is scored.")
+    preparation: Preparation = Field(Preparation(), description="What is done to the features.")
     vary: list[Stream] = Field(
         list(get_args(Stream)),
         description="Random streams that change with the repetition; the others stay as in the "
@@ -338,8 +393,19 @@ def check_study(settings: Mapping[str, Any]) -> Study:
 
 
 def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a whole number stand for a float, and a class label of any type for its text."""
+    """Let a whole number stand for a float, and a label or column of any type for its text."""
     read = dict(settings)
+    dataset = read.get("dataset")
+    if isinstance(dataset, Mapping):
+        read["dataset"] = {
+            key: _named(value) if key in _NAMES else value for key, value in dataset.items()
+        }
+    split = read.get("split")
+    if isinstance(split, Mapping):
+        read["split"] = {
+            key: _named(value) if key in ("column", "test_value") else value
+            for key, value in split.items()
+        }
     for section, key in (("split", "test"), ("validation", "fraction")):
         part = read.get(section)
         if isinstance(part, Mapping) and type(part.get(key)) is int:
@@ -351,6 +417,19 @@ def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
             for label, weight in weights.items()
         }
     return read
+
+
+#: Keys of a dataset that name columns: in a file without a header row, by their place.
+_NAMES = ("target", "drop", "categorical", "group", "order", "weight", "columns", "missing")
+
+
+def _named(value: Any) -> Any:
+    """Let a number stand for its text."""
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    if isinstance(value, bool):
+        return str(value)  # as tables spell it
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _sentence(error: Any) -> str:
@@ -460,10 +539,7 @@ def _check_hyperparameters(grid: Grid) -> Iterator[str]:
 
 def _check_together(study: Study, grid: Grid) -> Iterator[str]:
     """Check what only several keys together can get wrong."""
-    if study.class_weight is not None and study.dataset.task == "regression":
-        yield "class_weight: a regression has no classes; remove it"
-    if study.split.stratify and study.dataset.task == "regression":
-        yield "split.stratify: a regression has no classes to stratify; set it to false"
+    yield from _check_dataset(study)
     drawn: set[tuple[str, str]] = set()
     for index, slice_ in enumerate(study.figures.slices):
         where = f"figures.slices[{index}]"
@@ -482,6 +558,41 @@ def _check_together(study: Study, grid: Grid) -> Iterator[str]:
             elif name in grid.axes and canonical(value) not in grid.axes[name]:
                 listed = ", ".join(map(str, grid.axes[name]))
                 yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
+
+
+def _check_dataset(study: Study) -> Iterator[str]:
+    dataset, split = study.dataset, study.split
+    for key, source in (("source", dataset.source), ("test_source", dataset.test_source)):
+        problem = None if source is None else why_no_source(source)
+        if problem:
+            yield f"dataset.{key}: {problem}"
+    if dataset.task != "classification":
+        if study.class_weight is not None:
+            yield f"class_weight: a {dataset.task} task has no classes to weigh; remove it"
+        if split.stratify and "stratify" in split.model_fields_set:
+            yield f"split.stratify: a {dataset.task} task has no classes; remove it"
+    several = isinstance(dataset.target, list)
+    if dataset.task == "classification" and several:
+        yield "dataset.target: a classification has one target; set dataset.task to multilabel"
+    if several and len(set(dataset.target)) < len(dataset.target):
+        yield "dataset.target: names a column twice"
+    if dataset.group is not None and dataset.order is not None:
+        yield "dataset.order: rows have groups or an order in time, not both; remove one"
+    if split.column is not None and dataset.test_source is not None:
+        yield "split.column: the test rows are given by dataset.test_source; remove one"
+    if dataset.test_source is not None:
+        formats = [
+            table_format(dataset.source, dataset.format, dataset.member),
+            table_format(dataset.test_source, dataset.format, None),
+        ]
+        if formats[0] != formats[1]:
+            yield f"dataset.test_source: is {formats[1]}, source is {formats[0]}; use one format"
+    if dataset.test_sha256 is not None and dataset.test_source is None:
+        yield "dataset.test_sha256: there is no dataset.test_source"
+    with contextlib.suppress(LookupError):
+        codecs.lookup(dataset.encoding)
+        return
+    yield f"dataset.encoding: there is no encoding {dataset.encoding!r}; try utf-8 or latin-1"
 
 
 def schema_text() -> str:

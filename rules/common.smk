@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
-from gridloom.data.sources import is_local
+from gridloom.data.sources import local_sources, table_format
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
@@ -33,18 +33,27 @@ try:
     )
     GRID = STUDY.grid
     check_model_file(Path(STUDY.model), names_of(GRID.points.values()))
+    SOURCES = local_sources(STUDY.dataset.source, STUDY.dataset.test_source)
 except GridloomError as error:
     raise WorkflowError(f"The study is not valid:\n{error}")
 
 RESULTS = STUDY.results
-SOURCES = [STUDY.dataset.source] if is_local(STUDY.dataset.source) else []
 ROWS = fingerprint(
-    filter(os.path.isfile, SOURCES),
-    f"{STUDY.dataset.model_dump_json()} {STUDY.split.model_dump_json()}",
+    SOURCES,
+    # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
+    STUDY.dataset.model_dump_json(
+        exclude={"sha256", "test_sha256"}, exclude_defaults=True
+    )
+    + STUDY.split.model_dump_json(exclude_defaults=True),
 )
 # A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
 # ones too, leave the rows of finished trainings where they are.
 DATA = f"{RESULTS}/data/{ROWS}"
+FORMAT = table_format(STUDY.dataset.source, STUDY.dataset.format, STUDY.dataset.member)
+PARTS = "npz" if FORMAT == "npz" else "parquet"
+RAW_TABLES = [f"{DATA}/raw.{FORMAT}"]
+if STUDY.dataset.test_source is not None:
+    RAW_TABLES.append(f"{DATA}/raw_test.{FORMAT}")
 
 
 def code(*modules):
@@ -133,6 +142,7 @@ def request(wildcards):
             "vary": sorted(STUDY.vary),
             "validation": used_validation(),
             "class_weight": STUDY.class_weight,
+            "scaling": STUDY.preparation.scaling,
             "xla": STUDY.trainer.xla,
             "code": TRAINED_BY,
         },

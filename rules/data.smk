@@ -1,7 +1,8 @@
 """Data: bring the raw rows here, hold back the test rows.
 
 Needs   the source named in the study
-Makes   <results>/data/<fingerprint>/raw.csv, raw.json, train.parquet, test.parquet, split.json
+Makes   <results>/data/<fingerprint>/raw.csv (or .tsv, .parquet, .npz), raw.json,
+        train.parquet, test.parquet (.npz for arrays), split.json
 """
 
 
@@ -11,7 +12,7 @@ rule download:
         source=SOURCES,
         code=[script_of("download"), *code("data/sources")],
     output:
-        table=f"{DATA}/raw.csv",
+        tables=RAW_TABLES,
         provenance=f"{DATA}/raw.json",
     log:
         f"{RESULTS}/logs/download.log",
@@ -21,8 +22,8 @@ rule download:
         runtime=asks("download", "runtime", 30),
         gpu=asks("download", "gpu", 0),
     params:
-        source=STUDY.dataset.source,
-        sha256=STUDY.dataset.sha256,
+        dataset=STUDY.dataset.model_dump_json(),
+        format=FORMAT,
     script:
         "../scripts/download.py"
 
@@ -30,11 +31,20 @@ rule download:
 rule split:
     """Hold back the test rows, which nothing reads until the choice is made."""
     input:
-        table=f"{DATA}/raw.csv",
-        code=[script_of("split"), *code("data/split")],
+        tables=RAW_TABLES,
+        code=[
+            script_of("split"),
+            *code(
+                "data/arrays",
+                "data/partition",
+                "data/rows",
+                "data/split",
+                "data/tables",
+            ),
+        ],
     output:
-        train=f"{DATA}/train.parquet",
-        test=f"{DATA}/test.parquet",
+        train=f"{DATA}/train.{PARTS}",
+        test=f"{DATA}/test.{PARTS}",
         description=f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/split.log",
@@ -44,10 +54,8 @@ rule split:
         runtime=asks("split", "runtime", 30),
         gpu=asks("split", "gpu", 0),
     params:
-        dataset=json.dumps(
-            STUDY.dataset.model_dump(include={"target", "task", "drop", "columns"}),
-            sort_keys=True,
-        ),
-        split=json.dumps(STUDY.split.model_dump(), sort_keys=True),
+        dataset=STUDY.dataset.model_dump_json(),
+        split=STUDY.split.model_dump_json(),
+        format=FORMAT,
     script:
         "../scripts/split.py"

@@ -1,6 +1,6 @@
 """Train: one target per grid point and block of repetitions.
 
-Needs   <results>/data/<fingerprint>/train.parquet, split.json, the model file
+Needs   <results>/data/<fingerprint>/train.parquet (or .npz), split.json, the model file
 Makes   <results>/points/{point}/reps={first}-{last}.json
 """
 
@@ -10,9 +10,9 @@ TRAINED_BY = {
     "training code": fingerprint(
         code(
             "seeds",
+            "data/partition",
             "data/preparation",
-            "data/sources",
-            "data/split",
+            "data/rows",
             "training/fit",
             "training/lockstep",
             "training/model",
@@ -27,7 +27,7 @@ rule train:
     """Train one grid point, one block of its repetitions."""
     input:
         # Their folder's name tells what is in them; their age does not count.
-        rows=ancient(f"{DATA}/train.parquet"),
+        rows=ancient(f"{DATA}/train.{PARTS}"),
         split=ancient(f"{DATA}/split.json"),
     output:
         record=f"{RESULTS}/points/{{point}}/reps={{first}}-{{last}}.json",

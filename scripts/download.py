@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
-from gridloom.data.sources import download
+from gridloom.data.sources import download, write_provenance
 from gridloom.errors import told_in
+from gridloom.study import Dataset
 
 with told_in(snakemake.log[0]):
-    download(
-        snakemake.params.source,
-        snakemake.params.sha256,
-        table=Path(snakemake.output.table),
-        provenance=Path(snakemake.output.provenance),
+    dataset = Dataset.model_validate_json(snakemake.params.dataset)
+    asked = [
+        {"source": dataset.source, "sha256": dataset.sha256, "member": dataset.member},
+        {"source": dataset.test_source, "sha256": dataset.test_sha256},
+    ]
+    write_provenance(
+        Path(snakemake.output.provenance),
+        [
+            download(**one, format=snakemake.params.format, table=Path(table))
+            for one, table in zip(asked, snakemake.output.tables, strict=False)
+        ],
     )

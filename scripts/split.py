@@ -1,21 +1,27 @@
 """Hold back the test rows."""
 
-import json
+import sys
 from pathlib import Path
 
-from gridloom.data.split import describe_split, read_table, split_rows, write_split
+from gridloom.data.split import describe_split, read_raw, split_rows, tell_dropped, write_split
 from gridloom.errors import told_in
+from gridloom.study import Dataset, Split
 
 with told_in(snakemake.log[0]):
-    dataset = json.loads(snakemake.params.dataset)
-    target, task = dataset["target"], dataset["task"]
-    table = read_table(Path(snakemake.input.table), **dataset)
-    train, test = split_rows(table, target=target, task=task, **json.loads(snakemake.params.split))
+    dataset = Dataset.model_validate_json(snakemake.params.dataset)
+    split = Split.model_validate_json(snakemake.params.split)
+    files = [Path(path) for path in snakemake.input.tables]
+    rows = read_raw(files, snakemake.params.format, dataset, split)
+    train, test = split_rows(rows, dataset, split)
+    description = describe_split(train, test, dataset)
     write_split(
         train,
         test,
-        describe_split(train, test, target, task),
+        description,
         train_file=Path(snakemake.output.train),
         test_file=Path(snakemake.output.test),
         description_file=Path(snakemake.output.description),
     )
+    dropped = tell_dropped(description)
+    if dropped:
+        print(dropped, file=sys.stderr)

@@ -161,11 +161,14 @@ def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
         ),
         (
             {"dataset": {"source": "x", "task": "regression"}, "class_weight": "balanced"},
-            "class_weight: a regression has no classes",
+            "class_weight: a regression task has no classes",
         ),
         (
-            {"dataset": {"source": "x", "task": "regression"}},
-            "split.stratify: a regression has no classes",
+            {
+                "dataset": {"source": "x", "task": "regression"},
+                "split": {"stratify": True},
+            },
+            "split.stratify: a regression task has no classes",
         ),
     ],
 )

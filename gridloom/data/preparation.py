@@ -1,36 +1,63 @@
-"""What a network is fed: which rows fit and which validate, scaled features, encoded targets."""
+"""What a network is fed: which rows fit and which validate, prepared features, encoded targets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
-from sklearn.preprocessing import StandardScaler
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    StandardScaler,
+)
 
+from gridloom.data.partition import Traits, fold_rows, hold_out
+from gridloom.data.rows import Features, read_rows, take
 from gridloom.errors import DataError
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "none": FunctionTransformer}
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The training part of a split, as arrays.
+    """The training part of a split.
 
     Attributes
     ----------
     features
-        float64, shape (rows, features), unscaled.
+        As in `gridloom.data.rows.Rows`, neither scaled nor encoded.
     target
-        Classes as int64 indices into `classes`, or float32 values in a regression; shape (rows,).
+        Classes as int64 indices into `classes`, shape (rows,); else float32, shape
+        (rows, targets).
     classes
-        Labels in the order of the indices; None in a regression.
+        Labels in the order of the indices; None in a regression or with several labels a row.
+    description
+        ``split.json``.
+    weights
+        Of each row in the loss, float32, shape (rows,).
+    groups
+        Rows that stay together, shape (rows,); None for none.
     """
 
-    features: np.ndarray
+    features: Features
     target: np.ndarray
     classes: list[str] | None
+    description: Mapping[str, Any]
+    weights: np.ndarray
+    groups: np.ndarray | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network gives for a row: classes, labels or values."""
+        return self.target.shape[1] if self.classes is None else len(self.classes)
 
 
 @dataclass(frozen=True)
@@ -40,11 +67,11 @@ class PreparedRows:
     Attributes
     ----------
     x_train, x_val
-        Shape (rows, features), scaled by the training rows' mean and standard deviation.
+        Shape (rows, …), prepared by what was fitted on the training rows.
     y_train, y_val
-        Class indices or regression values, shape (rows,).
+        Class indices, shape (rows,), or values, shape (rows, targets).
     weights
-        Of the training rows in the loss, shape (rows,); all one without class weights.
+        Of the training rows in the loss, shape (rows,).
     """
 
     x_train: np.ndarray
@@ -54,23 +81,30 @@ class PreparedRows:
     y_val: np.ndarray
 
 
-def training_rows(table: pd.DataFrame, description: Mapping[str, Any]) -> TrainingRows:
-    """Turn the training part of a split into arrays.
+def training_rows(path: Path, description: Mapping[str, Any]) -> TrainingRows:
+    """Read the training part of a split.
 
     Parameters
     ----------
-    table
-        ``train.parquet``.
+    path
+        ``train.parquet`` or ``train.npz``.
     description
         ``split.json``.
     """
-    target = table[description["target"]]
+    rows = read_rows(path)
     classes = description["classes"]
-    if classes is None:
-        encoded = target.to_numpy(dtype=np.float32)
-    else:
-        encoded = pd.Categorical(target, categories=classes).codes.astype(np.int64)
-    return TrainingRows(table[description["features"]].to_numpy(), encoded, classes)
+    target = rows.target
+    if classes is not None:
+        target = pd.Categorical(target, categories=classes).codes.astype(np.int64)
+    count = len(target)
+    return TrainingRows(
+        rows.features,
+        target,
+        classes,
+        description,
+        weights=np.ones(count, np.float32) if rows.weight is None else rows.weight,
+        groups=rows.group,
+    )
 
 
 def validation_parts(
@@ -88,31 +122,23 @@ def validation_parts(
     Returns
     -------
     list of (fit, validate)
-        Row indices in ascending order; one pair, or one for each fold. Stratified for classes.
+        Row indices in ascending order; one pair, or one for each fold. See
+        `gridloom.data.partition` for classes, groups and an order in time.
 
     Raises
     ------
     DataError
-        If a class has too few rows.
+        If there are too few rows, groups, or rows of a class.
     """
-    classified = rows.classes is not None
-    places = np.arange(len(rows.target))
+    labels = None if rows.classes is None else rows.target
+    traits = Traits(labels, rows.groups, rows.description["ordered"])
+    count = len(rows.target)
     try:
         if validation["method"] == "kfold":
-            splitter = StratifiedKFold if classified else KFold
-            folds = splitter(validation["folds"], shuffle=True, random_state=seed)
-            if classified and np.bincount(rows.target).min() < validation["folds"]:
-                raise ValueError("a class has fewer training rows than there are folds")
-            return [(fit, held) for fit, held in folds.split(places, rows.target)]
-        fit, held = train_test_split(
-            places,
-            test_size=validation["fraction"],
-            random_state=seed,
-            stratify=rows.target if classified else None,
-        )
+            return fold_rows(count, validation["folds"], seed, traits)
+        return [hold_out(count, validation["fraction"], seed, traits)]
     except ValueError as error:
         raise DataError(f"validation: {error}") from None
-    return [(np.sort(fit), np.sort(held))]
 
 
 def class_weights(
@@ -141,26 +167,79 @@ def class_weights(
     return np.array([weighting[label] for label in classes], np.float32)
 
 
+def make_preparation(description: Mapping[str, Any], scaling: str) -> Any:
+    """Return the transformer from features to a network's inputs, not fitted yet.
+
+    For a table, a `ColumnTransformer`: numbers with missing values imputed by the median, then
+    scaled; an indicator for each incomplete column; categories one-hot, those not known all zero.
+    For arrays, the scaler: images of whole bytes as one column, other arrays by their last axis.
+
+    Parameters
+    ----------
+    description
+        ``split.json``.
+    scaling
+        ``standard`` (mean 0, sd 1), ``minmax`` (0 to 1) or ``none``.
+    """
+    scaler = SCALERS[scaling]()
+    if "shape" in description:
+        return scaler
+    parts: list[tuple[str, Any, list[str]]] = []
+    if description["numeric"]:
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+        numbers = make_pipeline(imputer, scaler) if description["incomplete"] else scaler
+        parts.append(("numbers", numbers, description["numeric"]))
+    if description["incomplete"]:
+        indicator = MissingIndicator(features="all", error_on_new=False)
+        parts.append(("missing", indicator, description["incomplete"]))
+    if description["categorical"]:
+        encoder = OneHotEncoder(
+            categories=list(description["categorical"].values()),
+            handle_unknown="ignore",
+            sparse_output=False,
+        )
+        parts.append(("categories", encoder, list(description["categorical"])))
+    return ColumnTransformer(parts, sparse_threshold=0)
+
+
+def apply(step: str, preparation: Any, features: Features) -> np.ndarray:
+    """Return prepared features, float32, shape (rows, …).
+
+    Parameters
+    ----------
+    step
+        ``fit_transform`` or ``transform``.
+    """
+    if isinstance(features, pd.DataFrame):
+        prepared = getattr(preparation, step)(features)
+        return np.asarray(prepared, dtype=np.float32)
+    columns = 1 if features.dtype == np.uint8 and features.ndim > 2 else features.shape[-1]
+    flat = getattr(preparation, step)(features.reshape(-1, columns))
+    return np.asarray(flat, dtype=np.float32).reshape(features.shape)
+
+
 def prepare(
     rows: TrainingRows,
     fit: np.ndarray,
     held: np.ndarray,
     weighting: str | Mapping[str, float] | None,
+    scaling: str,
 ) -> PreparedRows:
-    """Scale features and weigh rows for one training.
+    """Prepare features and weigh rows for one training.
 
-    The scaler and the class weights see the rows that the training fits on and no others.
+    Everything that is fitted, and the class weights, see the rows that the training fits on and no
+    others.
     """
-    scaler = StandardScaler().fit(rows.features[fit])
+    preparation = make_preparation(rows.description, scaling)
+    x_train = apply("fit_transform", preparation, take(rows.features, fit))
+    x_val = apply("transform", preparation, take(rows.features, held))
+    if isinstance(rows.features, pd.DataFrame):
+        # A column without two values here, such as a category seen at validation only: a network
+        # cannot learn its weights, so it must not see it vary.
+        constant = (x_train == x_train[0]).all(axis=0)
+        x_val[:, constant] = x_train[0, constant]
     y_train = rows.target[fit]
-    if rows.classes is None:
-        weights = np.ones(len(fit), np.float32)
-    else:
-        weights = class_weights(y_train, rows.classes, weighting)[y_train]
-    return PreparedRows(
-        x_train=scaler.transform(rows.features[fit]).astype(np.float32),
-        y_train=y_train,
-        weights=weights,
-        x_val=scaler.transform(rows.features[held]).astype(np.float32),
-        y_val=rows.target[held],
-    )
+    weights = rows.weights[fit]
+    if rows.classes is not None:
+        weights = weights * class_weights(y_train, rows.classes, weighting)[y_train]
+    return PreparedRows(x_train, y_train, weights, x_val, rows.target[held])

@@ -1,73 +1,195 @@
-"""Where raw data comes from: sets that scikit-learn ships, local files, web addresses."""
+"""Where raw data comes from: sets that scikit-learn ships, OpenML, local files, web addresses.
+
+What arrives packed (gzip, or a member of a zip) is unpacked here, so that the steps after it see
+one plain file. An archive's own names are never used as paths.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
-from pathlib import Path
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from gridloom.errors import DataError, nearest
+from gridloom.errors import DataError, StudyError, nearest
 from gridloom.files import atomic_path, write_text
 
 BUILTIN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30
 
+#: A file may unpack to this much; a larger one is more likely a trap than a table.
+MAX_UNPACKED_BYTES = 8 * 2**30
+
+_ENDINGS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+}
+_PACKED = (".gz", ".gzip", ".zip")
+_SECRET = re.compile(
+    r"([?&][^&=]*(?:token|key|secret|sig|password|pwd|auth|credential)[^&=]*=)[^&#]*", re.IGNORECASE
+)
+
 
 def is_local(source: str) -> bool:
     """Tell whether a source is the path of a file here."""
-    return not source.startswith(("builtin:", "http://", "https://"))
+    return not source.startswith(("builtin:", "openml:", "http://", "https://"))
 
 
-def download(source: str, sha256: str | None, table: Path, provenance: Path) -> None:
-    """Bring the raw data here, as CSV, and note where it came from.
+def local_sources(*sources: str | None) -> list[str]:
+    """Return those sources that are files here.
+
+    Raises
+    ------
+    StudyError
+        If one is not there.
+    """
+    files = [source for source in sources if source is not None and is_local(source)]
+    for file in files:
+        if not Path(file).is_file():
+            what = "is a folder; name a file in it" if Path(file).is_dir() else "is not there"
+            raise StudyError(
+                f"dataset.source: {file} {what} (paths start at {Path.cwd()}; builtin:NAME, "
+                "openml:ID and http(s) addresses need no file)"
+            )
+    return files
+
+
+def why_no_source(source: str) -> str | None:
+    """Say what is wrong with a source as far as its text tells; None if nothing is."""
+    kind, colon, name = source.partition(":")
+    if kind == "builtin" and colon:
+        if name in BUILTIN:
+            return None
+        return f"there is no {source}{nearest(name, BUILTIN)}; known are {', '.join(BUILTIN)}"
+    if kind == "openml" and colon:
+        return None if name.isdecimal() else f"{source}: OpenML's sets have numbers: openml:61"
+    if is_local(source):
+        if "://" in source:
+            return f"{kind}:// is not supported; bring the file here and give its path"
+        return None
+    parts = urlsplit(source)
+    if parts.password is not None:
+        return "the address holds a password; put it into ~/.netrc, where downloads look for it"
+    return None if parts.hostname else f"{source} is no address"
+
+
+def table_format(source: str, given: str | None, member: str | None) -> str:
+    """Return in which format a source is once it is unpacked: csv, tsv, parquet or npz.
+
+    Parameters
+    ----------
+    given, member
+        `dataset.format` and `dataset.member`.
+    """
+    if given is not None:
+        return given
+    if source.startswith("openml:"):
+        return "parquet"
+    if source.startswith("builtin:"):
+        return "csv"
+    path = PurePosixPath(member or (source if is_local(source) else urlsplit(source).path))
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return _ENDINGS.get(suffixes[-1], "csv") if suffixes else "csv"
+
+
+def shown(source: str) -> str:
+    """Return a source as logs and provenance may show it: no secrets in its query."""
+    return source if is_local(source) else _SECRET.sub(r"\1…", source)
+
+
+def download(
+    source: str,
+    *,
+    format: str,
+    table: Path,
+    member: str | None = None,
+    sha256: str | None = None,
+) -> dict[str, Any]:
+    """Bring the raw data here.
 
     Parameters
     ----------
     source
-        ``builtin:NAME``, a path, or an http(s) address.
+        ``builtin:NAME``, ``openml:ID``, a path, or an http(s) address.
+    format
+        What `table_format` says of it.
+    table
+        File to write: the data as it came, unpacked.
+    member
+        File inside a zip.
     sha256
-        What the file's SHA-256 must be; None accepts any.
-    table, provenance
-        Files to write: the CSV as it came, and JSON with `source`, `bytes` and `sha256`.
+        What the SHA-256 of the file as it came must be; None accepts any.
+
+    Returns
+    -------
+    dict
+        For ``raw.json``: source, format, bytes and SHA-256 of the file as it came, and the member
+        of a zip.
 
     Raises
     ------
     DataError
-        If the data cannot be had or is not what was promised; neither file is then written.
+        If the data cannot be had or is not what was promised; nothing is then written.
     """
+    name = shown(source)
+    problem = why_no_source(source)
+    if problem:
+        raise DataError(f"dataset.source: {problem}")
     with atomic_path(table) as beside:
         if source.startswith("builtin:"):
             _write_builtin(source.removeprefix("builtin:"), beside)
+        elif source.startswith("openml:"):
+            _write_openml(int(source.removeprefix("openml:")), beside)
         elif is_local(source):
             _copy(Path(source), beside)
         else:
-            _retrieve(source, beside)
-        _refuse_what_is_no_table(beside, source)
+            _retrieve(source, name, beside)
         with beside.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 is not None and found != sha256:
             raise DataError(
-                f"dataset.sha256: {source} has SHA-256 {found}, the study asks for {sha256}; if "
-                "the new data is meant, put the new sum into the study"
+                f"dataset.sha256: {name} has SHA-256 {found}, the study asks for {sha256}; if the "
+                "new data is meant, put the new sum into the study"
             )
-        size = beside.stat().st_size
-    notes = {"source": source, "bytes": size, "sha256": found}
-    write_text(provenance, json.dumps(notes, indent=2) + "\n")
+        notes = {
+            "source": name,
+            "format": format,
+            "bytes": beside.stat().st_size,
+            "sha256": found,
+        }
+        _refuse_what_is_no_table(beside, name)
+        unpacked = _unpack(beside, name, format, member)
+        if unpacked is not None:
+            notes["member"] = unpacked
+            _refuse_what_is_no_table(beside, name)
+    return notes
+
+
+def write_provenance(path: Path, sources: list[dict[str, Any]]) -> None:
+    """Write where the data came from: what `download` returned, for each file."""
+    write_text(path, json.dumps(sources, indent=2) + "\n")
 
 
 def _write_builtin(name: str, path: Path) -> None:
     from sklearn import datasets
 
-    if name not in BUILTIN:
-        raise DataError(
-            f"dataset.source: there is no builtin:{name}{nearest(name, BUILTIN)}; "
-            f"known are {', '.join(BUILTIN)}"
-        )
     bunch = getattr(datasets, f"load_{name}")(as_frame=True)
     frame = bunch.frame
     if "target_names" in bunch and name != "digits":
@@ -76,20 +198,38 @@ def _write_builtin(name: str, path: Path) -> None:
     frame.to_csv(path, index=False)
 
 
+def _write_openml(number: int, path: Path) -> None:
+    from sklearn.datasets import fetch_openml
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".openml-") as cache:
+        try:
+            frame = fetch_openml(
+                data_id=number, as_frame=True, parser="auto", data_home=cache, n_retries=ATTEMPTS
+            ).frame
+        except OSError as error:  # HTTPError and URLError among them
+            told = getattr(error, "reason", None) or error
+            raise DataError(f"dataset.source: openml:{number} cannot be had ({told})") from None
+        except ValueError as error:
+            raise DataError(f"dataset.source: openml:{number}: {error}") from None
+    categories = frame.select_dtypes("category").columns
+    frame.astype(dict.fromkeys(categories, "str")).to_parquet(path, index=False)
+
+
 def _copy(source: Path, path: Path) -> None:
     if source.is_dir():
-        raise DataError(f"dataset.source: {source} is a folder; name a CSV file")
+        raise DataError(f"dataset.source: {source} is a folder; name a file in it")
     try:
         shutil.copyfile(source, path)
     except OSError as error:
         raise DataError(f"dataset.source: {source} cannot be read ({error.strerror})") from None
 
 
-def _retrieve(address: str, path: Path) -> None:
+def _retrieve(address: str, name: str, path: Path) -> None:
     import pooch
     import requests
 
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
+    pooch.get_logger().setLevel("WARNING")  # it would log the address, secrets and all
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -101,25 +241,93 @@ def _retrieve(address: str, path: Path) -> None:
                 status = error.response.status_code
                 told = f"the server answered {status} {error.response.reason}"
                 if status < 500:
-                    raise DataError(f"dataset.source: {address}: {told}; check it") from None
+                    raise DataError(f"dataset.source: {name}: {told}; check it") from None
             except requests.exceptions.InvalidURL as error:
-                raise DataError(f"dataset.source: {address} is no address ({error})") from None
+                raise DataError(f"dataset.source: {name} is no address ({error})") from None
             except requests.RequestException as error:
                 host = urlsplit(address).netloc
                 told = f"no answer from {host} ({type(error).__name__})"
             if attempt == ATTEMPTS:
-                raise DataError(f"dataset.source: {address}: {told}, tried {ATTEMPTS} times")
+                raise DataError(f"dataset.source: {name}: {told}, tried {ATTEMPTS} times")
             time.sleep(attempt)
         shutil.move(got, path)
 
 
-def _refuse_what_is_no_table(path: Path, source: str) -> None:
+def _refuse_what_is_no_table(path: Path, name: str) -> None:
     with path.open("rb") as stream:
         start = stream.read(2048)
     if not start.strip():
-        raise DataError(f"dataset.source: {source} is empty")
+        raise DataError(f"dataset.source: {name} is empty")
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html")):
         raise DataError(
-            f"dataset.source: {source} is a web page, not a CSV file; use the address of the file "
+            f"dataset.source: {name} is a web page, not a table; use the address of the file "
             "itself (often behind a button named Raw or Download)"
         )
+    if start.startswith(b"version https://git-lfs"):
+        raise DataError(
+            f"dataset.source: {name} is only git-lfs's note of a file; run `git lfs pull`"
+        )
+
+
+def _unpack(path: Path, name: str, format: str, member: str | None) -> str | None:
+    """Replace a packed file by what is in it; return its name, or None if it was not packed."""
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+    zipped = magic == b"PK\x03\x04" and (format != "npz" or member is not None)
+    if not zipped and member is not None:
+        raise DataError(f"dataset.member: {name} is no zip; remove the key")
+    if not zipped and magic[:2] != b"\x1f\x8b":
+        return None
+    try:
+        with (
+            _opened(path, name, zipped, member) as (stream, inside),
+            atomic_path(path) as beside,
+            beside.open("wb") as plain,
+        ):
+            left = MAX_UNPACKED_BYTES
+            while chunk := stream.read(2**20):
+                left -= len(chunk)
+                if left < 0:
+                    raise DataError(
+                        f"dataset.source: {name} unpacks to more than "
+                        f"{MAX_UNPACKED_BYTES // 2**30} GiB; unpack it by hand if you trust it"
+                    )
+                plain.write(chunk)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"dataset.source: {name} is a damaged archive ({error})") from None
+    except (RuntimeError, NotImplementedError) as error:  # encrypted; a method not supported
+        raise DataError(f"dataset.source: {name}: {error}; unpack it by hand") from None
+    return inside
+
+
+@contextmanager
+def _opened(
+    path: Path, name: str, zipped: bool, member: str | None
+) -> Iterator[tuple[IO[bytes], str]]:
+    """Open the one file in an archive that is meant."""
+    if not zipped:
+        with gzip.open(path) as unzipped:
+            yield cast(IO[bytes], unzipped), ""
+        return
+    with zipfile.ZipFile(path) as archive:
+        files = [
+            entry
+            for entry in archive.namelist()
+            if not entry.endswith("/") and not entry.startswith("__MACOSX/")
+        ]
+        if "xl/workbook.xml" in files:
+            raise DataError(f"dataset.source: {name} is an Excel workbook; save its sheet as CSV")
+        if member is None and len(files) != 1:
+            raise DataError(
+                f"dataset.member: {name} holds {len(files)} files; name one: " + _listed(files)
+            )
+        if member is not None and member not in files:
+            hint = nearest(member, files) or "; there are " + _listed(files)
+            raise DataError(f"dataset.member: there is no {member!r} in {name}{hint}")
+        chosen = member or files[0]
+        with archive.open(chosen) as stream:
+            yield stream, chosen
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -1,202 +1,182 @@
-"""From the raw table to training and test rows."""
+"""From checked rows to training and test rows, and what a training has to know of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
-from gridloom.errors import DataError, nearest
-from gridloom.files import atomic_path, write_text
+from gridloom.data.arrays import read_arrays
+from gridloom.data.partition import Traits, hold_out
+from gridloom.data.rows import Rows, write_rows
+from gridloom.data.tables import read_table
+from gridloom.errors import DataError
+from gridloom.files import write_text
+from gridloom.study import Dataset, Split
 
 
-def read_table(
-    path: Path, *, target: str, task: str, drop: Sequence[str], columns: Sequence[str] | None
-) -> pd.DataFrame:
-    """Read the raw CSV and check that a network can be trained on it.
+def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split) -> Rows:
+    """Read the raw file, and the one with the test rows if there is one.
 
-    Parameters
-    ----------
-    path
-        The CSV file.
-    target
-        Column to predict; put last.
-    task
-        ``classification`` or ``regression``.
-    drop
-        Columns left out.
-    columns
-        Names of the columns if the file has no header row.
+    Raises
+    ------
+    DataError
+        If a network cannot be trained on them.
+    """
+    if format == "npz":
+        return read_arrays(files, dataset)
+    test = None if split.column is None else (split.column, split.test_value)
+    return read_table(files, format, dataset, test)
+
+
+def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
+    """Split into training and test rows, each in the order of the table (or of time).
+
+    Test rows that are given (by a file, a column, or arrays of their own) are kept; else a
+    fraction is drawn, by `split.seed` alone: whole groups if there are groups, the last rows if
+    they have an order in time, otherwise with equal shares of the classes (`split.stratify`).
+
+    Raises
+    ------
+    DataError
+        If a class is too small to be in both parts, or test rows hold one that training rows lack.
+    """
+    classified = dataset.task == "classification"
+    if rows.test is not None:
+        train, test = (rows.take(np.flatnonzero(flags)) for flags in (~rows.test, rows.test))
+        unseen = sorted(set(test.target) - set(train.target)) if classified else []
+        if unseen:
+            raise DataError(f"dataset.target: class {unseen[0]!r} is in the test rows only")
+    else:
+        labels = rows.target if classified and split.stratify else None
+        if labels is not None and not rows.ordered and rows.group is None:
+            names, counts = np.unique(labels, return_counts=True)
+            if counts.min() < 2:
+                raise DataError(
+                    f"split.stratify: class {names[counts.argmin()]!r} has one row only; drop it, "
+                    "or set false"
+                )
+        traits = Traits(labels, rows.group, rows.ordered)
+        try:
+            kept, held = hold_out(len(rows.target), split.test, split.seed, traits)
+        except ValueError as error:
+            raise DataError(
+                f"split.test: {split.test} of {len(rows.target)} rows: {error}"
+            ) from None
+        train, test = rows.take(kept), rows.take(held)
+    if classified and len(set(train.target)) < 2:
+        raise DataError("dataset.target: the training rows are of one class only")
+    return train, test
+
+
+def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
+    """Describe a split for ``split.json``: what a training has to know besides the rows.
+
+    Which columns there are, and which categories, is read off the training rows, once: so every
+    repetition and fold trains a network of one shape. What is fitted (`gridloom.data.preparation`)
+    sees only the rows that a training fits on.
 
     Returns
     -------
-    DataFrame
-        Float feature columns, then the target: text labels, or floats in a regression.
+    dict
+        `task`; `targets`, their names; `classes`, sorted, or None; for a table `numeric` columns,
+        `incomplete` ones among them (missing values), `categorical` columns with their categories,
+        and `dropped` ones with the reason; for arrays the `shape` of a row; `ordered`; `rows`, and
+        the SHA-256 of each part.
 
     Raises
     ------
     DataError
-        Naming the column and the remedy.
+        If no column of the training rows varies.
     """
-    try:
-        names = {} if columns is None else {"header": None, "names": list(columns)}
-        table: pd.DataFrame = pd.read_csv(path, index_col=False, **names)  # type: ignore[call-overload]
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
-        raise DataError(f"dataset.source: not a readable CSV file ({error})") from None
-    except UnicodeDecodeError:
-        raise DataError("dataset.source: the file is not UTF-8 text; save it as UTF-8") from None
-    except ValueError as error:
-        raise DataError(f"dataset.columns: {error}") from None
-    table.columns = table.columns.map(str)
-    _check_columns(table, target, drop)
-    table = table.drop(columns=list(drop))
-    features = table.drop(columns=target)
-    for name in features:
-        if not pd.api.types.is_numeric_dtype(features[name]):
-            text = next(value for value in features[name].dropna() if not _is_number(value))
-            raise DataError(
-                f"dataset: column {name!r} holds text ({text!r}); add it to dataset.drop"
-            )
-    values = features.to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        what = "is missing" if np.isnan(values[row, column]) else "is infinite"
-        raise DataError(
-            f"dataset: column {features.columns[column]!r} {what} in row {row + 1}; mend the file "
-            "or add the column to dataset.drop"
-        )
-    if table[target].isna().any():
-        row = int(table[target].isna().to_numpy().argmax()) + 1
-        raise DataError(f"dataset.target: column {target!r} is missing in row {row}; mend the file")
-    prepared = features.astype("float64")
-    prepared[target] = _target(table[target], task)
-    return prepared
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
-
-
-def _check_columns(table: pd.DataFrame, target: str, drop: Sequence[str]) -> None:
-    if table.empty:
-        raise DataError("dataset.source: the file has no rows")
-    if not table.columns.is_unique:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise DataError(f"dataset.columns: the name {twice!r} is given twice")
-    for key, name in [("target", target), *(("drop", name) for name in drop)]:
-        if name not in table.columns:
-            listed = ", ".join(map(repr, table.columns[:8])) + (
-                ", …" if len(table.columns) > 8 else ""
-            )
-            hint = nearest(name, table.columns) or f"; the columns are {listed}"
-            raise DataError(f"dataset.{key}: there is no column {name!r}{hint}")
-    if target in drop:
-        raise DataError(f"dataset.drop: {target!r} is the target; keep it")
-    if len(table.columns) - len(drop) < 2:
-        raise DataError("dataset: no column is left to predict from")
-
-
-def _target(column: pd.Series, task: str) -> pd.Series:
-    if task == "regression":
-        if not pd.api.types.is_numeric_dtype(column):
-            raise DataError(
-                f"dataset.target: column {column.name!r} holds text; a regression needs numbers, "
-                "or set dataset.task to classification"
-            )
-        return column.astype("float64")
-    if pd.api.types.is_float_dtype(column) and (column % 1 != 0).any():
-        raise DataError(
-            f"dataset.target: column {column.name!r} holds fractions; set dataset.task to "
-            "regression"
-        )
-    if pd.api.types.is_float_dtype(column):
-        column = column.astype("int64")
-    labels = column.astype(str)
-    if labels.nunique() < 2:
-        raise DataError(f"dataset.target: column {column.name!r} has one class only")
-    return labels
-
-
-def split_rows(
-    table: pd.DataFrame, *, target: str, task: str, test: float, stratify: bool, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a table into training and test rows, each in the order of the table.
-
-    Parameters
-    ----------
-    table
-        What `read_table` returned.
-    test
-        Fraction of the rows held back, in (0, 1).
-    stratify
-        Whether the classes have equal shares in both parts.
-    seed
-        Of the split; no other stream touches it.
-
-    Raises
-    ------
-    DataError
-        If a class is too small to be in both parts.
-    """
-    labels = table[target] if stratify and task == "classification" else None
-    if labels is not None and labels.value_counts().min() < 2:
-        rarest = labels.value_counts().idxmin()
-        raise DataError(f"split.stratify: class {rarest!r} has one row only; drop it, or set false")
-    try:
-        train, held = train_test_split(
-            np.arange(len(table)), test_size=test, random_state=seed, stratify=labels
-        )
-    except ValueError as error:
-        raise DataError(f"split.test: {test} of {len(table)} rows: {error}") from None
-    return table.iloc[np.sort(train)], table.iloc[np.sort(held)]
-
-
-def describe_split(
-    train: pd.DataFrame, test: pd.DataFrame, target: str, task: str
-) -> dict[str, Any]:
-    """Describe a split for `split.json`: what a training has to know besides the rows."""
-    classes = sorted(train[target].unique(), key=_class_order) if task == "classification" else None
-    return {
-        "task": task,
-        "target": target,
-        "features": [name for name in train.columns if name != target],
-        "classes": classes,
-        "rows": {"train": len(train), "test": len(test)},
+    description: dict[str, Any] = {
+        "task": dataset.task,
+        "targets": [dataset.target] if isinstance(dataset.target, str) else dataset.target,
+        "classes": None,
+        "ordered": train.ordered,
+    }
+    if dataset.task == "classification":
+        description["classes"] = sorted(set(map(str, train.target)), key=_class_order)
+    if isinstance(train.features, pd.DataFrame):
+        description |= _layout(train.features, train.dropped)
+    else:
+        description["shape"] = list(train.features.shape[1:])
+    return description | {
+        "rows": {"train": len(train.target), "test": len(test.target)},
         "train_sha256": _fingerprint(train),
         "test_sha256": _fingerprint(test),
     }
 
 
+def _layout(features: pd.DataFrame, dropped: dict[str, str]) -> dict[str, Any]:
+    numeric: list[str] = []
+    categorical: dict[str, list[str]] = {}
+    dropped = dict(dropped)
+    for name, column in features.items():
+        if column.nunique(dropna=False) < 2:
+            dropped[str(name)] = "one value in all training rows"
+        elif pd.api.types.is_float_dtype(column):
+            numeric.append(str(name))
+        else:
+            categorical[str(name)] = sorted(set(column), key=_class_order)
+    if not numeric and not categorical:
+        raise DataError("dataset: no column varies, so there is nothing to predict from")
+    return {
+        "numeric": numeric,
+        "incomplete": [name for name in numeric if features[name].isna().any()],
+        "categorical": categorical,
+        "dropped": dropped,
+    }
+
+
 def _class_order(label: str) -> tuple[int, float, str]:
     """Sort labels that are numbers by size, others as text."""
-    return (0, float(label), label) if _is_number(label) else (1, 0.0, label)
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)
 
 
-def _fingerprint(table: pd.DataFrame) -> str:
-    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+def _fingerprint(rows: Rows) -> str:
+    """Return the SHA-256 of the features' and target's values."""
+    total = hashlib.sha256()
+    if isinstance(rows.features, pd.DataFrame):
+        total.update(rows.features.to_csv(index=False).encode())
+    else:
+        total.update(np.ascontiguousarray(rows.features).tobytes())
+    total.update(repr(rows.target.tolist()).encode())
+    return total.hexdigest()
 
 
 def write_split(
-    train: pd.DataFrame,
-    test: pd.DataFrame,
+    train: Rows,
+    test: Rows,
     description: dict[str, Any],
     *,
     train_file: Path,
     test_file: Path,
     description_file: Path,
 ) -> None:
-    """Write both parts as Parquet and the description as JSON."""
+    """Write both parts, without the columns that the description drops, and the description."""
     for part, path in ((train, train_file), (test, test_file)):
-        with atomic_path(path) as beside:
-            part.to_parquet(beside, index=False)
-    write_text(description_file, json.dumps(description, indent=2) + "\n")
+        if isinstance(part.features, pd.DataFrame):
+            used = [*description["numeric"], *description["categorical"]]
+            part = replace(part, features=part.features[used])
+        write_rows(part, path)
+    write_text(description_file, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def tell_dropped(description: dict[str, Any]) -> str | None:
+    """Say which columns were left out, and why; None if none was."""
+    dropped = description.get("dropped")
+    if not dropped:
+        return None
+    return "Left out of the features: " + "; ".join(
+        f"{name} ({reason})" for name, reason in dropped.items()
+    )

@@ -196,24 +196,30 @@ def encode_target(
     row_shape
         Shape of one row of features.
     target
-        Class indices or regression values, shape (rows,).
+        Class indices, shape (rows,), or float32 values, shape (rows, targets).
+    classes
+        None unless `target` is class indices.
 
     Returns
     -------
     array
-        float32 of shape (rows, 1) for a regression or a single output; int32 of shape (rows,) for
-        a sparse loss; else one-hot, float32, shape (rows, classes).
+        float32, as given, for values; float32 of shape (rows, 1) for two classes and one output;
+        int32 of shape (rows,) for a sparse loss; else one-hot, float32, shape (rows, classes).
 
     Raises
     ------
     ModelError
-        If the output's width does not fit the number of classes.
+        If the output's width does not fit the number of classes or targets.
     """
-    if classes is None:
-        return target.astype(np.float32)[:, None]
-    if loss_name(model).startswith("sparse_"):
-        return target.astype(np.int32)
     width = _width(model, row_shape)
+    if classes is None:
+        # Keras would broadcast one against the other, and train to nothing.
+        if width != target.shape[1]:
+            raise ModelError(
+                f"model: its output has {width} columns, the data {target.shape[1]} targets; end "
+                "with Dense(outputs)"
+            )
+        return target
     if width == 1 and len(classes) == 2:
         return target.astype(np.float32)[:, None]
     if width != len(classes):
@@ -221,6 +227,8 @@ def encode_target(
             f"model: its output has {width} columns, the data {len(classes)} classes; end with "
             "Dense(outputs)"
         )
+    if loss_name(model).startswith("sparse_"):
+        return target.astype(np.int32)
     one_hot: np.ndarray = np.eye(len(classes), dtype=np.float32)[target]
     return one_hot
 

@@ -17,7 +17,6 @@ from typing import Any, Generic, TypeVar
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from gridloom.data.preparation import (
@@ -47,6 +46,9 @@ T = TypeVar("T")
 #: Traced graphs kept; the oldest goes first.
 MAX_GRAPHS = 32
 
+#: Prepared rows are kept up to this size.
+MAX_KEPT_BYTES = 2**30
+
 #: Repetitions share memory in lockstep only up to this size of their stacked rows.
 MAX_LOCKSTEP_BYTES = 512 * 2**20
 
@@ -63,10 +65,10 @@ class Request:
         The point, early-stopping keys, `batch_size` and `epochs` among them.
     repetitions
         Which ones to train.
-    seed, vary, validation, class_weight
+    seed, vary, validation, class_weight, scaling
         As in the study.
     rows_file, split_file, model_file
-        ``train.parquet``, ``split.json`` and the model file.
+        ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
     code
         What of the code counts, and its fingerprint.
     xla
@@ -81,6 +83,7 @@ class Request:
     vary: tuple[str, ...]
     validation: dict[str, Any]
     class_weight: str | dict[str, float] | None
+    scaling: str
     rows_file: Path
     split_file: Path
     model_file: Path
@@ -103,6 +106,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
         vary=tuple(request["vary"]),
         validation=request["validation"],
         class_weight=request["class_weight"],
+        scaling=request["scaling"],
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
@@ -122,7 +126,9 @@ class Trainer:
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[tuple[Any, ...], Any]] = {}
-        self._prepared: _Kept[list[PreparedRows]] = _Kept()
+        self._prepared: _Kept[list[PreparedRows]] = _Kept(
+            lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
+        )
         self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
         self._graphs: _Kept[CompiledFit] = _Kept()
         self._seed_tensorflow = self._checked = False
@@ -140,22 +146,25 @@ class Trainer:
         rows: TrainingRows = self._read(
             "rows",
             request.rows_file,
-            lambda path: training_rows(pd.read_parquet(path), description),
+            lambda path: training_rows(path, description),
         )
-        point = request.hyperparameters
-        builder: Builder = self._read("model", request.model_file, load_builder)
-        shape = rows.features.shape[1:]
-        outputs = 1 if rows.classes is None else len(rows.classes)
-
-        def built(seed: int) -> keras.Model:
-            return build(
-                builder, shape, outputs, point, seed, seed_tensorflow=self._seed_tensorflow
-            )
-
         seeds = {
             repetition: training_seeds(request.seed, repetition, request.vary)
             for repetition in request.repetitions
         }
+        parts = {
+            repetition: self._prepare(request, rows, streams.validation)
+            for repetition, streams in seeds.items()
+        }
+        shape = parts[request.repetitions[0]][0].x_train.shape[1:]
+        point = request.hyperparameters
+        builder: Builder = self._read("model", request.model_file, load_builder)
+
+        def built(seed: int) -> keras.Model:
+            return build(
+                builder, shape, rows.outputs, point, seed, seed_tensorflow=self._seed_tensorflow
+            )
+
         first = seeds[request.repetitions[0]].init
         model = built(first)
         stacked = lockstep.why_not(model) is None
@@ -179,7 +188,7 @@ class Trainer:
         for repetition, streams in seeds.items():
             if streams.init not in weights:
                 weights[streams.init] = built(streams.init).get_weights()
-            for fold, prepared in enumerate(self._prepare(request, rows, streams.validation)):
+            for fold, prepared in enumerate(parts[repetition]):
                 encoded = replace(
                     prepared,
                     y_train=encode_target(model, shape, prepared.y_train, rows.classes),
@@ -228,11 +237,13 @@ class Trainer:
         return known[1]
 
     def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
-        key = json.dumps([request.validation, request.class_weight, seed], sort_keys=True)
+        key = json.dumps(
+            [request.validation, request.class_weight, request.scaling, seed], sort_keys=True
+        )
         return self._prepared.get(
             key,
             lambda: [
-                prepare(rows, fit, held, request.class_weight)
+                prepare(rows, fit, held, request.class_weight, request.scaling)
                 for fit, held in validation_parts(rows, request.validation, seed)
             ],
         )
@@ -286,17 +297,27 @@ class Trainer:
 
 
 class _Kept(Generic[T]):
-    """The `MAX_GRAPHS` things used last, made at first use."""
+    """The `MAX_GRAPHS` things used last, made at first use.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    size
+        Bytes of a thing; all kept but the newest have no more than `MAX_KEPT_BYTES`.
+    """
+
+    def __init__(self, size: Callable[[T], int] = lambda thing: 0) -> None:
         self._things: OrderedDict[str, T] = OrderedDict()
+        self._size = size
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         if key in self._things:
             self._things.move_to_end(key)
         else:
             self._things[key] = make()
-            if len(self._things) > MAX_GRAPHS:
+            while len(self._things) > MAX_GRAPHS or (
+                len(self._things) > 1
+                and sum(map(self._size, self._things.values())) > MAX_KEPT_BYTES
+            ):
                 self._things.popitem(last=False)
         return self._things[key]
 

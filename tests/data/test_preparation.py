@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.data.preparation import class_weights, prepare, training_rows, validation_parts
+from gridloom.data.preparation import (
+    TrainingRows,
+    apply,
+    class_weights,
+    make_preparation,
+    prepare,
+    validation_parts,
+)
+from gridloom.data.rows import MISSING
 from gridloom.errors import DataError
 
 HOLDOUT = {"method": "holdout", "fraction": 0.2}
@@ -16,41 +25,123 @@ HOLDOUT = {"method": "holdout", "fraction": 0.2}
 
 def rows_of(counts=(30, 10), seed=0):
     generator = np.random.default_rng(seed)
-    labels = [name for name, count in zip("abc", counts, strict=False) for _ in range(count)]
-    table = pd.DataFrame(generator.normal(5, 3, size=(len(labels), 4)), columns=list("wxyz"))
-    table["target"] = labels
-    return training_rows(
-        table, {"target": "target", "features": list("wxyz"), "classes": sorted(set(labels))}
+    codes = np.repeat(np.arange(len(counts)), counts)
+    features = pd.DataFrame(generator.normal(5, 3, size=(len(codes), 4)), columns=list("wxyz"))
+    return TrainingRows(
+        features,
+        codes,
+        list("abc")[: len(counts)],
+        {"numeric": list("wxyz"), "incomplete": [], "categorical": {}, "ordered": False},
+        np.ones(len(codes), np.float32),
     )
+
+
+def mixed():
+    """Make a table with missing numbers, and a category that only its last rows have."""
+    features = pd.DataFrame(
+        {
+            "a": [1.0, 2.0, np.nan, 3.0, 9.0, np.nan],
+            "kind": ["u", "v", "u", MISSING, "rare", "rare"],
+        }
+    )
+    layout = {
+        "numeric": ["a"],
+        "incomplete": ["a"],
+        "categorical": {"kind": [MISSING, "rare", "u", "v"]},
+        "ordered": False,
+    }
+    return TrainingRows(features, np.array([0, 1, 0, 1, 0, 1]), list("ab"), layout, np.ones(6))
 
 
 def test_the_scaler_sees_the_fitting_rows_only():
     rows = rows_of()
     ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
-    prepared = prepare(rows, fit, held, None)
+    prepared = prepare(rows, fit, held, None, "standard")
     np.testing.assert_allclose(prepared.x_train.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(prepared.x_train.std(axis=0), 1, atol=1e-6)
-    raw = rows.features
+    raw = rows.features.to_numpy()
     expected = (raw[held] - raw[fit].mean(axis=0)) / raw[fit].std(axis=0)
-    np.testing.assert_allclose(prepared.x_val, expected, rtol=1e-5)
+    np.testing.assert_allclose(prepared.x_val, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_changing_validation_rows_does_not_change_training_rows():
     rows = rows_of()
     ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
-    before = prepare(rows, fit, held, "balanced")
+    before = prepare(rows, fit, held, "balanced", "standard")
     changed = rows.features.copy()
-    changed[held] *= 1000
-    after = prepare(replace(rows, features=changed), fit, held, "balanced")
+    changed.iloc[held] *= 1000
+    after = prepare(replace(rows, features=changed), fit, held, "balanced", "standard")
     assert (before.x_train == after.x_train).all()
     assert (before.weights == after.weights).all()
 
 
-def test_a_constant_column_does_not_divide_by_zero():
+def test_missing_numbers_get_the_median_of_the_fitting_rows_and_an_indicator():
+    prepared = prepare(mixed(), np.arange(4), np.arange(4, 6), None, "none")
+    assert prepared.x_train[:, 0].tolist() == [1, 2, 2, 3]
+    assert prepared.x_train[:, 1].tolist() == [0, 0, 1, 0]
+    assert prepared.x_val[:, :2].tolist() == [[9, 0], [2, 1]]
+
+
+def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
+    prepared = prepare(mixed(), np.arange(4), np.arange(4, 6), None, "none")
+    assert prepared.x_train[:, 2:].tolist() == [
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+        [1, 0, 0, 0],
+    ]
+    assert prepared.x_val[:, 2:].tolist() == [[0, 0, 0, 0]] * 2
+
+
+def test_every_choice_of_rows_gives_inputs_of_one_shape():
+    rows = mixed()
+    for fit in ([0, 1, 3], [2, 4, 5], [0, 2, 4]):
+        held = np.setdiff1d(np.arange(6), fit)
+        prepared = prepare(rows, np.array(fit), held, None, "standard")
+        assert prepared.x_train.shape == (3, 6)
+        assert np.isfinite(prepared.x_train).all()
+        assert np.isfinite(prepared.x_val).all()
+
+
+def test_a_column_that_is_constant_among_the_fitting_rows_does_not_vary_at_validation():
     rows = rows_of()
-    rows = replace(rows, features=rows.features * [0, 1, 1, 1] + 7)
     ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
-    assert np.isfinite(prepare(rows, fit, held, None).x_train).all()
+    features = rows.features.copy()
+    features.loc[fit, "w"] = 7.0
+    features.loc[held, "w"] = 1e6
+    prepared = prepare(replace(rows, features=features), fit, held, None, "standard")
+    assert (prepared.x_train[:, 0] == 0).all()
+    assert (prepared.x_val[:, 0] == 0).all()
+
+
+def test_a_fitted_preparation_is_saved_and_prepares_new_rows(tmp_path):
+    rows = mixed()
+    preparation = make_preparation(rows.description, "standard")
+    expected = apply("fit_transform", preparation, rows.features)
+    joblib.dump(preparation, tmp_path / "preparation.joblib")
+    loaded = joblib.load(tmp_path / "preparation.joblib")
+    assert (apply("transform", loaded, rows.features) == expected).all()
+    new = pd.DataFrame({"kind": ["never seen"], "a": [np.nan]})
+    assert apply("transform", loaded, new)[0, 2:].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        (np.arange(48, dtype=np.uint8).reshape(3, 4, 4), "as a whole"),
+        (np.arange(48, dtype=np.float64).reshape(3, 4, 4) * [1, 10, 100, 1000], "by last axis"),
+        (np.arange(12, dtype=np.float32).reshape(3, 4) * [1, 10, 100, 1000], "by last axis"),
+    ],
+)
+def test_arrays_keep_their_shape_and_are_scaled(features, expected):
+    preparation = make_preparation({"shape": list(features.shape[1:])}, "standard")
+    prepared = apply("fit_transform", preparation, features)
+    assert prepared.shape == features.shape
+    axes = None if expected == "as a whole" else tuple(range(features.ndim - 1))
+    np.testing.assert_allclose(prepared.mean(axis=axes), 0, atol=1e-6)
+    np.testing.assert_allclose(prepared.std(axis=axes), 1, atol=1e-5)
+    untouched = make_preparation({"shape": list(features.shape[1:])}, "none")
+    assert (apply("fit_transform", untouched, features) == features).all()
 
 
 def test_holdout_is_stratified_and_seeded():
@@ -62,14 +153,14 @@ def test_holdout_is_stratified_and_seeded():
     assert (validation_parts(rows, HOLDOUT, 4)[0][1] != held).any()
 
 
-def test_folds_hold_every_row_out_once():
-    rows = rows_of()
-    parts = validation_parts(rows, {"method": "kfold", "folds": 4}, 3)
-    assert len(parts) == 4
-    assert sorted(np.concatenate([held for _, held in parts])) == list(range(40))
-    for fit, held in parts:
-        assert not set(fit) & set(held)
-        assert np.bincount(rows.target[held]).tolist() in ([8, 2], [7, 3], [7, 2], [8, 3])
+def test_groups_and_time_rule_the_validation_too():
+    rows = replace(rows_of(), groups=np.arange(40) // 4)
+    for method in (HOLDOUT, {"method": "kfold", "folds": 4}):
+        for fit, held in validation_parts(rows, method, 3):
+            assert not set(rows.groups[fit]) & set(rows.groups[held])
+    rows = replace(rows_of(), description={**rows_of().description, "ordered": True})
+    ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
+    assert max(fit) < min(held)
 
 
 def test_too_few_rows_of_a_class_are_told():
@@ -86,6 +177,13 @@ def test_balanced_weights_are_those_of_scikit_learn():
     target = np.array([0, 0, 0, 1, 2, 2])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=target)
     np.testing.assert_allclose(class_weights(target, ["a", "b", "c"], "balanced"), expected)
+
+
+def test_weights_of_rows_and_classes_multiply():
+    rows = replace(rows_of(), weights=np.arange(40, dtype=np.float32))
+    ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
+    weights = prepare(rows, fit, held, {"a": 1.0, "b": 3.0}, "standard").weights
+    assert weights.tolist() == [place * (1 if place < 30 else 3) for place in fit]
 
 
 def test_given_weights_follow_the_labels_and_must_name_all():

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.server
 import json
 import threading
+import zipfile
 
 import pandas as pd
 import pytest
 
 from gridloom.data import sources
-from gridloom.data.sources import BUILTIN, download
-from gridloom.errors import DataError
+from gridloom.data.sources import (
+    BUILTIN,
+    download,
+    local_sources,
+    shown,
+    table_format,
+    why_no_source,
+    write_provenance,
+)
+from gridloom.errors import DataError, StudyError
 
 CSV = b"a,b,target\n1,2,x\n3,4,y\n"
 
@@ -24,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/flaky.csv" and type(self).fails > 0:
             type(self).fails -= 1
             self.send_error(503)
-        elif self.path in ("/data.csv", "/flaky.csv"):
+        elif self.path.partition("?")[0] in ("/data.csv", "/flaky.csv"):
             self.answer(CSV, "text/csv")
         elif self.path == "/page":
             self.answer(b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "text/html")
@@ -57,14 +67,14 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
 
 
-def bring(folder, source, sha256=None):
-    download(source, sha256, folder / "raw.csv", folder / "raw.json")
-    return (folder / "raw.csv").read_bytes(), json.loads((folder / "raw.json").read_text())
+def bring(folder, source, **options):
+    notes = download(source, table=folder / "raw.csv", **{"format": "csv", **options})
+    return (folder / "raw.csv").read_bytes(), notes
 
 
-def refused(folder, source, sha256=None):
+def refused(folder, source, **options):
     with pytest.raises(DataError) as caught:
-        bring(folder, source, sha256)
+        bring(folder, source, **options)
     assert list(folder.iterdir()) == [], "something was left behind"
     return str(caught.value)
 
@@ -85,8 +95,11 @@ def test_breast_cancer_has_569_rows_30_features_and_named_classes(tmp_path):
 def test_source_size_and_sum_are_noted(tmp_path, server):
     content, notes = bring(tmp_path, f"{server}/data.csv")
     assert content == CSV
+    write_provenance(tmp_path / "raw.json", [notes])
+    assert json.loads((tmp_path / "raw.json").read_text()) == [notes]
     assert notes == {
         "source": f"{server}/data.csv",
+        "format": "csv",
         "bytes": len(CSV),
         "sha256": hashlib.sha256(CSV).hexdigest(),
     }
@@ -96,7 +109,7 @@ def test_a_local_file_is_copied_and_checked(tmp_path):
     source = tmp_path / "mine.csv"
     source.write_bytes(CSV)
     folder = tmp_path / "data"
-    content, _ = bring(folder, str(source), hashlib.sha256(CSV).hexdigest())
+    content, _ = bring(folder, str(source), sha256=hashlib.sha256(CSV).hexdigest())
     assert content == CSV
 
 
@@ -115,7 +128,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(tmp_path, server):
     ("path", "told"),
     [
         ("/none.csv", "the server answered 404 Not Found; check it"),
-        ("/page", "is a web page, not a CSV file; use the address of the file itself"),
+        ("/page", "is a web page, not a table; use the address of the file itself"),
         ("/empty", "is empty"),
     ],
 )
@@ -124,7 +137,7 @@ def test_what_is_no_table_is_refused(tmp_path, server, path, told):
 
 
 def test_a_wrong_checksum_tells_both_sums(tmp_path, server):
-    told = refused(tmp_path, f"{server}/data.csv", "0" * 64)
+    told = refused(tmp_path, f"{server}/data.csv", sha256="0" * 64)
     assert hashlib.sha256(CSV).hexdigest() in told
     assert "0" * 64 in told
 
@@ -140,9 +153,222 @@ def test_a_server_that_is_not_there_is_named(tmp_path):
         ("builtin:breast-cancer", "did you mean 'breast_cancer'?"),
         ("builtin:mnist", "known are breast_cancer, diabetes"),
         ("nowhere.csv", "nowhere.csv cannot be read (No such file or directory)"),
-        (".", "is a folder; name a CSV file"),
+        (".", "is a folder; name a file in it"),
         ("http://", "is no address"),
+        ("openml:iris", "OpenML's sets have numbers: openml:61"),
+        ("s3://bucket/data.csv", "s3:// is not supported; bring the file here"),
+        ("https://me:secret@example.org/data.csv", "holds a password; put it into ~/.netrc"),
     ],
 )
 def test_a_source_that_is_not_there_is_named(tmp_path, source, told):
     assert told in refused(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "member", "expected"),
+    [
+        ("builtin:iris", None, "csv"),
+        ("openml:61", None, "parquet"),
+        ("wdbc.data", None, "csv"),
+        ("data/mine.TSV.gz", None, "tsv"),
+        ("https://example.org/a.b/mnist.npz?download=1", None, "npz"),
+        ("https://example.org/download?id=3", None, "csv"),
+        ("archive.zip", "part/rows.parquet", "parquet"),
+    ],
+)
+def test_the_ending_tells_the_format(source, member, expected):
+    assert table_format(source, None, member) == expected
+    assert table_format(source, "tsv", member) == "tsv"
+
+
+def zipped(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+def test_gzip_and_a_zip_of_one_file_are_unpacked_and_the_sum_is_of_the_file_as_it_came(tmp_path):
+    packed = tmp_path / "mine.csv.gz"
+    packed.write_bytes(gzip.compress(CSV))
+    content, notes = bring(tmp_path / "a", str(packed))
+    assert content == CSV
+    assert notes["sha256"] == hashlib.sha256(packed.read_bytes()).hexdigest()
+    one = zipped(tmp_path / "one.zip", **{"folder/": b"", "mine.csv": CSV, "__MACOSX/x": b"?"})
+    content, notes = bring(tmp_path / "b", one)
+    assert content == CSV
+    assert notes["member"] == "mine.csv"
+
+
+def test_of_a_zip_of_many_files_the_study_names_one(tmp_path):
+    many = zipped(tmp_path / "many.zip", **{"wdbc.data": CSV, "wdbc.names": b"about"})
+    assert bring(tmp_path / "a", many, member="wdbc.data")[0] == CSV
+    (tmp_path / "b").mkdir()
+    assert "holds 2 files; name one: wdbc.data, wdbc.names" in refused(tmp_path / "b", many)
+    told = refused(tmp_path / "b", many, member="wdbc.dat")
+    assert "there is no 'wdbc.dat'" in told
+    assert "did you mean 'wdbc.data'?" in told
+
+
+def test_names_in_an_archive_never_become_paths(tmp_path):
+    trap = zipped(tmp_path / "trap.zip", **{"../../escaped.csv": CSV})
+    folder = tmp_path / "a" / "b" / "c"
+    assert bring(folder, trap)[0] == CSV
+    assert list(tmp_path.rglob("escaped*")) == []
+    assert [path.name for path in folder.iterdir()] == ["raw.csv"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_UNPACKED_BYTES", 2**20)
+    bomb = zipped(tmp_path / "bomb.zip", **{"a.csv": b"0" * (2**20 + 1)})
+    (tmp_path / "a").mkdir()
+    assert "unpacks to more than" in refused(tmp_path / "a", bomb)
+    packed = tmp_path / "bomb.csv.gz"
+    packed.write_bytes(gzip.compress(b"0" * (2**20 + 1)))
+    assert "unpacks to more than" in refused(tmp_path / "a", str(packed))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        (gzip.compress(CSV)[:-9], {}, "is a damaged archive"),
+        (b"PK\x03\x04 and no more", {}, "is a damaged archive"),
+        (CSV, {"member": "a"}, "is no zip; remove the key"),
+        (gzip.compress(b""), {}, "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
+    ],
+)
+def test_what_is_packed_badly_is_told(tmp_path, content, options, told):
+    packed = tmp_path / "packed"
+    packed.write_bytes(content)
+    (tmp_path / "a").mkdir()
+    assert told in refused(tmp_path / "a", str(packed), **options)
+
+
+def test_a_workbook_is_named_as_one(tmp_path):
+    book = zipped(tmp_path / "b.xlsx", **{"xl/workbook.xml": b"<x/>", "[Content_Types].xml": b""})
+    (tmp_path / "a").mkdir()
+    assert "is an Excel workbook; save its sheet as CSV" in refused(tmp_path / "a", book)
+
+
+def test_secrets_of_an_address_reach_neither_provenance_nor_messages(tmp_path, server):
+    address = f"{server}/data.csv?id=3&token=hunter2&X-Amz-Signature=abc"
+    assert shown(address) == f"{server}/data.csv?id=3&token=…&X-Amz-Signature=…"
+    assert "hunter2" not in json.dumps(bring(tmp_path / "a", address)[1])
+    (tmp_path / "b").mkdir()
+    assert "hunter2" not in refused(tmp_path / "b", address.replace("data.csv", "none.csv"))
+
+
+def test_a_local_source_that_is_missing_is_a_mistake_of_the_study(tmp_path):
+    (tmp_path / "here.csv").write_bytes(CSV)
+    here = str(tmp_path / "here.csv")
+    assert local_sources(here, None, "builtin:iris", "http://example.org") == [here]
+    with pytest.raises(StudyError, match="is not there"):
+        local_sources(here, str(tmp_path / "there.csv"))
+    with pytest.raises(StudyError, match="is a folder"):
+        local_sources(str(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["builtin:iris", "openml:61", "x.csv", "https://a.org/x?y=1"])
+def test_good_sources_pass(source):
+    assert why_no_source(source) is None
+
+
+class OpenML(http.server.BaseHTTPRequestHandler):
+    """Serves one set as OpenML's interface of version 1 does."""
+
+    rows = "1.5,a,yes\n2.5,b,no\n?,a,yes\n"
+
+    def do_GET(self):
+        base = f"http://127.0.0.1:{self.server.server_port}"
+        arff = (
+            "@relation tiny\n@attribute size real\n@attribute kind {a, b}\n"
+            f"@attribute class {{yes, no}}\n@data\n{self.rows}"
+        )
+        feature = {
+            "is_ignore": "false",
+            "is_row_identifier": "false",
+            "number_of_missing_values": "0",
+        }
+        answers = {
+            "/api/v1/json/data/7": {
+                "data_set_description": {
+                    "id": "7",
+                    "name": "tiny",
+                    "version": "1",
+                    "format": "ARFF",
+                    "status": "active",
+                    "file_id": "9",
+                    "default_target_attribute": "class",
+                    "description": "",
+                    "md5_checksum": hashlib.md5(arff.encode()).hexdigest(),
+                    "url": f"{base}/data/v1/download/9",
+                }
+            },
+            "/api/v1/json/data/features/7": {
+                "data_features": {
+                    "feature": [
+                        {
+                            **feature,
+                            "index": "0",
+                            "name": "size",
+                            "data_type": "numeric",
+                            "is_target": "false",
+                        },
+                        {
+                            **feature,
+                            "index": "1",
+                            "name": "kind",
+                            "data_type": "nominal",
+                            "is_target": "false",
+                            "nominal_value": ["a", "b"],
+                        },
+                        {
+                            **feature,
+                            "index": "2",
+                            "name": "class",
+                            "data_type": "nominal",
+                            "is_target": "true",
+                            "nominal_value": ["yes", "no"],
+                        },
+                    ]
+                }
+            },
+            "/api/v1/json/data/qualities/7": {
+                "data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "3"}]}
+            },
+        }
+        if self.path.startswith("/data/v1/download/9"):
+            body = arff.encode()
+        elif self.path in answers:
+            body = json.dumps(answers[self.path]).encode()
+        else:
+            self.send_error(412)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_set_of_openml_comes_through_scikit_learn(tmp_path, monkeypatch):
+    from sklearn.datasets import _openml
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OpenML) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{running.server_port}/"
+        for name in ("_DATA_INFO", "_DATA_FEATURES", "_DATA_QUALITIES"):
+            address = getattr(_openml, name).replace("https://www.openml.org/", base)
+            monkeypatch.setattr(_openml, name, address)
+        bring(tmp_path / "a", "openml:7", format="parquet")
+        (tmp_path / "b").mkdir()
+        told = refused(tmp_path / "b", "openml:8", format="parquet")
+        running.shutdown()
+    table = pd.read_parquet(tmp_path / "a" / "raw.csv")
+    assert table.shape == (3, 3)
+    assert list(table["class"]) == ["yes", "no", "yes"]
+    assert table["size"].isna().sum() == 1
+    assert "openml:8" in told

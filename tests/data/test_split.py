@@ -1,108 +1,163 @@
-"""Promises of the split: stratified, seeded, and only tables that a network can learn from."""
+"""Promises of the split: stratified, seeded, described, and given test rows respected."""
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer
 
-from gridloom.data.split import describe_split, read_table, split_rows
+from gridloom.data.rows import MISSING, Rows, read_rows
+from gridloom.data.sources import download
+from gridloom.data.split import describe_split, read_raw, split_rows, tell_dropped, write_split
 from gridloom.errors import DataError
+from gridloom.study import Dataset, Split
 
-GOOD = "id,a,b,target\n" + "\n".join(f"{i},{i % 7},{i * 0.5},{'xy'[i % 4 == 0]}" for i in range(40))
-
-
-def read(tmp_path, text, **changes):
-    path = tmp_path / "raw.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    options = {"target": "target", "task": "classification", "drop": [], "columns": None}
-    return read_table(path, **{**options, **changes})
+DATASET = Dataset(source="x")
 
 
-def split(table, **changes):
-    options = {"target": "target", "task": "classification", "test": 0.25, "stratify": True}
-    return split_rows(table, **{**options, "seed": 0, **changes})
+def rows_of(labels, **columns):
+    features = pd.DataFrame(columns or {"a": np.arange(len(labels), dtype=float)})
+    return Rows(features, np.array(list(labels), dtype=object))
 
 
-def test_features_are_floats_and_the_target_stands_last(tmp_path):
-    table = read(tmp_path, GOOD, drop=["id"])
-    assert list(table.columns) == ["a", "b", "target"]
-    assert list(map(str, table.dtypes[:2])) == ["float64", "float64"]
+def split(rows, dataset=DATASET, **settings):
+    return split_rows(rows, dataset, Split(**settings))
 
 
-def test_a_file_without_a_header_gets_the_names_of_the_study(tmp_path):
-    text = "1,2.5,M\n2,3.5,B\n3,1.5,M\n"
-    table = read(tmp_path, text, columns=["id", "a", "target"], drop=["id"])
-    assert table.shape == (3, 2)
-    assert list(table["target"]) == ["M", "B", "M"]
+def test_the_split_keeps_the_classes_shares_and_every_row_once():
+    train, test = split(rows_of("xxxy" * 10), test=0.25)
+    places = [*train.features["a"], *test.features["a"]]
+    assert sorted(places) == list(range(40))
+    assert list(train.features["a"]) == sorted(train.features["a"])
+    assert len(test.target) == 10
+    assert abs((test.target == "y").mean() - 0.25) <= 0.05
 
 
-def test_the_split_keeps_the_classes_shares_and_every_row_once(tmp_path):
-    table = read(tmp_path, GOOD, drop=["b"])
-    train, test = split(table)
-    assert sorted([*train["id"], *test["id"]]) == list(range(40))
-    assert list(train["id"]) == sorted(train["id"])
-    assert test["target"].value_counts().to_dict() == {"x": 7, "y": 3} or len(test) == 10
-    assert abs((test["target"] == "y").mean() - 0.25) <= 0.05
+def test_the_seed_and_nothing_else_decides_the_split():
+    rows = rows_of("xxxy" * 10)
+    one, again, other = (split(rows, seed=seed)[1].features["a"] for seed in (0, 0, 1))
+    assert list(one) == list(again)
+    assert list(one) != list(other)
 
 
-def test_the_seed_and_nothing_else_decides_the_split(tmp_path):
-    table = read(tmp_path, GOOD)
-    assert split(table)[1].equals(split(table)[1])
-    assert not split(table)[1].equals(split(table, seed=1)[1])
+def test_given_test_rows_are_kept_and_may_hold_no_class_of_their_own():
+    rows = rows_of("xyxyx")
+    given = Rows(rows.features, rows.target, test=np.array([0, 0, 0, 1, 1], dtype=bool))
+    train, test = split(given)
+    assert train.features["a"].tolist() == [0, 1, 2]
+    assert test.features["a"].tolist() == [3, 4]
+    lone = Rows(rows.features, np.array([*"xyxyz"], dtype=object), test=given.test)
+    with pytest.raises(DataError, match="class 'z' is in the test rows only"):
+        split(lone)
 
 
-def test_the_description_names_features_classes_and_sums(tmp_path):
-    train, test = split(read(tmp_path, GOOD, drop=["id"]))
-    told = describe_split(train, test, "target", "classification")
-    assert told["features"] == ["a", "b"]
+def test_the_description_tells_columns_categories_and_what_was_dropped():
+    rows = rows_of(
+        "xy" * 20,
+        a=np.where(np.arange(40) == 3, np.nan, np.arange(40.0)),
+        kind=np.array(["red", "blue", MISSING, "red"] * 10, dtype=object),
+        size=np.array(["10", "9"] * 20, dtype=object),
+        same=np.ones(40),
+    )
+    train, test = split(rows)
+    told = describe_split(train, test, DATASET)
+    assert told["numeric"] == ["a"]
+    assert told["categorical"] == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
+    assert told["dropped"] == {"same": "one value in all training rows"}
     assert told["classes"] == ["x", "y"]
-    assert told["rows"] == {"train": 30, "test": 10}
+    assert told["rows"] == {"train": 32, "test": 8}
     assert told["train_sha256"] != told["test_sha256"]
+    assert tell_dropped(told) == ("Left out of the features: same (one value in all training rows)")
 
 
-def test_classes_that_are_numbers_sort_by_size(tmp_path):
-    text = "a,target\n" + "\n".join(f"{i},{i % 11}" for i in range(110))
-    table = read(tmp_path, text)
-    train, test = split(table)
-    assert describe_split(train, test, "target", "classification")["classes"] == [
-        str(number) for number in range(11)
-    ]
+def test_classes_that_are_numbers_sort_by_size():
+    train, test = split(rows_of([str(i % 11) for i in range(110)]))
+    assert describe_split(train, test, DATASET)["classes"] == [str(i) for i in range(11)]
+
+
+def test_rows_read_back_as_they_were_written(tmp_path):
+    rows = Rows(
+        pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "kind": ["u", MISSING, "v", "u"]}),
+        np.array([*"xyxy"], dtype=object),
+        weight=np.array([1, 2, 3, 4], np.float32),
+        group=np.array([*"ppqq"], dtype=object),
+    )
+    description = {"numeric": ["a"], "categorical": {"kind": ["u", "v"]}}
+    for part, ending in ((rows, "parquet"), (_as_arrays(rows), "npz")):
+        files = {name: tmp_path / f"{name}.{ending}" for name in ("train_file", "test_file")}
+        write_split(part, part, description, description_file=tmp_path / "split.json", **files)
+        read = read_rows(files["train_file"])
+        assert np.array_equal(np.asarray(read.features, str), np.asarray(part.features, str))
+        assert read.target.tolist() == part.target.tolist()
+        assert read.weight.tolist() == [1, 2, 3, 4]
+        assert read.group.tolist() == [*"ppqq"]
+    assert json.loads((tmp_path / "split.json").read_text()) == description
+
+
+def _as_arrays(rows):
+    return Rows(np.ones((4, 2, 2)), rows.target, rows.weight, rows.group)
 
 
 @pytest.mark.parametrize(
-    ("text", "changes", "told"),
+    ("labels", "columns", "told"),
     [
-        (GOOD, {"target": "Target"}, "there is no column 'Target' (did you mean 'target'?)"),
-        (GOOD, {"target": "zzz"}, "the columns are 'id', 'a', 'b', 'target'"),
-        (GOOD, {"drop": ["x1"]}, "dataset.drop: there is no column 'x1'"),
-        (GOOD, {"drop": ["target"]}, "'target' is the target; keep it"),
-        (GOOD, {"drop": ["id", "a", "b"]}, "no column is left to predict from"),
-        (GOOD, {"columns": ["a", "a", "c", "target"]}, "dataset.columns"),
-        ("a,target\n", {}, "the file has no rows"),
-        ("a,target\n1,x\n2,x\n", {}, "column 'target' has one class only"),
-        ("a,target\n1,x\n,y\n", {}, "column 'a' is missing in row 2"),
-        ("a,target\n1,x\ninf,y\n", {}, "column 'a' is infinite in row 2"),
-        ("a,target\n1,x\ntwo,y\n", {}, "column 'a' holds text ('two'); add it to dataset.drop"),
-        ("a,target\n1,x\n2,\n", {}, "column 'target' is missing in row 2"),
-        ("a,target\n1,0.5\n2,1.5\n", {}, "holds fractions; set dataset.task to regression"),
-        ("a,target\n1,x\n2,y\n", {"task": "regression"}, "holds text; a regression needs numbers"),
-        ('a,target\n1,"x\n2,y\n', {}, "not a readable CSV file"),
-        ("a,target\n1,x\n".encode("utf-16"), {}, "is not UTF-8 text"),
+        ("xxxxyyyyz", {}, "class 'z' has one row only"),
+        ("xxyyzzww", {}, r"split\.test: 0\.2 of 8 rows"),
+        ("xyxyxyxy", {"a": np.ones(8)}, "no column varies"),
     ],
 )
-def test_each_flaw_of_a_table_is_named_with_its_remedy(tmp_path, text, changes, told):
-    with pytest.raises(DataError) as caught:
-        read(tmp_path, text, **changes)
-    assert told in str(caught.value)
+def test_what_cannot_be_split_is_told(labels, columns, told):
+    with pytest.raises(DataError, match=told):
+        train, test = split(rows_of(labels, **columns))
+        describe_split(train, test, DATASET)
 
 
-def test_a_class_with_one_row_cannot_be_stratified():
-    table = pd.DataFrame({"a": [1.0] * 9, "target": [*"xxxxyyyyz"]})
-    with pytest.raises(DataError, match="class 'z' has one row only"):
-        split(table)
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    """Write the breast cancer data as UCI and Kaggle publish it."""
+    folder = tmp_path_factory.mktemp("layouts")
+    bunch = load_breast_cancer()
+    lines = [
+        ",".join([str(8_000_000 + 7 * place), "MB"[label], *map(repr, map(float, row))])
+        for place, (row, label) in enumerate(zip(bunch.data, bunch.target, strict=True))
+    ]
+    (folder / "wdbc.data").write_text("\n".join(lines) + "\n")
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    header = ",".join(f'"{name}"' for name in ["id", "diagnosis", *names]) + ","
+    (folder / "data.csv").write_text("\n".join([header, *lines]) + "\n")
+    return folder
 
 
-def test_a_test_part_too_small_for_the_classes_is_told():
-    table = pd.DataFrame({"a": [1.0] * 8, "target": [*"xxyyzzww"]})
-    with pytest.raises(DataError, match=r"split\.test: 0\.25 of 8 rows"):
-        split(table)
+LAYOUTS = {
+    "UCI": {
+        "source": "wdbc.data",
+        "columns": ["id", "diagnosis"],
+        "target": "diagnosis",
+        "drop": ["id"],
+    },
+    "Kaggle": {"source": "data.csv", "target": "diagnosis", "drop": ["id"]},
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_published_layouts_give_the_split_of_the_builtin_set_row_for_row(
+    layouts, tmp_path, name
+):
+    def parts(dataset, source):
+        download(source, format="csv", table=tmp_path / "raw.csv")
+        train, test = split(read_raw([tmp_path / "raw.csv"], "csv", dataset, Split()), dataset)
+        return train, test, describe_split(train, test, dataset)
+
+    builtin = Dataset(source="builtin:breast_cancer")
+    expected = parts(builtin, builtin.source)
+    found = parts(Dataset(**LAYOUTS[name]), str(layouts / LAYOUTS[name]["source"]))
+    for one, other in zip(expected[:2], found[:2], strict=True):
+        used = found[2]["numeric"]
+        assert len(used) == 30
+        assert np.array_equal(one.features.to_numpy(), other.features[used].to_numpy())
+        assert [label[0].upper() for label in one.target] == other.target.tolist()
+    if name == "Kaggle":
+        assert found[2]["dropped"] == {"33": "no value"}

@@ -19,7 +19,7 @@ def rows_of(classes: int | None = 3, rows: int = 41, features: int = 6, seed: in
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(rows, features)).astype(np.float32)
     if classes is None:
-        y = (x @ generator.normal(size=features)).astype(np.float32)
+        y = (x @ generator.normal(size=(features, 1))).astype(np.float32)
     else:
         y = (x @ generator.normal(size=(features, classes))).argmax(axis=1)
     weights = generator.uniform(0.5, 1.5, size=rows).astype(np.float32)

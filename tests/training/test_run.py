@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gridloom.data.sources import download
-from gridloom.data.split import describe_split, read_table, split_rows, write_split
+from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.seeds import STREAMS
+from gridloom.study import Dataset, Split
 from gridloom.training.run import Request, Trainer
 
 ROOT = Path(__file__).parents[2]
@@ -68,14 +69,13 @@ def data(tmp_path_factory):
 
 
 def make_data(folder):
-    download("builtin:breast_cancer", None, folder / "raw.csv", folder / "raw.json")
-    kind = {"target": "target", "task": "classification"}
-    table = read_table(folder / "raw.csv", drop=[], columns=None, **kind)
-    train, test = split_rows(table, test=0.2, stratify=True, seed=0, **kind)
+    dataset, split = Dataset(source="builtin:breast_cancer"), Split()
+    download(dataset.source, format="csv", table=folder / "raw.csv")
+    train, test = split_rows(read_raw([folder / "raw.csv"], "csv", dataset, split), dataset, split)
     write_split(
         train,
         test,
-        describe_split(train, test, **kind),
+        describe_split(train, test, dataset),
         train_file=folder / "train.parquet",
         test_file=folder / "test.parquet",
         description_file=folder / "split.json",
@@ -91,6 +91,7 @@ def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), locks
         vary=STREAMS,
         validation={"method": "holdout", "fraction": 0.2},
         class_weight="balanced",
+        scaling="standard",
         rows_file=data / "train.parquet",
         split_file=data / "split.json",
         model_file=Path(model),

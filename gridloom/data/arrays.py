@@ -1,0 +1,143 @@
+"""From an NPZ file, as Keras ships its data sets, to checked rows."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridloom.data.rows import Rows, texts
+from gridloom.data.sources import MAX_UNPACKED_BYTES
+from gridloom.errors import DataError, nearest
+from gridloom.study import Dataset
+
+
+def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
+    """Read `x` and `y`, or `x_train`, `y_train`, and `x_test`, `y_test` if they are there.
+
+    Shapes are kept: images (rows, height, width, channels), sequences (rows, steps, features),
+    tokens (rows, steps), tables (rows, features). `dataset.weight`, `dataset.group` and
+    `dataset.order` name further arrays of one number or text a row (with `_train` and `_test`
+    behind the name where x has them).
+
+    Raises
+    ------
+    DataError
+        Naming the array and the remedy.
+    """
+    first = _load(files[0])
+    train = _part(first, "train", dataset)
+    parts = [train]
+    if len(files) == 2:
+        parts.append(_part(_load(files[1]), "test", dataset))
+    elif "x_test" in first:
+        parts.append(_part(first, "test", dataset))
+    if train[0].shape[1:] != parts[-1][0].shape[1:]:
+        raise DataError(
+            f"dataset.source: a training row has the shape {train[0].shape[1:]}, a test row "
+            f"{parts[-1][0].shape[1:]}"
+        )
+    x, y, weight, group, order = (
+        None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*parts, strict=True)
+    )
+    assert x is not None
+    assert y is not None
+    if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise DataError("dataset.weight: must hold numbers of 0 or more")
+    rows = Rows(
+        x,
+        _target(y, dataset.task),
+        weight=None if weight is None else weight.astype(np.float32),
+        group=None if group is None else texts(group),
+        ordered=order is not None,
+        test=np.arange(len(x)) >= len(train[0]) if len(parts) > 1 else None,
+    )
+    return rows if order is None else rows.take(np.argsort(order, kind="stable"))
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_UNPACKED_BYTES:
+            raise DataError(
+                f"dataset.source: its arrays have {size / 2**30:.0f} GiB, more than fit in memory"
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, EOFError):
+        raise DataError("dataset.source: not a readable NPZ file; save it by numpy.savez") from None
+    except ValueError as error:
+        if "pickle" not in str(error).lower():
+            raise DataError(f"dataset.source: not a readable NPZ file ({error})") from None
+        # A pickle runs code when it is read.
+        raise DataError(
+            "dataset.source: an array holds Python objects; save plain numbers, sequences padded "
+            "to one length"
+        ) from None
+
+
+def _part(arrays: Mapping[str, np.ndarray], part: str, dataset: Dataset) -> tuple[Any, ...]:
+    """Return x, y, weight, group and order of the training or the test part."""
+    ending = f"_{part}" if f"x_{part}" in arrays else ""
+    names = [f"x{ending}", f"y{ending}"]
+    for role in ("weight", "group", "order"):
+        name = getattr(dataset, role)
+        names.append("" if name is None else f"{name}{ending}")
+    keys = ("source", "source", "weight", "group", "order")
+    found: list[np.ndarray | None] = []
+    for key, name in zip(keys, names, strict=True):
+        if name and name not in arrays:
+            hint = nearest(name, arrays) or "; there are " + (", ".join(arrays) or "none")
+            raise DataError(f"dataset.{key}: there is no array {name!r}{hint}")
+        found.append(arrays[name] if name else None)
+    x = arrays[names[0]]
+    for name, array in zip(names, found, strict=True):
+        if array is not None and (not array.shape or len(array) != len(x)):
+            raise DataError(
+                f"dataset.source: {name} has {array.shape[0] if array.shape else 'no'} rows, "
+                f"{names[0]} has {len(x)}"
+            )
+    if not len(x):
+        raise DataError(f"dataset.source: {names[0]} has no rows")
+    if x.ndim < 2:
+        raise DataError(f"dataset.source: {names[0]} must have the shape (rows, …), has {x.shape}")
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"dataset.source: {names[0]} must hold numbers, holds {x.dtype}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argmax(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+        raise DataError(
+            f"dataset.source: {names[0]} is missing or infinite in row {row + 1}; mend the file"
+        )
+    return tuple(found)
+
+
+def _target(y: np.ndarray, task: str) -> np.ndarray:
+    if task == "classification":
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim != 1:
+            raise DataError(
+                f"dataset.source: y has the shape {y.shape}; give one class a row, or set "
+                "dataset.task to multilabel"
+            )
+        if y.dtype.kind == "f":
+            if (y % 1 != 0).any():
+                raise DataError("dataset.source: y holds fractions; set dataset.task to regression")
+            y = y.astype(np.int64)
+        labels = texts(y)
+        if len(np.unique(labels)) < 2:
+            raise DataError(f"dataset.source: y has one class only, {labels[0]!r}")
+        return labels
+    if y.ndim > 2 or y.dtype.kind not in "biuf":
+        raise DataError(
+            f"dataset.source: y must hold numbers of the shape (rows, targets), has {y.shape}"
+        )
+    if not np.isfinite(y).all():
+        raise DataError("dataset.source: y is missing or infinite in some rows; mend the file")
+    if task == "multilabel" and not np.isin(y, (0, 1)).all():
+        raise DataError("dataset.source: y must hold 0 or 1 for each label")
+    return y.reshape(len(y), -1).astype(np.float32)

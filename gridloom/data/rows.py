@@ -1,0 +1,118 @@
+"""Rows that a network can learn from: one form for tables and arrays, and its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridloom.files import atomic_path
+
+Features = pd.DataFrame | np.ndarray
+
+#: The category of rows whose value is missing.
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows.
+
+    Attributes
+    ----------
+    features
+        A table of float64 columns (NaN where missing) and text columns (`MISSING` where missing),
+        or an array of any shape (rows, …).
+    target
+        Class labels as text, shape (rows,); or float32, shape (rows, targets): numbers of a
+        regression, 0 and 1 of labels.
+    weight
+        Of each row in the loss, float32, shape (rows,); None if all weigh alike.
+    group
+        Rows with one text belong together, shape (rows,); None without groups.
+    ordered
+        Whether the rows stand in the order of time.
+    test
+        Which rows are given as the test set, shape (rows,); None if it is to be drawn.
+    dropped
+        Column left out → why.
+    """
+
+    features: Features
+    target: np.ndarray
+    weight: np.ndarray | None = None
+    group: np.ndarray | None = None
+    ordered: bool = False
+    test: np.ndarray | None = None
+    dropped: dict[str, str] = field(default_factory=dict)
+
+    def take(self, places: np.ndarray) -> Rows:
+        """Return some of the rows."""
+
+        def part(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[places]
+
+        return replace(
+            self,
+            features=take(self.features, places),
+            target=self.target[places],
+            weight=part(self.weight),
+            group=part(self.group),
+            test=part(self.test),
+        )
+
+
+def take(features: Features, places: np.ndarray) -> Features:
+    """Return some rows of features."""
+    if isinstance(features, pd.DataFrame):
+        return features.iloc[places].reset_index(drop=True)
+    taken: np.ndarray = features[places]
+    return taken
+
+
+def texts(values: Any) -> np.ndarray:
+    """Return values as an array of text, `MISSING` where one is missing."""
+    return np.array([MISSING if pd.isna(value) else str(value) for value in values], dtype=object)
+
+
+def write_rows(rows: Rows, path: Path) -> None:
+    """Write rows as Parquet (a table) or NPZ (an array), by the ending of `path`.
+
+    Beside the features stand `target` (`target 0`, `target 1`, …), `weight` and `group`; in a
+    table, names of columns open with their role, so that none is taken twice.
+    """
+    given = {"weight": rows.weight, "group": rows.group}
+    extra: dict[str, Any] = {name: array for name, array in given.items() if array is not None}
+    with atomic_path(path) as beside:
+        if isinstance(rows.features, pd.DataFrame):
+            table = rows.features.add_prefix("feature ")
+            targets = rows.target.reshape(len(rows.target), -1)
+            for place, column in enumerate(targets.T):
+                table[f"target {place}"] = column
+            table.assign(**extra).to_parquet(beside, index=False)
+        else:
+            arrays = {"features": rows.features, "target": rows.target, **extra}
+            for name, array in arrays.items():
+                if array.dtype == object:  # texts; NPZ would pickle them
+                    arrays[name] = array.astype(str)
+            np.savez(beside, **arrays)
+
+
+def read_rows(path: Path) -> Rows:
+    """Read what `write_rows` wrote."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return Rows(**{name: arrays[name] for name in arrays.files})
+    table = pd.read_parquet(path)
+    features = table.filter(regex="^feature ").rename(columns=lambda name: name[len("feature ") :])
+    target = table.filter(regex="^target ")
+    labelled = not pd.api.types.is_numeric_dtype(target.dtypes.iloc[0])
+    return Rows(
+        features,
+        texts(target["target 0"]) if labelled else target.to_numpy(),
+        weight=table["weight"].to_numpy() if "weight" in table else None,
+        group=texts(table["group"]) if "group" in table else None,
+    )

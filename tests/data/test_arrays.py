@@ -1,0 +1,115 @@
+"""Promises of reading NPZ files: shapes kept, given test rows respected, nothing unpickled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gridloom.data import arrays
+from gridloom.data.arrays import read_arrays
+from gridloom.errors import DataError
+from gridloom.study import Dataset
+
+X = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4)
+Y = np.array([0, 1, 0, 1, 2, 2])
+
+
+def read(tmp_path, more=None, dataset=None, **content):
+    files = []
+    for name, part in (("raw", content), ("raw_test", more)):
+        if part is not None:
+            files.append(tmp_path / f"{name}.npz")
+            np.savez(files[-1], **part)
+    return read_arrays(files, Dataset(source="x.npz", **(dataset or {})))
+
+
+def test_images_keep_their_shape_and_classes_are_text(tmp_path):
+    rows = read(tmp_path, x=X, y=Y[:, None])
+    assert rows.features.shape == (6, 4, 4)
+    assert rows.features.dtype == np.uint8
+    assert rows.target.tolist() == ["0", "1", "0", "1", "2", "2"]
+    assert rows.test is None
+
+
+def test_test_arrays_are_the_test_rows(tmp_path):
+    rows = read(tmp_path, x_train=X[:4], y_train=Y[:4], x_test=X[4:], y_test=Y[4:])
+    assert rows.test.tolist() == [False] * 4 + [True] * 2
+    rows = read(tmp_path, x=X[:4], y=Y[:4], more={"x": X[4:], "y": Y[4:]})
+    assert rows.test.tolist() == [False] * 4 + [True] * 2
+
+
+def test_targets_of_other_tasks_are_numbers_side_by_side(tmp_path):
+    labels = np.array([[0, 1], [1, 1]] * 3)
+    rows = read(tmp_path, x=X, y=labels, dataset={"task": "multilabel"})
+    assert rows.target.tolist() == labels.tolist()
+    rows = read(tmp_path, x=X, y=Y * 0.5, dataset={"task": "regression"})
+    assert rows.target.shape == (6, 1)
+
+
+def test_weights_groups_and_order_are_arrays_of_the_file(tmp_path):
+    extra = {"w": np.ones(6), "g": np.array([*"aabbcc"]), "t": np.arange(6)[::-1]}
+    rows = read(tmp_path, x=X, y=Y, **extra, dataset={"weight": "w", "group": "g"})
+    assert rows.group.tolist() == [*"aabbcc"]
+    assert rows.weight.tolist() == [1] * 6
+    rows = read(tmp_path, x=X, y=Y, **extra, dataset={"order": "t"})
+    assert rows.ordered
+    assert (rows.features == X[::-1]).all()
+
+
+FLAWS = {
+    "no x": ({"a": X, "y": Y}, {}, "there is no array 'x'; there are a, y"),
+    "near": ({"x_trian": X, "y": Y}, {}, "there is no array 'x'"),
+    "no y": ({"x": X}, {}, "there is no array 'y'"),
+    "rows": ({"x": X, "y": Y[:5]}, {}, "y has 5 rows, x has 6"),
+    "empty": ({"x": X[:0], "y": Y[:0]}, {}, "x has no rows"),
+    "flat": ({"x": Y, "y": Y}, {}, "must have the shape (rows, …), has (6,)"),
+    "text": ({"x": np.array([["a"]] * 6), "y": Y}, {}, "must hold numbers, holds <U1"),
+    "nan": ({"x": np.where(X == 20, np.nan, X), "y": Y}, {}, "missing or infinite in row 2"),
+    "one class": ({"x": X, "y": Y * 0}, {}, "y has one class only, '0'"),
+    "fractions": ({"x": X, "y": Y + 0.5}, {}, "set dataset.task to regression"),
+    "one-hot": ({"x": X, "y": np.eye(6)}, {}, "set dataset.task to multilabel"),
+    "labels": ({"x": X, "y": Y}, {"task": "multilabel"}, "y must hold 0 or 1 for each label"),
+    "infinite": (
+        {"x": X, "y": np.full(6, np.inf)},
+        {"task": "regression"},
+        "y is missing or infinite",
+    ),
+    "weights": ({"x": X, "y": Y, "w": -Y}, {"weight": "w"}, "must hold numbers of 0 or more"),
+    "no weights": ({"x": X, "y": Y}, {"weight": "w"}, "dataset.weight: there is no array 'w'"),
+    "shapes": (
+        {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
+        {},
+        "a training row has the shape (4, 4), a test row (2, 4)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAWS)
+def test_each_flaw_of_arrays_is_named(tmp_path, name):
+    content, dataset, told = FLAWS[name]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, dataset=dataset, **content)
+    assert told in str(caught.value)
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self):
+            return (marker.touch, ())
+
+    ragged = np.array([Trap()] * 6, dtype=object)
+    with pytest.raises(DataError, match="holds Python objects; save plain numbers"):
+        read(tmp_path, x=ragged, y=Y)
+    assert not marker.exists()
+
+
+def test_what_is_no_npz_or_too_large_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "raw.npz"
+    path.write_bytes(b"no zip at all")
+    with pytest.raises(DataError, match="not a readable NPZ file"):
+        read_arrays([path], Dataset(source="x.npz"))
+    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 10)
+    with pytest.raises(DataError, match="more than fit in memory"):
+        read(tmp_path, x=X, y=Y)

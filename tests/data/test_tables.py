@@ -1,0 +1,204 @@
+"""Promises of reading a table: files as people have them, or column, row and remedy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridloom.data.rows import MISSING
+from gridloom.data.tables import read_table
+from gridloom.errors import DataError
+from gridloom.study import Dataset
+
+GOOD = "id,a,b,target\n" + "\n".join(f"{i},{i % 7},{i * 0.5},{'xy'[i % 4 == 0]}" for i in range(40))
+
+
+def read(tmp_path, text, test=None, more=None, format="csv", **changes):
+    files = []
+    for name, content in (("raw", text), ("raw_test", more)):
+        if content is not None:
+            path = tmp_path / f"{name}.{format}"
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            files.append(path)
+    return read_table(files, format, Dataset(source="x", **changes), test)
+
+
+def column(name, values, target=None):
+    """Write a table of one column, and a target that says nothing."""
+    labels = target or [f"{'xy'[i % 2]}" for i in range(len(values))]
+    return "\n".join([f"{name},target", *(f"{v},{t}" for v, t in zip(values, labels, strict=True))])
+
+
+def test_numbers_are_floats_and_the_target_is_text(tmp_path):
+    rows = read(tmp_path, GOOD, drop=["id"])
+    assert list(rows.features.columns) == ["a", "b"]
+    assert set(rows.features.dtypes.astype(str)) == {"float64"}
+    assert list(rows.target[:3]) == ["y", "x", "x"]
+
+
+def test_a_file_without_a_header_gets_the_names_of_the_study_and_then_places(tmp_path):
+    text = "1,2.5,0,M\n2,3.5,1,B\n3,1.5,1,M\n"
+    rows = read(tmp_path, text, columns=["id", "a"], drop=["id"], target="4")
+    assert list(rows.features.columns) == ["a", "3"]
+    assert list(rows.target) == ["M", "B", "M"]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("a;b;target\n1,5;2;x\n2,5;3;y\n", {"separator": ";", "decimal": ","}),
+        ("a\tb\ttarget\n1.5\t2\tx\n2.5\t3\ty\n", {"format": "tsv"}),
+        ("a, b, target\n1.5, 2, x\n2.5, 3, y\n", {}),
+        ("\ufeffa,b,target\n1.5,2,x\n2.5,3,y\n", {}),
+        ("a,b,target\r\n1.5,2,x\r\n2.5,3,y\r\n", {}),
+        ("a,b,target\n1.5,2,x\n2.5,3,y\n".encode("utf-16"), {"encoding": "utf-16"}),
+        ('"a","b","target"\n"1.5","2","x"\n"2.5","3","y"\n', {}),
+    ],
+)
+def test_ways_in_which_people_write_one_table(tmp_path, text, changes):
+    rows = read(tmp_path, text, **changes)
+    assert rows.features.to_dict("list") == {"a": [1.5, 2.5], "b": [2.0, 3.0]}
+    assert list(rows.target) == ["x", "y"]
+
+
+def test_an_empty_column_is_dropped_with_a_reason(tmp_path):
+    rows = read(tmp_path, "a,target,\n1,x\n2,y\n")
+    assert rows.dropped == {"3": "no value"}
+    assert list(rows.features.columns) == ["a"]
+
+
+def test_missing_values_of_numbers_and_texts_are_kept_as_such(tmp_path):
+    text = "a,kind,target\n1,red,x\n?,,y\n3,blue,x\n"
+    rows = read(tmp_path, text, missing=["?"])
+    assert rows.features["a"].isna().tolist() == [False, True, False]
+    assert rows.features["kind"].tolist() == ["red", MISSING, "blue"]
+
+
+def test_columns_of_numbers_can_be_categories(tmp_path):
+    rows = read(tmp_path, "zip,a,target\n10115,1,x\n,2,y\n20095,3,x\n", categorical=["zip"])
+    assert rows.features["zip"].tolist() == ["10115", MISSING, "20095"]
+
+
+def test_given_test_rows_are_known_by_file_or_column(tmp_path):
+    rows = read(tmp_path, "a,target\n1,x\n2,y\n", more="target,a\nx,3\n")
+    assert rows.test.tolist() == [False, False, True]
+    assert rows.features["a"].tolist() == [1, 2, 3]
+    text = "a,part,target\n1,train,x\n2,test,y\n3,train,y\n"
+    rows = read(tmp_path, text, test=("part", "test"))
+    assert rows.test.tolist() == [False, True, False]
+    assert list(rows.features.columns) == ["a"]
+
+
+def test_group_weight_and_order_are_no_features_and_rows_are_put_in_order(tmp_path):
+    text = "a,day,patient,w,target\n1,2026-01-03,p,1,x\n2,2026-01-01,q,0.5,y\n3,2026-01-02,p,2,x\n"
+    rows = read(tmp_path, text, order="day", weight="w", drop=["patient"])
+    assert rows.features.to_dict("list") == {"a": [2, 3, 1]}
+    assert rows.weight.tolist() == [0.5, 2, 1]
+    assert rows.ordered
+    rows = read(tmp_path, text, group="patient", drop=["day", "w"])
+    assert rows.group.tolist() == ["p", "q", "p"]
+
+
+def test_several_targets_are_numbers_side_by_side(tmp_path):
+    text = "a,u,v\n1,0,1\n2,1,1\n3,0,0\n"
+    rows = read(tmp_path, text, task="multilabel", target=["u", "v"])
+    assert rows.target.tolist() == [[0, 1], [1, 1], [0, 0]]
+    rows = read(tmp_path, text, task="regression", target="v")
+    assert rows.target.shape == (3, 1)
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    path = tmp_path / "raw.parquet"
+    table = {"a": [1, 2], "kind": pd.Categorical(["u", "v"]), "flag": [True, False]}
+    pd.DataFrame({**table, "target": ["x", "y"]}).to_parquet(path)
+    rows = read_table([path], "parquet", Dataset(source="x"))
+    assert rows.features["kind"].tolist() == ["u", "v"]
+    assert rows.features["flag"].tolist() == [1.0, 0.0]
+    path.write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        read_table([path], "parquet", Dataset(source="x"))
+
+
+MANY = [f"name {i}" for i in range(60)]
+
+FLAWS = {
+    "target not there": (GOOD, {"target": "Target"}, "column 'Target' (did you mean 'target'?)"),
+    "all columns listed": (GOOD, {"target": "z"}, "the columns are 'id', 'a', 'b', 'target'"),
+    "no header": ("1,2,x\n3,4,y\n", {}, "if the file has no header row, name columns in dataset"),
+    "drop not there": (GOOD, {"drop": ["x1"]}, "dataset.drop: there is no column 'x1'"),
+    "drop the target": (GOOD, {"drop": ["target"]}, "'target' is the target; keep it"),
+    "drop all": (GOOD, {"drop": ["id", "a", "b"]}, "no column is left to predict from"),
+    "group not there": (GOOD, {"group": "patient"}, "dataset.group: there is no column 'patient'"),
+    "group is target": (GOOD, {"group": "target"}, "dataset.group: 'target' is the target"),
+    "category not there": (GOOD, {"categorical": ["zip"]}, "dataset.categorical: there is no"),
+    "too many names": (GOOD, {"columns": [*"abcde"]}, "names 5 columns, the file has 4"),
+    "names twice": (GOOD, {"columns": ["a", "a"]}, "two columns are named 'a'"),
+    "columns twice": ("a,a,target\n1,2,x\n3,4,y\n", {}, "two columns are named 'a'; rename one"),
+    "a header taken for a row": (
+        GOOD,
+        {"columns": ["id", "a", "b", "target"]},
+        "holds 'id' among numbers in row 1",
+    ),
+    "empty": ("", {}, "the file has no rows"),
+    "header only": ("a,target\n", {}, "the file has no rows"),
+    "one class": ("a,target\n1,x\n2,x\n", {}, "column 'target' has one class only, 'x'"),
+    "infinite": (column("a", [1, "inf"]), {}, "column 'a' is infinite in row 2"),
+    "a slip": (column("a", [1, 2, "two"]), {}, "holds 'two' among numbers in row 3; mend the file"),
+    "names": (column("a", MANY), {}, "holds 60 different texts, such as 'name 0'; add it to"),
+    "decimal comma": (
+        "a;target\n" + "\n".join(f"1,{i};{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";"},
+        "set dataset.decimal to ','",
+    ),
+    "target missing": ("a,target\n1,x\n2,\n", {}, "column 'target' is missing in row 2"),
+    "group missing": (
+        "a,g,target\n1,p,x\n2,,y\n",
+        {"group": "g"},
+        "column 'g' is missing in row 2",
+    ),
+    "fractions": ("a,target\n1,0.5\n2,1.5\n", {}, "holds fractions; set dataset.task to regressi"),
+    "text to regress": (
+        "a,target\n1,x\n2,y\n",
+        {"task": "regression"},
+        "regression task needs num",
+    ),
+    "infinite target": ("a,target\n1,inf\n2,3\n", {"task": "regression"}, "holds infinite values"),
+    "labels": (
+        "a,u,v\n1,0,2\n2,1,1\n",
+        {"task": "multilabel", "target": ["u", "v"]},
+        "column 'v' holds 2; labels are 0 or 1",
+    ),
+    "weights": ("a,w,target\n1,-1,x\n2,1,y\n", {"weight": "w"}, "numbers of 0 or more, found -1"),
+    "order": ("a,o,target\n1,soon,x\n2,late,y\n", {"order": "o"}, "neither numbers nor dates"),
+    "quotes": ('a,target\n1,"x\n2,y\n', {}, "not a readable table"),
+    "ragged": ("a,target\n1,x\n2,y,3,4\n", {}, "Expected 2 fields in line 3, saw 4"),
+    "encoding": ("a,target\n1,x\n".encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
+    "latin": ("a,target\n1,ä\n2,b\n".encode("latin-1"), {}, "such as latin-1"),
+    "binary": (bytes(range(256)) * 4, {}, "dataset.encoding: the file is not utf-8 text"),
+    "all missing": ("a,target\n,x\n,y\n", {}, "no column is left to predict from"),
+    "separator": ("a;target\n1;x\n2;y\n", {}, "there is no column 'target'"),
+}
+
+
+@pytest.mark.parametrize("name", FLAWS)
+def test_each_flaw_of_a_table_is_named_with_its_remedy(tmp_path, name):
+    text, changes, told = FLAWS[name]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, text, **changes)
+    assert told in str(caught.value)
+
+
+def test_flaws_of_the_test_rows_are_placed_in_their_file(tmp_path):
+    with pytest.raises(DataError, match="among numbers in row 2 of the test file"):
+        read(tmp_path, "a,target\n1,x\n2,y\n3,x\n", more="a,target\n1,x\ntwo,y\n")
+    with pytest.raises(DataError, match="column 'b' is in one of the two files only"):
+        read(tmp_path, "a,target\n1,x\n2,y\n", more="a,b,target\n1,1,x\n")
+    with pytest.raises(DataError, match=r"no row has 'test' in column 'part'; its values are 'te'"):
+        read(tmp_path, "a,part,target\n1,te,x\n2,te,y\n", test=("part", "test"))
+
+
+def test_dates_and_numbers_order_alike_and_ties_keep_their_order(tmp_path):
+    text = "a,o,target\n0,2,x\n1,1,y\n2,2,x\n3,1,y\n"
+    assert read(tmp_path, text, order="o").features["a"].tolist() == [1, 3, 0, 2]
+    assert np.all(read(tmp_path, text, drop=["o"]).features["a"] == [0, 1, 2, 3])
