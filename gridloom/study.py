@@ -110,6 +110,11 @@ class Dataset(_Closed):
         description="Column names of a file that has no header row; those left over at the end are "
         "named by their place, from 1.",
     )
+    shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
+        None,
+        description="Shape of a row for the network, such as [28, 28, 1] for images whose pixels "
+        "are columns.",
+    )
     missing: list[str] = Field(
         [], description="Texts that mean a missing value, besides empty cells, NA, NaN and null."
     )

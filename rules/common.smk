@@ -50,7 +50,7 @@ ROWS = fingerprint(
 # ones too, leave the rows of finished trainings where they are.
 DATA = f"{RESULTS}/data/{ROWS}"
 FORMAT = table_format(STUDY.dataset.source, STUDY.dataset.format, STUDY.dataset.member)
-PARTS = "npz" if FORMAT == "npz" else "parquet"
+PARTS = "npz" if FORMAT == "npz" or STUDY.dataset.shape is not None else "parquet"
 RAW_TABLES = [f"{DATA}/raw.{FORMAT}"]
 if STUDY.dataset.test_source is not None:
     RAW_TABLES.append(f"{DATA}/raw_test.{FORMAT}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 
 from gridloom.data.arrays import read_arrays
 from gridloom.data.partition import Traits, hold_out
-from gridloom.data.rows import Rows, write_rows
+from gridloom.data.rows import Features, Rows, write_rows
 from gridloom.data.tables import read_table
 from gridloom.errors import DataError
 from gridloom.files import write_text
@@ -30,9 +31,35 @@ def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split)
         If a network cannot be trained on them.
     """
     if format == "npz":
-        return read_arrays(files, dataset)
-    test = None if split.column is None else (split.column, split.test_value)
-    return read_table(files, format, dataset, test)
+        rows = read_arrays(files, dataset)
+    else:
+        test = None if split.column is None else (split.column, split.test_value)
+        rows = read_table(files, format, dataset, test)
+    if dataset.shape is None:
+        return rows
+    return replace(rows, features=_shaped(rows.features, dataset.shape), dropped={})
+
+
+def _shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
+    """Return features as an array of rows of a shape; whole numbers up to 255 as bytes."""
+    if isinstance(features, pd.DataFrame):
+        for name, column in features.items():
+            if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
+                raise DataError(
+                    f"dataset.shape: column {name!r} holds text or misses values; add it to "
+                    "dataset.drop, or mend the file"
+                )
+        values = features.to_numpy()
+        if ((values % 1 == 0) & (values >= 0) & (values <= 255)).all():
+            values = values.astype(np.uint8)
+    else:
+        values = features
+    if math.prod(shape) != math.prod(values.shape[1:]):
+        raise DataError(
+            f"dataset.shape: {list(shape)} has {math.prod(shape)} numbers, a row has "
+            f"{math.prod(values.shape[1:])}"
+        )
+    return values.reshape(len(values), *shape)
 
 
 def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:

@@ -73,6 +73,23 @@ def test_the_description_tells_columns_categories_and_what_was_dropped():
     assert tell_dropped(told) == ("Left out of the features: same (one value in all training rows)")
 
 
+def test_columns_take_the_shape_of_images(tmp_path):
+    lines = [",".join(map(str, [*range(i, i + 6), "xy"[i % 2]])) for i in range(8)]
+    (tmp_path / "raw.csv").write_text("\n".join(["a,b,c,d,e,f,target", *lines]))
+
+    def read(**settings):
+        return read_raw([tmp_path / "raw.csv"], "csv", Dataset(source="x", **settings), Split())
+
+    rows = read(shape=[2, 3, 1])
+    assert rows.features.shape == (8, 2, 3, 1)
+    assert rows.features.dtype == np.uint8
+    assert rows.features[3, :, :, 0].tolist() == [[3, 4, 5], [6, 7, 8]]
+    train, test = split(rows)
+    assert describe_split(train, test, DATASET)["shape"] == [2, 3, 1]
+    with pytest.raises(DataError, match=r"dataset\.shape: \[4\] has 4 numbers, a row has 6"):
+        read(shape=[4])
+
+
 def test_classes_that_are_numbers_sort_by_size():
     train, test = split(rows_of([str(i % 11) for i in range(110)]))
     assert describe_split(train, test, DATASET)["classes"] == [str(i) for i in range(11)]

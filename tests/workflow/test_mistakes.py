@@ -77,7 +77,7 @@ def test_data_from_a_server_trains(project, server):
     ("dataset", "told"),
     [
         ({"source": "{server}/none.csv"}, "the server answered 404"),
-        ({"source": "{server}/page"}, "is a web page, not a CSV file"),
+        ({"source": "{server}/page"}, "is a web page, not a table"),
         ({"source": "{server}/data.csv", "sha256": "0" * 64}, "the study asks for 000"),
         ({"source": "{server}/data.csv", "target": "Target"}, "did you mean 'target'?"),
         ({"source": "builtin:breast_cancr"}, "did you mean 'breast_cancer'?"),

@@ -1,0 +1,62 @@
+"""Promises of the examples and of the way to one's own study: they run as they are written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import ROOT
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "config" / "examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
+    shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
+    file = f"config/examples/{name}.yaml"
+    text = (project.folder / file).read_text()
+    assert f"snakemake --cores all --configfile {file}\n" in text
+    fewer = ["repetitions=2", 'hyperparameters={"epochs": 1}']
+    if name == "iris":  # its epochs go with the batch size
+        fewer = ["repetitions=2"]
+    project.succeed("--configfile", file, "--config", *fewer)
+    folder = project.folder / "results" / name
+    runs = pd.read_csv(folder / "runs.csv")
+    assert set(runs["status"]) == {"ok"}
+    assert list(folder.glob("figures/*.png"))
+    if name == "iris":
+        assert sorted(set(runs["fold"])) == [0, 1, 2]
+    if name == "optimizers":
+        assert runs[runs["optimizer"] != "sgd"]["momentum"].isna().all()
+    if name == "rentals":
+        told = json.loads(next(folder.glob("data/*/split.json")).read_text())
+        assert told["incomplete"] == ["area_m2", "built"]
+        assert list(told["categorical"]) == ["district", "lift", "heating"]
+
+
+def test_the_way_to_ones_own_study_works_as_it_is_written(project):
+    shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
+    text = (ROOT / "docs" / "your-own-study.md").read_text()
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
+    names = re.findall(r"Save this as `([^`]+)`", text)
+    commands = 0
+    for kind, content in blocks:
+        if kind == "sh":
+            program, *arguments = shlex.split(content)
+            if program == "cp":
+                shutil.copy(*(project.folder / argument for argument in arguments))
+            else:
+                assert program == "snakemake"
+                arguments = [a for a in arguments if a not in ("--cores", "all", "1")]
+                project.succeed(*arguments)
+            commands += 1
+        else:
+            (project.folder / names.pop(0)).write_text(content)
+    assert commands == 3
+    assert len(pd.read_csv(project.results / "mine" / "runs.csv")) == 60
+    assert len(list((project.results / "mine" / "figures").glob("*.png"))) == 3
