@@ -11,8 +11,6 @@ from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
 from gridloom.data.sources import local_sources, table_format
@@ -35,7 +33,8 @@ try:
     check_model_file(Path(STUDY.model), names_of(GRID.points.values()))
     SOURCES = local_sources(STUDY.dataset.source, STUDY.dataset.test_source)
 except GridloomError as error:
-    raise WorkflowError(f"The study is not valid:\n{error}")
+    # Not as an exception: Snakemake would add the lines of this file.
+    sys.exit(f"The study is not valid:\n{error}")
 
 RESULTS = STUDY.results
 ROWS = fingerprint(

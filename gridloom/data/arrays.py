@@ -35,11 +35,12 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
         parts.append(_part(_load(files[1]), "test", dataset))
     elif "x_test" in first:
         parts.append(_part(first, "test", dataset))
-    if train[0].shape[1:] != parts[-1][0].shape[1:]:
-        raise DataError(
-            f"dataset.source: a training row has the shape {train[0].shape[1:]}, a test row "
-            f"{parts[-1][0].shape[1:]}"
-        )
+    for name, one, other in zip("xy", train[:2], parts[-1][:2], strict=True):
+        if one.shape[1:] != other.shape[1:]:
+            raise DataError(
+                f"dataset.source: {name} has the shape {one.shape} for training, {other.shape} for "
+                "test"
+            )
     x, y, weight, group, order = (
         None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )

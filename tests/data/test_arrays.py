@@ -79,7 +79,7 @@ FLAWS = {
     "shapes": (
         {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
         {},
-        "a training row has the shape (4, 4), a test row (2, 4)",
+        "x has the shape (6, 4, 4) for training, (6, 2, 4) for test",
     ),
 }
 

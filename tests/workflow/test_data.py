@@ -1,0 +1,114 @@
+"""Promises of one's own data: each kind of it trains, and the rows that should be are held out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridloom.data.rows import read_rows
+from tests.workflow.conftest import TINY
+
+NETWORK = '''"""A network for any shape of row."""
+import keras
+
+
+def build_model(input_shape, outputs, *, units, first, last, objective):
+    """Build it."""
+    layers = {
+        "flatten": [keras.layers.Flatten()],
+        "convolve": [keras.layers.Conv2D(2, 3), keras.layers.Flatten()],
+        "embed": [keras.layers.Embedding(50, 4), keras.layers.GlobalAveragePooling1D()],
+    }[first]
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            *layers,
+            keras.layers.Dense(units, activation="relu"),
+            keras.layers.Dense(outputs, activation=last),
+        ]
+    )
+    model.compile("adam", loss=objective)
+    return model
+'''
+
+GENERATOR = np.random.default_rng(0)
+ROWS = 60
+
+
+def images(folder):
+    x = GENERATOR.integers(0, 256, (ROWS, 6, 6, 1)).astype(np.uint8)
+    y = np.arange(ROWS) % 3
+    y = y[:, None]  # as Keras's CIFAR has it
+    np.savez(folder / "d.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    knobs = {"first": "convolve", "last": "softmax", "objective": "sparse_categorical_crossentropy"}
+    return {"source": "d.npz"}, knobs, 20
+
+
+def tokens(folder):
+    x = GENERATOR.integers(0, 50, (ROWS, 7))
+    np.savez(folder / "d.npz", x=x, y=np.arange(ROWS) % 2)
+    knobs = {"first": "embed", "last": "softmax", "objective": "categorical_crossentropy"}
+    return {"source": "d.npz"}, knobs, 12
+
+
+def labels(folder):
+    table = pd.DataFrame(GENERATOR.integers(0, 2, (ROWS, 4)), columns=[*"abuv"])
+    table.to_parquet(folder / "d.parquet")
+    dataset = {"source": "d.parquet", "task": "multilabel", "target": ["u", "v"]}
+    knobs = {"first": "flatten", "last": "sigmoid", "objective": "binary_crossentropy"}
+    return dataset, knobs, 12
+
+
+def numbers(folder):
+    table = pd.DataFrame(GENERATOR.normal(size=(ROWS, 4)), columns=[*"abuv"])
+    table["w"] = 1.0
+    table["day"] = pd.date_range("2026-01-01", periods=ROWS)[::-1]
+    table[:40].to_csv(folder / "d.tsv", sep="\t", index=False)
+    table[40:].to_csv(folder / "e.tsv", sep="\t", index=False)
+    dataset = {"source": "d.tsv", "test_source": "e.tsv", "task": "regression"}
+    dataset |= {"target": ["u", "v"], "weight": "w", "order": "day"}
+    knobs = {"first": "flatten", "last": None, "objective": "mean_squared_error"}
+    return dataset, knobs, 20
+
+
+@pytest.mark.parametrize("make", [images, tokens, labels, numbers])
+def test_each_kind_of_data_trains(project, make):
+    dataset, knobs, held = make(project.folder)
+    (project.folder / "models" / "own.py").write_text(NETWORK)
+    knobs |= {"units": 3, "batch_size": 16, "epochs": 2}
+    study = {**TINY, "dataset": dataset, "model": "models/own.py", "hyperparameters": knobs}
+    study |= {"class_weight": None, "objective": {"metric": "val_loss"}}
+    study |= {"preparation": {"scaling": "none" if make is tokens else "minmax"}}
+    project.write(study)
+    project.succeed()
+    runs = pd.read_csv(project.results / "runs.csv")
+    assert runs["status"].tolist() == ["ok", "ok"]
+    told = json.loads((project.data / "split.json").read_text())
+    assert told["rows"] == {"train": ROWS - held, "test": held}
+    if make in (images, tokens):
+        assert read_rows(project.data / "train.npz").features.shape[1:] == tuple(told["shape"])
+    if make is numbers:
+        train = read_rows(project.data / "train.parquet")
+        assert list(train.features.columns) == ["a", "b"]
+        assert train.target.shape == (40, 2)
+
+
+def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
+    table = pd.DataFrame({"a": range(ROWS), "part": ["fit"] * 50 + ["later"] * 10})
+    table["target"] = [*"xy"] * (ROWS // 2)
+    table.to_csv(project.folder / "mine.csv.gz", index=False)
+    dataset, split = {"source": "mine.csv.gz"}, {"column": "part", "test_value": "later"}
+    project.change(dataset=dataset, split=split, hyperparameters={"units": 1, "dropout": 0})
+    assert project.succeed()["train"] == 1
+    assert read_rows(project.data / "test.parquet").features["a"].tolist() == list(range(50, 60))
+    # The same rows under another checksum cost nothing; a wrong one stops before any training.
+    note = json.loads((project.data / "raw.json").read_text())[0]
+    project.change(
+        dataset={**dataset, "sha256": note["sha256"]},
+        split=split,
+        hyperparameters={"units": 1, "dropout": 0},
+    )
+    assert "train" not in project.succeed()
