@@ -27,7 +27,9 @@ _ARGUMENTS = re.compile(r"build_model\(.*?\) (?=raised|in|returned)")
 
 
 def failed_records(results: str, records: Iterable[str], since: float) -> dict[str, str]:
-    """Return the cause for each record that is missing although its training began.
+    """Return the cause for each record whose training began and failed.
+
+    A record that was there before outlives a training of it that fails, so the log decides.
 
     Parameters
     ----------
@@ -42,19 +44,23 @@ def failed_records(results: str, records: Iterable[str], since: float) -> dict[s
     for record in records:
         log = log_of(Path(results), Path(record))
         try:
-            begun = log.stat().st_mtime >= since and not Path(record).exists()
+            if log.stat().st_mtime < since:
+                continue
         except OSError:
             continue
-        if begun:
-            failed[record] = _cause(log)
+        cause = _cause(log)
+        if cause is None and not Path(record).exists():
+            cause = "ended without a message"
+        if cause is not None:
+            failed[record] = cause
     return failed
 
 
-def _cause(log: Path) -> str:
+def _cause(log: Path) -> str | None:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
-        return "ended without a message"
+        return None
     cause = _ARGUMENTS.sub("build_model ", causes[-1].strip())
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 

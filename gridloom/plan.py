@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gridloom.blocks import Block, read_block
 from gridloom.errors import RecordError
@@ -22,10 +23,8 @@ SAMPLE = 200
 #: Lines that say why something trains.
 MAX_REASONS = 12
 
-#: What of Snakemake's statuses a person should know; the others are edits of inputs.
+#: Snakemake's status of a record that is not there.
 _MISSING = "missing"
-_REASONS = {"params changed": "the settings, the model file or the training code changed"}
-_INPUTS_CHANGED = "the data or its split changed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +68,45 @@ class Pace:
     trainings: int
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """Records of the same study under another set-up, such as another model file.
+
+    Attributes
+    ----------
+    records
+        Their paths.
+    changed
+        What of the set-up is another today.
+    """
+
+    records: list[Path]
+    changed: list[str]
+
+
+def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier | None:
+    """Return the newest records of another set-up; None if there are none.
+
+    Parameters
+    ----------
+    points
+        Folder of all set-ups.
+    name, setup
+        Today's: its folder, and what it holds.
+    """
+    folders = [folder for folder in points.glob("*") if folder.is_dir() and folder.name != name]
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
+        records = sorted(folder.rglob("reps=*.json"))
+        for path in records[:1]:
+            try:
+                before = read_record(path)["environment"].get("setup", {})
+            except RecordError:
+                continue
+            changed = [key for key, value in setup.items() if before.get(key) != value]
+            return Earlier(records, changed)
+    return None
+
+
 def read_summary(text: str) -> tuple[list[Job], list[str]]:
     """Read what ``snakemake --summary`` prints.
 
@@ -88,7 +126,8 @@ def read_summary(text: str) -> tuple[list[Job], list[str]]:
             folder, _, file = path.rpartition("/")
             block = read_block(file)
             assert block is not None, path
-            point = read_path(folder.rpartition("/points/")[2])
+            _, _, point_folder = folder.rpartition("/points/")[2].partition("/")
+            point = read_path(point_folder)
             jobs.append(Job(path, point, block, row["status"] if pending else None))
         elif pending:
             others[row["rule"]] = None
@@ -119,6 +158,7 @@ def tell_plan(
     folds: int,
     parallel: int | None,
     pace: Pace | None,
+    earlier: Earlier | None = None,
 ) -> str:
     """Say what a run would do, in lines for a person.
 
@@ -134,6 +174,8 @@ def tell_plan(
         Trainings that run at once; None if that is not known, as on a cluster.
     pace
         From `measured_pace`.
+    earlier
+        From `find_earlier`.
     """
     pending = [job for job in jobs if job.reason is not None]
     points = list({job.folder: job.point for job in jobs}.values())
@@ -150,7 +192,7 @@ def tell_plan(
     ]
     width = len(f"{trainings:,}")
     lines = [f"{name:<10} {number:>{width},}  {told}".rstrip() for name, number, told in rows]
-    lines += [f"  {line}" for line in _told_reasons(jobs, repetitions)]
+    lines += [f"  {line}" for line in _told_reasons(jobs, repetitions, earlier)]
     if pending:
         lines.append(f"{'time':<10} {_told_time(pending, repetitions, folds, parallel, pace)}")
     after = [rule for rule in others if rule != "all"]
@@ -179,12 +221,16 @@ def _told_axes(points: Sequence[Point]) -> str:
     return " × ".join(f"{name} ({count})" for name, count in counts.items() if count > 1)
 
 
-def _told_reasons(jobs: Sequence[Job], repetitions: int) -> list[str]:
+def _told_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None) -> list[str]:
     """Say what is new by axis, and what else is to be trained for which reason."""
     there = [job for job in jobs if job.reason != _MISSING]
     missing = [job for job in jobs if job.reason == _MISSING]
     if not there:
-        return []
+        if earlier is None:
+            return []
+        what = ", ".join(earlier.changed) or "the set-up"
+        kept = _count(len(earlier.records), "record")
+        return [f"again: changed {what}; {kept} from before it kept, for when it is taken back"]
     lines: list[str] = []
     unexplained = set(missing)
     for name in sorted({name for job in missing for name in job.point}):
@@ -208,9 +254,7 @@ def _told_reasons(jobs: Sequence[Job], repetitions: int) -> list[str]:
         lines.append(f"new: {told} of {_count(count, 'point')}")
     if unexplained:
         lines.append(f"missing: {_count(len(unexplained), 'point')} whose values are all known")
-    again = Counter(
-        _REASONS.get(job.reason, _INPUTS_CHANGED) for job in there if job.reason is not None
-    )
+    again = Counter(job.reason for job in there if job.reason is not None)
     lines += [f"again: {_count(n, 'job')}, because {reason}" for reason, n in again.items()]
     if len(lines) > MAX_REASONS:
         lines[MAX_REASONS:] = [f"and {len(lines) - MAX_REASONS} more values or reasons"]

@@ -462,7 +462,7 @@ def _sentence(error: Any) -> str:
     }
     if kind in limits:
         key, text = limits[kind]
-        return f"{where}: {text.format(context[key])}, found {found!r}"
+        return f"{where}: {text.format(canonical(context[key]))}, found {canonical(found)!r}"
     types = {
         "int_type": "a whole number",
         "int_from_float": "a whole number",

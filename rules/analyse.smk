@@ -1,6 +1,6 @@
 """Analyse: from records to tables.
 
-Needs   <results>/points/{point}/reps={first}-{last}.json
+Needs   <results>/points/<setup>/{point}/reps={first}-{last}.json
 Makes   <results>/runs.csv, history.parquet, summary.csv
 """
 

@@ -40,9 +40,7 @@ RESULTS = STUDY.results
 ROWS = fingerprint(
     SOURCES,
     # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
-    STUDY.dataset.model_dump_json(
-        exclude={"sha256", "test_sha256"}, exclude_defaults=True
-    )
+    STUDY.dataset.model_dump_json(exclude_defaults=True)
     + STUDY.split.model_dump_json(exclude_defaults=True),
 )
 # A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
@@ -76,10 +74,10 @@ def asks(rule, key, default):
 def records():
     """List the records that the study needs, in the order of its points."""
     return [
-        f"{RESULTS}/points/{path}/{block.file}"
+        f"{POINTS}/{path}/{block.file}"
         for path in GRID.points
         for block in cover(
-            existing_blocks(Path(RESULTS, "points", path)),
+            existing_blocks(Path(POINTS, path)),
             STUDY.repetitions,
             STUDY.repetitions_per_job,
         )
@@ -132,18 +130,12 @@ def trainings_at_once():
 
 
 def request(wildcards):
-    """Say, as sorted JSON, all that determines a job's trainings besides its inputs."""
+    """Say, as sorted JSON, all that determines a job's trainings."""
     return json.dumps(
         {
             "hyperparameters": read_path(wildcards.point),
             "repetitions": [int(wildcards.first), int(wildcards.last)],
-            "seed": STUDY.seed,
-            "vary": sorted(STUDY.vary),
-            "validation": used_validation(),
-            "class_weight": STUDY.class_weight,
-            "scaling": STUDY.preparation.scaling,
-            "xla": STUDY.trainer.xla,
-            "code": TRAINED_BY,
+            **SETUP,
         },
         sort_keys=True,
     )
@@ -178,6 +170,35 @@ def heatmap_names():
         f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in slices()
     ]
 
+
+# All that determines a training besides its point and repetition. Its fingerprint names the folder of
+# the records: whatever changes, and be it by a slip that makes every training fail, the records of
+# before stay where they are and serve again once the change is taken back.
+SETUP = {
+    "data": ROWS,
+    "model file": fingerprint([STUDY.model]),
+    "training code": fingerprint(
+        code(
+            "seeds",
+            "data/partition",
+            "data/preparation",
+            "data/rows",
+            "training/fit",
+            "training/lockstep",
+            "training/model",
+            "training/record",
+            "training/run",
+        )
+    ),
+    "seed": STUDY.seed,
+    "vary": sorted(STUDY.vary),
+    "validation": used_validation(),
+    "class_weight": STUDY.class_weight,
+    "scaling": STUDY.preparation.scaling,
+    "xla": STUDY.trainer.xla,
+}
+SETUP_NAME = fingerprint([], json.dumps(SETUP, sort_keys=True))
+POINTS = f"{RESULTS}/points/{SETUP_NAME}"
 
 # What every training of this run shares and no result depends on.
 open_scope(

@@ -17,6 +17,9 @@ rule plan:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=same_study(),
+        points=f"{RESULTS}/points",
+        name=SETUP_NAME,
+        setup=json.dumps(SETUP),
         repetitions=STUDY.repetitions,
         folds=used_validation().get("folds", 1),
         parallel=trainings_at_once(),

@@ -1,26 +1,8 @@
 """Train: one target per grid point and block of repetitions.
 
 Needs   <results>/data/<fingerprint>/train.parquet (or .npz), split.json, the model file
-Makes   <results>/points/{point}/reps={first}-{last}.json
+Makes   <results>/points/<setup>/{point}/reps={first}-{last}.json
 """
-
-# As inputs of each job, these files would make up a third of the time that planning takes.
-TRAINED_BY = {
-    "model file": fingerprint([STUDY.model]),
-    "training code": fingerprint(
-        code(
-            "seeds",
-            "data/partition",
-            "data/preparation",
-            "data/rows",
-            "training/fit",
-            "training/lockstep",
-            "training/model",
-            "training/record",
-            "training/run",
-        )
-    ),
-}
 
 
 rule train:
@@ -30,9 +12,9 @@ rule train:
         rows=ancient(f"{DATA}/train.{PARTS}"),
         split=ancient(f"{DATA}/split.json"),
     output:
-        record=f"{RESULTS}/points/{{point}}/reps={{first}}-{{last}}.json",
+        record=f"{POINTS}/{{point}}/reps={{first}}-{{last}}.json",
     log:
-        f"{RESULTS}/logs/points/{{point}}/reps={{first}}-{{last}}.log",
+        f"{RESULTS}/logs/points/{SETUP_NAME}/{{point}}/reps={{first}}-{{last}}.log",
     wildcard_constraints:
         point=r".+",
         first=r"\d+",

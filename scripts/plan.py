@@ -1,11 +1,12 @@
 """Say what a run would train, why, and how long it would take."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from gridloom.errors import told_in
-from gridloom.plan import measured_pace, read_summary, tell_plan
+from gridloom.plan import find_earlier, measured_pace, read_summary, tell_plan
 
 with told_in(snakemake.log[0]):
     # Only Snakemake knows what it would rerun; its summary says so without running anything.
@@ -19,6 +20,8 @@ with told_in(snakemake.log[0]):
         sys.exit(asked.stderr)
     jobs, others = read_summary(asked.stdout)
     there = [path for path in (Path(job.path) for job in jobs) if path.exists()]
+    setup = json.loads(snakemake.params.setup)
+    earlier = find_earlier(Path(snakemake.params.points), snakemake.params.name, setup)
     print(
         tell_plan(
             jobs,
@@ -26,6 +29,7 @@ with told_in(snakemake.log[0]):
             repetitions=snakemake.params.repetitions,
             folds=snakemake.params.folds,
             parallel=snakemake.params.parallel,
-            pace=measured_pace(there),
+            pace=measured_pace(there or (earlier.records if earlier else [])),
+            earlier=earlier,
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gridloom.blocks import Block
-from gridloom.plan import Job, Pace, measured_pace, read_summary, tell_plan
+from gridloom.plan import Job, Pace, find_earlier, measured_pace, read_summary, tell_plan
 from gridloom.training.record import FORMAT, write_record
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
@@ -13,7 +13,7 @@ def jobs(*described, epochs=10):
     """Make jobs from (units, rate, first, last, reason)."""
     return [
         Job(
-            f"results/points/epochs={epochs}/rate={rate}/units={units}/reps={first}-{last}.json",
+            f"results/points/5/epochs={epochs}/rate={rate}/units={units}/reps={first}-{last}.json",
             {"epochs": epochs, "rate": rate, "units": units},
             Block(first, last),
             reason,
@@ -22,9 +22,15 @@ def jobs(*described, epochs=10):
     ]
 
 
-def told(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None):
+def told(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None, earlier=None):
     return tell_plan(
-        jobs, others, repetitions=repetitions, folds=folds, parallel=parallel, pace=pace
+        jobs,
+        others,
+        repetitions=repetitions,
+        folds=folds,
+        parallel=parallel,
+        pace=pace,
+        earlier=earlier,
     ).splitlines()
 
 
@@ -33,8 +39,8 @@ def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
         [
             HEAD,
             "results/runs.csv\t-\tgather\tlog\tmissing\tupdate pending",
-            "results/points/act=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
-            "results/points/act=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
+            "results/points/5/act=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
+            "results/points/5/act=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
             "results/data/raw.csv\tnow\tdownload\tlog\tok\tno update",
         ]
     )
@@ -84,15 +90,29 @@ def test_a_missing_combination_of_known_values_is_told_as_missing():
     assert "  missing: 1 point whose values are all known" in lines
 
 
-def test_what_trains_again_is_told_with_its_reason():
-    lines = told(
-        jobs((1, 0.1, 0, 1, "params changed"), (2, 0.1, 0, 1, "updated input files")),
-        ["split", "gather"],
+def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
+    setup = {"seed": 0, "model file": "a", "data": "x"}
+    assert find_earlier(tmp_path, "new", setup) is None
+    path = tmp_path / "old" / "units=1" / "reps=0-1.json"
+    write_record(
+        path,
+        {
+            "format": FORMAT,
+            "point": "units=1",
+            "hyperparameters": {"units": 1},
+            "trainings": [],
+            "parameters": 1,
+            "environment": {"setup": {**setup, "model file": "b", "seed": 1}},
+        },
     )
-    assert "  again: 1 job, because the settings, the model file or the training code changed" in (
-        lines
+    earlier = find_earlier(tmp_path, "new", setup)
+    assert (earlier.records, earlier.changed) == ([path], ["seed", "model file"])
+    lines = told(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
+    assert (
+        "  again: changed seed, model file; 1 record from before it kept, for when it is taken "
+        in ("\n".join(lines))
     )
-    assert "  again: 1 job, because the data or its split changed" in lines
+    lines = told(jobs((1, 0.1, 0, 1, None)), ["split", "gather"])
     assert lines[-1] == "also runs  split, gather"
 
 

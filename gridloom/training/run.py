@@ -69,8 +69,8 @@ class Request:
         As in the study.
     rows_file, split_file, model_file
         ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
-    code
-        What of the code counts, and its fingerprint.
+    setup
+        All that determines a training besides its point and repetition; noted in the record.
     xla
         ``auto``, ``on`` or ``off``.
     lockstep
@@ -87,7 +87,7 @@ class Request:
     rows_file: Path
     split_file: Path
     model_file: Path
-    code: dict[str, str]
+    setup: dict[str, Any]
     xla: str = "auto"
     lockstep: bool = True
 
@@ -110,7 +110,11 @@ def read_request(job: Mapping[str, Any]) -> Request:
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
-        code=request["code"],
+        setup={
+            name: value
+            for name, value in request.items()
+            if name not in ("hyperparameters", "repetitions")
+        },
         xla=request["xla"],
         lockstep=job["lockstep"],
     )
@@ -210,10 +214,8 @@ class Trainer:
             ],
             "environment": {
                 **environment(),
-                "inputs": {
-                    **request.code,
-                    "training rows": self._read("content", request.rows_file, _content),
-                },
+                "setup": request.setup,
+                "inputs": {"training rows": self._read("content", request.rows_file, _content)},
                 "engine": engine,
                 "started": round(started, 3),
             },

@@ -84,7 +84,7 @@ def make_data(folder):
 
 def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), lockstep=True, **knobs):
     return Request(
-        code={},
+        setup={},
         hyperparameters=dict(sorted({**POINT, **knobs}.items())),
         repetitions=repetitions,
         seed=0,

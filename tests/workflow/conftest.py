@@ -112,7 +112,7 @@ class Project:
         return max(folders, key=lambda folder: folder.stat().st_mtime)
 
     def records(self) -> dict[str, str]:
-        """Return path → content of all records."""
+        """Return path → content of all records, of every set-up."""
         points = self.results / "points"
         return {
             str(path.relative_to(points)): path.read_text() for path in points.rglob("reps=*.json")

@@ -34,7 +34,8 @@ def test_the_plan_tells_why_finished_points_train_again(copied):
     with (copied.folder / "models" / "mlp.py").open("a") as file:
         file.write("# an edit\n")
     plan = told(copied, "plan")
-    assert "again: 4 jobs, because the settings, the model file or the training code" in plan
+    assert "again: changed model file; 4 records from before it kept" in plan
+    assert "time       about" in plan
 
 
 def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
@@ -69,10 +70,10 @@ def test_partial_makes_every_table_and_figure_from_what_there_is_and_says_so(cop
     assert set(pd.read_csv(partial / "runs.csv")["partial"]) == {"12 of 12 trainings"}
 
 
-def test_partial_trains_nothing_even_when_all_is_outdated(copied):
+def test_partial_takes_no_record_of_another_set_up(copied):
     before = copied.records()
     copied.change(seed=5)
-    assert "train" not in copied.succeed("partial")
+    assert "no training of this study is finished yet" in copied.fail("partial")
     assert copied.records() == before
 
 

@@ -164,8 +164,9 @@ def test_a_point_that_fails_fails_alone_and_stands_in_the_closing_summary(projec
     knobs = {"units": [1, 2, 3, 4], "batch_size": 64, "epochs": 1}
     project.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
     told = project.fail()
-    record = "results/points/batch_size=64/epochs=1/units=3/reps=0-1.json"
     assert len(project.records()) == 3
+    (setup,) = (project.results / "points").iterdir()
+    record = f"results/points/{setup.name}/batch_size=64/epochs=1/units=3/reps=0-1.json"
     assert "1 of 4 jobs of `train` failed" in told
     assert "1 × model: build_model raised ValueError: three is not wanted (" in told
     assert f"retry  snakemake --cores all {record}" in told

@@ -151,6 +151,22 @@ def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_none(copied, f
     assert copied.succeed() == {}
 
 
+def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains_none(copied):
+    path = copied.folder / "models" / "mlp.py"
+    text, before = path.read_text(), copied.records()
+    path.write_text(text.replace("keras.Sequential", "keras.Sequentail"))
+    assert "4 of 4 jobs of `train` failed" in copied.fail()
+    assert copied.records() == before
+    path.write_text(text)
+    assert copied.succeed() == {}
+    # An edit that trains is another set-up: both stay, and serve in turn.
+    path.write_text(text + "\n# an edit\n")
+    assert copied.succeed()["train"] == 4
+    path.write_text(text)
+    assert copied.succeed() == TABLES
+    assert before.items() < copied.records().items()
+
+
 def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):
     first, second, *_ = sorted((copied.results / "points").rglob("*.json"))
     expected = copied.runs()
