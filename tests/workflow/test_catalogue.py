@@ -1,0 +1,314 @@
+"""The catalogue of mistakes: each ends with one clear message, before or at the first training.
+
+Every case runs the real `snakemake` in a folder with a finished study: exit status not 0, no
+traceback, the place and the remedy named, and nothing of the finished study touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.workflow.conftest import TINY, Project
+
+REMOVED = object()
+KNOBS = TINY["hyperparameters"]
+DATA = {"source": "builtin:breast_cancer"}
+
+
+def knobs(**changes):
+    """Return the study's hyperparameters with changes."""
+    return {"hyperparameters": _without({**KNOBS, **changes})}
+
+
+def data(**changes):
+    return {"dataset": {**DATA, **changes}}
+
+
+def _without(settings):
+    return {key: value for key, value in settings.items() if value is not REMOVED}
+
+
+SLICES = {"formats": ["png"], "dpi": 60}
+
+#: Changes to a good study → what the message must hold.
+STUDIES = {
+    "a key misspelt": ({"repetitons": 3}, "repetitons: unknown key (did you mean 'repetitions'?)"),
+    "a negative seed": ({"seed": -1}, "seed: must be at least 0, found -1"),
+    "a fraction for a seed": ({"seed": 1.5}, "seed: must be a whole number, found 1.5"),
+    "text for a number": ({"repetitions": "five"}, "repetitions: must be a whole number"),
+    "no repetition": ({"repetitions": 0}, "repetitions: must be at least 1"),
+    "an empty name": ({"name": ""}, "name: "),
+    "a pattern for a folder": ({"results": "res{x}"}, "results: "),
+    "no data": ({"dataset": REMOVED}, "dataset: missing"),
+    "data as text": ({"dataset": "iris"}, "dataset: must be a block of `key: value` lines"),
+    "no source": ({"dataset": {}}, "dataset.source: missing; builtin:NAME"),
+    "a set that is not there": (data(source="builtin:irs"), "did you mean 'iris'?"),
+    "a set without a number": (data(source="openml:iris"), "OpenML's sets have numbers"),
+    "a store": (data(source="s3://b/d.csv"), "s3:// is not supported; bring the file here"),
+    "a password": (data(source="https://a:b@example.org/d.csv"), "put it into ~/.netrc"),
+    "a file that is not there": (data(source="mine.csv"), "mine.csv is not there"),
+    "a folder": (data(source="models"), "models is a folder; name a file in it"),
+    "a data key misspelt": (data(targt="y"), "dataset.targt: unknown key (did you mean 'target'?)"),
+    "two classes to tell": (data(target=["a", "b"]), "set dataset.task to multilabel"),
+    "a target twice": (data(target=["a", "a"], task="multilabel"), "names a column twice"),
+    "a task": (data(task="classify"), "is not one of classification, multilabel, regression"),
+    "a short sum": (data(sha256="abc"), "dataset.sha256: must be 64 hexadecimal digits"),
+    "a workbook": (data(format="xlsx"), "dataset.format: 'xlsx' is not one of csv, tsv"),
+    "a long separator": (data(separator=";;"), "dataset.separator"),
+    "a decimal sign": (data(decimal="'"), "dataset.decimal"),
+    "an encoding": (data(encoding="utf-88"), "there is no encoding 'utf-88'; try utf-8"),
+    "groups in time": (data(group="a", order="b"), "groups or an order in time, not both"),
+    "test rows nowhere": (data(test_source="t.csv"), "t.csv is not there"),
+    "test rows of a kind": (data(test_source="t.npz"), "is npz, source is csv; use one format"),
+    "a sum of nothing": (data(test_sha256="0" * 64), "there is no dataset.test_source"),
+    "a shape of nothing": (data(shape=[8, 0]), "dataset.shape"),
+    "more than all": ({"split": {"test": 1.5}}, "split.test: must be below 1, found 1.5"),
+    "no test rows": ({"split": {"test": 0}}, "split.test: must be above 0, found 0"),
+    "yes": ({"split": {"stratify": "yes"}}, "split.stratify: must be true or false, found 'yes'"),
+    "numbers in shares": (
+        {**data(task="regression"), "class_weight": REMOVED, "split": {"stratify": True}},
+        "split.stratify: a regression task has no classes",
+    ),
+    "a method": ({"validation": {"method": "loo"}}, "is not one of holdout, kfold"),
+    "one fold": ({"validation": {"method": "kfold", "folds": 1}}, "must be at least 2, found 1"),
+    "all validate": ({"validation": {"fraction": 1}}, "validation.fraction: must be below 1"),
+    "a stream": ({"vary": ["weights"]}, "is not one of init, shuffle, dropout, validation"),
+    "scaling": ({"preparation": {"scaling": "z"}}, "is not one of standard, minmax, none"),
+    "no model": ({"model": REMOVED}, "model: missing; Path of the file that holds build_model"),
+    "no such model": ({"model": "models/mpl.py"}, "models/mpl.py cannot be read"),
+    "no hyperparameters": ({"hyperparameters": REMOVED}, "hyperparameters: missing"),
+    "a knob that is not taken": (knobs(droput=0.1), "did you mean 'dropout'?"),
+    "a knob missing": (knobs(units=REMOVED), "hyperparameters.units: missing; `build_model`"),
+    "no epochs": (knobs(epochs=0), "hyperparameters.epochs: must be a whole number above 0"),
+    "half an epoch": (knobs(epochs=2.5), "hyperparameters.epochs: must be a whole number"),
+    "no batch size": (knobs(batch_size=REMOVED), "hyperparameters.batch_size: missing; rows per"),
+    "a batch of text": (knobs(batch_size="all"), "must be a whole number above 0, found 'all'"),
+    "a number as text": (knobs(learning_rate=[0.1, "1e-3"]), "write 1.0e-3"),
+    "not a number": (knobs(dropout=float("nan")), "nan is not a finite number"),
+    "no values": (knobs(units=[]), "hyperparameters.units: the list is empty"),
+    "lists in lists in lists": (knobs(units=[[[1]]]), "may hold plain values only"),
+    "two ends only": (knobs(units={"linspace": [1, 2]}), "takes [first, last, count]"),
+    "a logarithm of 0": (knobs(learning_rate={"logspace": [0, 1, 3]}), "must be above 0"),
+    "a range backwards": (knobs(units={"range": [9, 1, 2]}), "check the step's sign"),
+    "no such form": (knobs(units={"uniform": [1, 9]}), "is not a form of an axis; known are"),
+    "pairs of one": (knobs(zip={"a": [1, 2], "b": [1]}), "a has 2, b has 1"),
+    "a rule for nothing": (knobs(exclude=[{"unit": 1}]), "exclude[0].unit: no such hyperparam"),
+    "all left out": (knobs(exclude=[{"epochs": 2}]), "no point"),
+    "no name": (knobs(**{"learning rate": 1}), "must be a Python argument name"),
+    "a name of the tables": (knobs(val_loss=1), "the tables use this name; choose another"),
+    "no patience": (knobs(early_stopping_patience=0), "must be a whole number above 0 or null"),
+    "patience misspelt": (knobs(early_stopping_patence=3), "mean 'early_stopping_patience'?"),
+    "a negative delta": (knobs(early_stopping_min_delta=-1), "must be 0 or more, found -1"),
+    "a number to watch": (knobs(early_stopping_monitor=5), "must be a metric's name"),
+    "grids in no list": (knobs(grids={"a": 1}), "must be a list of grids"),
+    "a key twice": (knobs(grids=[{"units": 9}]), "units: stands beside `grids` too; keep one"),
+    "a very long name": (knobs(activation="r" * 300), "255"),
+    "weights misspelt": ({"class_weight": "balancd"}, "class_weight: "),
+    "weights of text": ({"class_weight": {"a": "heavy"}}, "must be a number, found 'heavy'"),
+    "weights of numbers": (data(task="regression"), "task has no classes to weigh; remove it"),
+    "a direction": ({"objective": {"metric": "val_loss", "mode": "up"}}, "not one of min, max"),
+    "a metric of 3": ({"objective": {"metric": 3}}, "objective.metric: must be text, found 3"),
+    "cold as text": ({"trainer": {"warm": "no"}}, "trainer.warm: must be true or false"),
+    "a trainer's key": ({"trainer": {"wram": True}}, "did you mean 'warm'?"),
+    "renewal at once": ({"trainer": {"recycle_trainings": 0}}, "must be at least 1, found 0"),
+    "xla": ({"trainer": {"xla": "yes"}}, "trainer.xla: 'yes' is not one of auto, on, off"),
+    "a rule": ({"resources": {"trian": {}}}, "did you mean 'train'?"),
+    "less than no GPU": ({"resources": {"train": {"gpu": -1}}}, "must be at least 0, found -1"),
+    "no threads": ({"resources": {"train": {"threads": 0}}}, "must be at least 1, found 0"),
+    "a picture": ({"figures": {"formats": ["gif"]}}, "'gif' is not one of png, svg, pdf"),
+    "dots": ({"figures": {"dpi": 10}}, "figures.dpi: must be at least 50, found 10"),
+    "a slice of one": (
+        {"figures": {"slices": [{"rows": "units", "columns": "units"}]}},
+        "rows and columns are both 'units'; name two axes",
+    ),
+    "a slice of nothing": (
+        {"figures": {"slices": [{"rows": "unit", "columns": "dropout"}]}},
+        "'unit' is no hyperparameter here (did you mean 'units'?)",
+    ),
+    "a slice elsewhere": (
+        {"figures": {"slices": [{"rows": "epochs", "columns": "dropout", "at": {"units": 9}}]}},
+        "9 is not among its values 1, 4",
+    ),
+}
+
+#: Text of a study → what the message must hold.
+TEXTS = {
+    "nothing": ("# not yet\n", "hyperparameters: missing"),
+    "a list": ("- 1\n- 2\n", "must hold `key: value` lines, found a list"),
+    "a bracket": ("hyperparameters: [1\n", "not valid YAML"),
+    "a tab": ("hyperparameters:\n\tunits: 1\n", "line 2"),
+    "a key given twice": ("seed: 1\nseed: 2\nhyperparameters: {}\n", "line 2: the key 'seed'"),
+    "code": ("seed: !!python/object/apply:os.system ['touch ran']\n", "not valid YAML"),
+    "latin letters": ("name: Größe\nhyperparameters: {}\n".encode("latin-1"), "save it as UTF-8"),
+}
+
+MODEL = '"""A network."""\nimport keras\n\ndef build_model(input_shape, outputs, **knobs):\n'
+GOOD = (
+    MODEL
+    + "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
+)
+
+#: A model file → what the message must hold. The first five are found before any job.
+MODELS = {
+    "not Python": ("def build_model(:\n", "models/own.py, line 1: not valid Python"),
+    "no function": ("import keras\n", "has no function `build_model(input_shape, outputs, …)`"),
+    "other arguments": ("def build_model(shape, n):\n    pass\n", "must take `input_shape`, `outp"),
+    "no knobs": ("def build_model(input_shape, outputs):\n    pass\n", "takes no such hyperparam"),
+    "an unknown need": (
+        "def build_model(input_shape, outputs, *, depth, **rest):\n    pass\n",
+        "hyperparameters.depth: missing; `build_model` in models/own.py requires it",
+    ),
+    "does not load": ("import kears\n" + MODEL + "    pass\n", "No module named 'kears'"),
+    "raises": (MODEL + "    raise ValueError('no such depth')\n", "no such depth ("),
+    "returns nothing": (MODEL + "    pass\n", "end it with `return model`"),
+    "returns no model": (MODEL + "    return 3\n", "returned int, not a keras.Model"),
+    "not compiled": (GOOD + "    return model\n", "model.compile(optimizer, loss, metrics) first"),
+    "no such loss": (GOOD + "    model.compile('sgd', 'mes')\n    return model\n", "mes"),
+    "an output too wide": (
+        GOOD.replace("Dense(outputs)", "Dense(7)")
+        + "    model.compile('sgd', 'categorical_crossentropy')\n    return model\n",
+        "its output has 7 columns, the data 2 classes; end with Dense(outputs)",
+    ),
+    "no such metric": (
+        GOOD + "    model.compile('sgd', 'mse')\n    return model\n",
+        "objective.metric: there is no 'val_categorical_accuracy'",
+    ),
+    "too large": (
+        GOOD.replace("keras.layers.Dense(outputs)", "keras.layers.Dense(10**10)")
+        + "    model.compile('sgd', 'mse')\n    return model\n",
+        "memory",
+    ),
+}
+
+ROWS = [f"{i},{'xy'[i % 2]}" for i in range(20)]
+
+
+def table(*rows, header="a,target"):
+    return "\n".join([header, *rows]) + "\n"
+
+
+#: Content of mine.csv, changes to the data's block → what the message must hold.
+FILES = {
+    "empty": ("", {}, "mine.csv is empty"),
+    "a header alone": (table(), {}, "the file has no rows"),
+    "a web page": ("<!DOCTYPE html><html></html>", {}, "is a web page, not a table"),
+    "one class": (table("1,x", "2,x"), {}, "column 'target' has one class only, 'x'"),
+    "all missing": (table(",x", ",y"), {}, "no column is left to predict from"),
+    "no such target": (table(*ROWS), {"target": "Target"}, "did you mean 'target'?"),
+    "columns twice": (table("1,2,x", header="a,a,target"), {}, "two columns are named 'a'"),
+    "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; mend the file"),
+    "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; mend the file"),
+    "an encoding": (table(*ROWS).encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
+    "no target": (table(*ROWS, "1,"), {}, "column 'target' is missing in row 21"),
+    "a wrong sum": (table(*ROWS), {"sha256": "0" * 64}, "the study asks for 000"),
+    "a lone row": (table(*ROWS, "1,z"), {}, "class 'z' has one row only; drop it, or set false"),
+    "no zip": (table(*ROWS), {"member": "a.csv"}, "is no zip; remove the key"),
+}
+
+
+def wrong_arrays(path):
+    np.savez(path, x=np.ones((20, 3)), y=np.arange(19))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, finished):
+    folder = tmp_path_factory.mktemp("catalogue") / "study"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    made = object.__new__(Project)
+    made.folder, made.results = folder, folder / "results"
+    yield made
+    shutil.rmtree(made.temporary, ignore_errors=True)
+
+
+def contents(study, *besides):
+    """Return a sum of each file of the finished study."""
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in study.results.rglob("*")
+        if path.is_file() and path.relative_to(study.results).parts[0] not in besides
+    }
+
+
+def refused(study, content, expected, *, besides=()):
+    """Run a study that is wrong; look at the message and at what is left of the finished one."""
+    text = content if isinstance(content, str | bytes) else yaml.safe_dump(content, sort_keys=False)
+    file = study.folder / "config" / "config.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = contents(study, *besides)
+    told = study.fail()
+    assert expected in told, told
+    assert contents(study, *besides) == before
+    return told
+
+
+def lines(told):
+    """Return the lines that are the message: what Snakemake says of its profile is none."""
+    return [line for line in told.splitlines() if line.strip() and "profile" not in line]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_wrong_study_stops_before_any_job(study, name):
+    changes, expected = STUDIES[name]
+    told = refused(study, _without({**TINY, **changes}), expected)
+    assert len(lines(told)) <= 5, told
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_file_that_is_no_study_stops_before_any_job(study, name):
+    content, expected = TEXTS[name]
+    told = refused(study, content, expected)
+    assert len(lines(told)) <= 5, told
+    assert not (study.folder / "ran").exists()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_wrong_model_file_stops_before_or_at_the_first_training(study, name):
+    content, expected = MODELS[name]
+    (study.folder / "models" / "own.py").write_text(content)
+    changes = {"model": "models/own.py", "trainer": {"warm": False}, **knobs(units=1, dropout=0)}
+    told = refused(study, {**TINY, **changes}, expected, besides=("logs",))
+    early = list(MODELS).index(name) < 5
+    assert ("Job stats" not in told) == early, told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_wrong_data_file_stops_before_any_training(study, name):
+    content, changes, expected = FILES[name]
+    file = study.folder / "mine.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    case = {**TINY, **data(source="mine.csv", **changes), "trainer": {"warm": False}}
+    refused(study, case, expected, besides=("data", "logs"))
+
+
+def test_wrong_arrays_stop_before_any_training(study):
+    wrong_arrays(study.folder / "mine.npz")
+    case = {**TINY, **data(source="mine.npz"), "trainer": {"warm": False}}
+    refused(study, case, "y has 19 rows, x has 20", besides=("data", "logs"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--config", "repetitions=none"], "repetitions: must be a whole number, found 'none'"),
+        (["--config", "repetition=3"], "did you mean 'repetitions'?"),
+        (["--config", "hyperparameters={units: 1e-3}"], "write 1.0e-3"),
+        (["--config", "trainer={warm: maybe}"], "trainer.warm: must be true or false"),
+        (["resluts/summary.csv"], "resluts/summary.csv"),
+        (["--cores", "none"], "must be integer or 'all'"),
+    ],
+)
+def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
+    study.write(TINY)
+    before = contents(study)
+    told = study.fail(*arguments)
+    assert expected in told, told
+    assert contents(study) == before
+
+
+def test_the_catalogue_has_a_hundred_cases():
+    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + 1 + 6 >= 100
