@@ -32,7 +32,9 @@ try:
         overrides=workflow.config_settings.config,
     )
     GRID = STUDY.grid
-    check_model_file(Path(STUDY.model), names_of(GRID.points.values()))
+    check_model_file(
+        Path(STUDY.model), names_of(GRID.points.values()), STUDY.trainer.engine
+    )
 except GridloomError as error:
     raise WorkflowError(f"The study is not valid:\n{error}")
 
@@ -133,6 +135,7 @@ def request(wildcards):
             "vary": sorted(STUDY.vary),
             "validation": used_validation(),
             "class_weight": STUDY.class_weight,
+            "engine": STUDY.trainer.engine,
             "xla": STUDY.trainer.xla,
             "code": TRAINED_BY,
         },
@@ -175,5 +178,5 @@ open_scope(
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    **STUDY.trainer.model_dump(exclude={"xla"}),
+    **STUDY.trainer.model_dump(exclude={"engine", "xla"}),
 )

@@ -14,6 +14,7 @@ TRAINED_BY = {
             "data/sources",
             "data/split",
             "training/fit",
+            "training/keras_fit",
             "training/lockstep",
             "training/model",
             "training/record",

@@ -27,19 +27,29 @@ from gridloom.data.preparation import (
     training_rows,
     validation_parts,
 )
+from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path
 from gridloom.seeds import training_seeds
-from gridloom.training import lockstep
+from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
+    REMEDY,
     CompiledFit,
     Fitted,
     Lockstep,
     OneByOne,
     Stopping,
     Training,
+    check_expressible,
 )
-from gridloom.training.model import Builder, build, encode_target, graph_key, load_builder
+from gridloom.training.model import (
+    ModelFile,
+    build,
+    encode_target,
+    graph_key,
+    load_model_file,
+    make_callbacks,
+)
 from gridloom.training.record import FORMAT, shortest
 
 T = TypeVar("T")
@@ -69,6 +79,8 @@ class Request:
         ``train.parquet``, ``split.json`` and the model file.
     code
         What of the code counts, and its fingerprint.
+    engine
+        ``compiled`` or ``keras``.
     xla
         ``auto``, ``on`` or ``off``.
     lockstep
@@ -85,6 +97,7 @@ class Request:
     split_file: Path
     model_file: Path
     code: dict[str, str]
+    engine: str = "compiled"
     xla: str = "auto"
     lockstep: bool = True
 
@@ -107,6 +120,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
         code=request["code"],
+        engine=request["engine"],
         xla=request["xla"],
         lockstep=job["lockstep"],
     )
@@ -142,14 +156,19 @@ class Trainer:
             request.rows_file,
             lambda path: training_rows(pd.read_parquet(path), description),
         )
-        point = request.hyperparameters
-        builder: Builder = self._read("model", request.model_file, load_builder)
+        point: dict[str, Any] = request.hyperparameters
+        file: ModelFile = self._read("model", request.model_file, load_model_file)
         shape = rows.features.shape[1:]
         outputs = 1 if rows.classes is None else len(rows.classes)
 
         def built(seed: int) -> keras.Model:
             return build(
-                builder, shape, outputs, point, seed, seed_tensorflow=self._seed_tensorflow
+                file.build_model,
+                shape,
+                outputs,
+                point,
+                seed,
+                seed_tensorflow=self._seed_tensorflow,
             )
 
         seeds = {
@@ -188,7 +207,26 @@ class Trainer:
                 trainings.append(
                     Training(repetition, fold, streams, encoded, weights[streams.init])
                 )
-        fitted, engine = self._fit(request, key, model, trainings, stacked)
+        if request.engine == "keras":
+            engine = "keras"
+            fitted = [
+                keras_fit.fit(
+                    built(training.seeds.init),
+                    training,
+                    make_callbacks(file, point),
+                    batch_size=point["batch_size"],
+                    epochs=point["epochs"],
+                    stopping=_stopping(point),
+                    xla=request.xla,
+                )
+                for training in trainings
+            ]
+        elif file.callbacks is not None:
+            raise ModelError(
+                f"model: {file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
+            )
+        else:
+            fitted, engine = self._fit(request, key, model, trainings, stacked)
         seconds = (time.perf_counter() - clock) / len(trainings)
         return {
             "format": FORMAT,
@@ -246,16 +284,13 @@ class Trainer:
         stacked: bool,
     ) -> tuple[list[Fitted], str]:
         """Fit all trainings, in lockstep where model and memory allow it."""
+        check_expressible(model)
         point: dict[str, Any] = request.hyperparameters
-        stopping = None
-        if point.get("early_stopping_patience") is not None:
-            stopping = Stopping(
-                patience=point["early_stopping_patience"],
-                min_delta=float(point.get("early_stopping_min_delta", 0)),
-                monitor=point.get("early_stopping_monitor", "val_loss"),
-            )
+        stopping = _stopping(point)
+        # A model compiled with jit_compile=True asks for XLA itself.
         xla = request.xla == "on" or (
-            request.xla == "auto" and bool(tf.config.list_logical_devices("GPU"))
+            request.xla == "auto"
+            and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
         )
         size = sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings)
         together = stacked and request.lockstep and size <= MAX_LOCKSTEP_BYTES
@@ -319,10 +354,25 @@ def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _stopping(point: Mapping[str, Any]) -> Stopping | None:
+    """Return the early stopping that a point asks for."""
+    if point.get("early_stopping_patience") is None:
+        return None
+    return Stopping(
+        patience=point["early_stopping_patience"],
+        min_delta=float(point.get("early_stopping_min_delta", 0)),
+        monitor=point.get("early_stopping_monitor", "val_loss"),
+    )
+
+
 def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict[str, Any]:
     history = {
         name: [shortest(value) for value in values] for name, values in fitted.history.items()
     }
+    if "loss" not in history:
+        raise ModelError(
+            f"model: its train_step gives no 'loss' (but {', '.join(history)}); return one"
+        )
     finite = all(value is not None for value in history["loss"])
     return {
         "repetition": training.repetition,
