@@ -33,6 +33,15 @@ OUT_OF_MEMORY = (
     "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
 )
 
+#: Where Keras reads names, in `compile` and in layers.
+_NAMED = (
+    keras.activations,
+    keras.constraints,
+    keras.losses,
+    keras.metrics,
+    keras.regularizers,
+)
+
 #: Names that the model file of this process registered with Keras.
 _registered: set[str] = set()
 
@@ -93,15 +102,23 @@ def _register(path: Path, custom_objects: Any) -> None:
             f"model: {path}: `{CUSTOM_OBJECTS}` is a {type(custom_objects).__name__}; make it a "
             "dict from name to object, such as {'my_loss': my_loss}"
         )
+    tables = [keras.saving.get_custom_objects()]
+    # Keras 3 asks its custom objects where it loads a model, and not where it reads a name.
+    tables += [module.get.__globals__["ALL_OBJECTS_DICT"] for module in _NAMED]
+    for table in tables:
+        for name in _registered:
+            table.pop(name, None)
+    _registered.clear()
     for name in custom_objects:
         if not isinstance(name, str):
             raise ModelError(f"model: {path}: `{CUSTOM_OBJECTS}` has the name {name!r}, not text")
-    known = keras.saving.get_custom_objects()
-    for name in _registered:
-        known.pop(name, None)
-    _registered.clear()
+        if any(name in table for table in tables[1:]):
+            raise ModelError(
+                f"model: {path}: `{CUSTOM_OBJECTS}` has {name!r}, which Keras has too; rename it"
+            )
+    for table in tables:
+        table.update(custom_objects)
     _registered.update(custom_objects)
-    known.update(custom_objects)
 
 
 def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> list[Any]:
