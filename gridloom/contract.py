@@ -1,21 +1,28 @@
 """The contract of a model file, as far as it can be checked without running the file.
 
-``build_model(input_shape, outputs, **hyperparameters) -> compiled keras.Model``
+``build_model(input_shape, outputs, **hyperparameters) -> compiled keras.Model``, and optional
+``callbacks(hyperparameters) -> list of Keras callbacks`` (called by the keras engine) and
+``custom_objects``, a dict from name to object.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gridloom.errors import StudyError, nearest
 
 FUNCTION = "build_model"
 GIVEN = ("input_shape", "outputs")
+CALLBACKS = "callbacks"
+CUSTOM_OBJECTS = "custom_objects"
+
+#: What cannot be a dict, as far as its text shows.
+_NO_DICT = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.ListComp, ast.SetComp, ast.Lambda)
 
 
-def check_model_file(path: Path, names: Iterable[frozenset[str]]) -> None:
+def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = "compiled") -> None:
     """Check that a model file's `build_model` takes the study's hyperparameters.
 
     The file is parsed, not run, so this costs no import of TensorFlow.
@@ -26,11 +33,14 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]]) -> None:
         The model file.
     names
         The sets of hyperparameters that the points hand to `build_model`.
+    engine
+        The study's: ``compiled``, which calls no callbacks, or ``keras``.
 
     Raises
     ------
     StudyError
-        If the file is missing, is not Python, has no `build_model`, or its signature does not fit.
+        If the file is missing, is not Python, has no `build_model`, its signature does not fit, or
+        its `callbacks` or `custom_objects` do not.
     """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
@@ -60,7 +70,7 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]]) -> None:
         for name, default in zip(keyword_only, arguments.kw_defaults, strict=True)
         if default is not None
     }
-    problems = []
+    problems = [*_check_callbacks(path, tree, engine), *_check_custom_objects(path, tree)]
     for given in names:
         if arguments.kwarg is None:
             problems += [
@@ -75,3 +85,55 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]]) -> None:
         ]
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
+
+
+def _check_callbacks(path: Path, tree: ast.Module, engine: str) -> Iterator[str]:
+    defined = _defined(tree, CALLBACKS)
+    if defined is None:
+        return
+    if engine != "keras":
+        yield (
+            f"model: {path} defines `{CALLBACKS}`, which only model.fit calls; set "
+            f"`trainer: {{engine: keras}}`, or remove `{CALLBACKS}`"
+        )
+    if isinstance(defined, ast.FunctionDef):
+        arguments = defined.args
+        taken = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
+        if len(taken) != 1 or arguments.kwonlyargs or arguments.vararg or arguments.kwarg:
+            yield (
+                f"model: {path}: `{CALLBACKS}` must take exactly one argument, the "
+                f"hyperparameters as a dict; it is `{CALLBACKS}({ast.unparse(arguments)})`"
+            )
+    elif isinstance(defined, (*_NO_DICT, ast.Dict, ast.ClassDef)) and not isinstance(
+        defined, ast.Lambda
+    ):
+        yield (
+            f"model: {path}: `{CALLBACKS}` is no function; write "
+            f"`def {CALLBACKS}(hyperparameters): return [...]`"
+        )
+
+
+def _check_custom_objects(path: Path, tree: ast.Module) -> Iterator[str]:
+    if isinstance(_defined(tree, CUSTOM_OBJECTS), (*_NO_DICT, ast.FunctionDef, ast.ClassDef)):
+        yield (
+            f"model: {path}: `{CUSTOM_OBJECTS}` is no dict; make it one from name to object, such "
+            "as {'my_loss': my_loss}"
+        )
+
+
+def _defined(tree: ast.Module, name: str) -> ast.AST | None:
+    """Return what a name is last defined as at top level: a definition, a value or an import."""
+    found: ast.AST | None = None
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.ClassDef() if node.name == name:
+                found = node
+            case ast.Assign():
+                if any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
+                    found = node.value
+            case ast.AnnAssign(target=ast.Name(id=identifier), value=value) if identifier == name:
+                found = value or found
+            case ast.Import() | ast.ImportFrom():
+                if any((alias.asname or alias.name) == name for alias in node.names):
+                    found = node
+    return found

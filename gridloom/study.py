@@ -171,6 +171,11 @@ class Objective(_Closed):
 class Trainer(_Closed):
     """How a training is run."""
 
+    engine: Literal["compiled", "keras"] = Field(
+        "compiled",
+        description="What fits the network: compiled runs a whole training as one graph; keras is "
+        "Keras's own model.fit, with callbacks and whatever else it can do, and much slower.",
+    )
     warm: bool = Field(
         True,
         description="Keep TensorFlow and traced graphs in a worker from job to job; false: a "

@@ -30,7 +30,9 @@ try:
         overrides=workflow.config_settings.config,
     )
     GRID = STUDY.grid
-    check_model_file(Path(STUDY.model), names_of(GRID.points.values()))
+    check_model_file(
+        Path(STUDY.model), names_of(GRID.points.values()), STUDY.trainer.engine
+    )
     SOURCES = local_sources(STUDY.dataset.source, STUDY.dataset.test_source)
 except GridloomError as error:
     # Not as an exception: Snakemake would add the lines of this file.
@@ -184,6 +186,7 @@ SETUP = {
             "data/preparation",
             "data/rows",
             "training/fit",
+            "training/keras_fit",
             "training/lockstep",
             "training/model",
             "training/record",
@@ -195,6 +198,7 @@ SETUP = {
     "validation": used_validation(),
     "class_weight": STUDY.class_weight,
     "scaling": STUDY.preparation.scaling,
+    "engine": STUDY.trainer.engine,
     "xla": STUDY.trainer.xla,
 }
 SETUP_NAME = fingerprint([], json.dumps(SETUP, sort_keys=True))
@@ -205,5 +209,5 @@ open_scope(
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    **STUDY.trainer.model_dump(exclude={"xla"}),
+    **STUDY.trainer.model_dump(exclude={"engine", "xla"}),
 )

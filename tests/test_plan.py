@@ -39,15 +39,15 @@ def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
         [
             HEAD,
             "results/runs.csv\t-\tgather\tlog\tmissing\tupdate pending",
-            "results/points/5/act=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
-            "results/points/5/act=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
+            "results/points/5/a=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
+            "results/points/5/a=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
             "results/data/raw.csv\tnow\tdownload\tlog\tok\tno update",
         ]
     )
     found, others = read_summary(text)
     assert [(job.point, job.block, job.reason) for job in found] == [
-        ({"act": "1", "units": 8}, Block(0, 4), None),
-        ({"act": "1", "units": 9}, Block(5, 6), "missing"),
+        ({"a": "1", "units": 8}, Block(0, 4), None),
+        ({"a": "1", "units": 9}, Block(5, 6), "missing"),
     ]
     assert others == ["gather"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from scipy.special import stdtrit
 from gridloom.errors import StudyError, nearest
 from gridloom.files import atomic_path
 from gridloom.grid import table_value
+from gridloom.study import TABLE_COLUMNS
 from gridloom.training.record import read_record
 
 CONFIDENCE = 0.95
+
+#: Columns that no metric may overwrite.
+_TAKEN = TABLE_COLUMNS - {"loss", "val_loss"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Gathered:
     ----------
     runs
         One row a training: the point, its hyperparameters, repetition, fold, seed, status, every
-        metric at the end of the training, best_epoch, epochs_run, parameters, seconds, host.
+        metric at the end of the training, best_epoch, epochs_run, parameters, seconds, host. What
+        a training logged by the name of another column is ``logged_`` that name.
     history
         One row a training and epoch: point, repetition, fold, epoch (from 1), every metric.
     summary
@@ -90,7 +95,10 @@ def gather(
         for training in record["trainings"]:
             if training["repetition"] >= repetitions:
                 continue
-            history = training["history"]
+            history = {
+                _column(name, hyperparameters): values
+                for name, values in training["history"].items()
+            }
             if objective not in history:
                 known = nearest(objective, history) or f"; there are {', '.join(history)}"
                 raise StudyError(f"objective.metric: there is no {objective!r}{known}")
@@ -119,7 +127,11 @@ def gather(
                 epochs.setdefault(name, []).extend([value] * count)
             epochs.setdefault("epoch", []).extend(range(1, count + 1))
             for name, values in history.items():
-                epochs.setdefault(name, []).extend(map(_number, values))
+                # Trainings may log different names: callbacks may depend on hyperparameters.
+                earlier = len(epochs["epoch"]) - count
+                epochs.setdefault(name, [float("nan")] * earlier).extend(map(_number, values))
+            for values in epochs.values():
+                values.extend([float("nan")] * (len(epochs["epoch"]) - len(values)))
     # Objects, not one number type a column: 0 beside 0.3 stays 0.
     knobs_table = pd.DataFrame(
         {name: pd.Series([row[name] for row in rows], dtype=object) for name in hyperparameters}
@@ -137,6 +149,11 @@ def gather(
         summary=summary,
         versions=[(json.loads(text), count) for text, count in versions.most_common()],
     )
+
+
+def _column(name: str, hyperparameters: Collection[str]) -> str:
+    """Return a metric's column: callbacks may log, say, a learning_rate, which is an axis too."""
+    return f"logged_{name}" if name in hyperparameters or name in _TAKEN else name
 
 
 def _number(value: float | None) -> float:

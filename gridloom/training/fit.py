@@ -23,10 +23,34 @@ from gridloom.data.preparation import PreparedRows
 from gridloom.errors import ModelError, nearest
 from gridloom.seeds import Seeds, row_orders
 from gridloom.training import lockstep
-from gridloom.training.model import generator_seed, seed_states
+from gridloom.training.model import generator_seed, seed_states, told
 
 #: Rows of one validation step; larger than any batch in use, small enough for any memory.
 VALIDATION_ROWS = 1024
+
+#: What to set where the compiled fit cannot follow `model.fit`.
+REMEDY = "set `trainer: {engine: keras}`"
+
+#: Parts of `model.fit` that the compiled fit does in its own way: versions of them are not called.
+_OWN_PARTS = (
+    "fit",
+    "evaluate",
+    "make_train_function",
+    "make_test_function",
+)
+
+#: Operations whose random numbers come from a state that no seed of ours sets.
+_UNSEEDED = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+}
 
 
 @dataclass(frozen=True)
@@ -150,6 +174,8 @@ class Program(ABC):
 
     repetitions: int
     directions: dict[str, int]
+    #: Whether validation goes by batches, as training does, as its numbers depend on the batches.
+    validates_in_batches = False
 
     @abstractmethod
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
@@ -172,6 +198,22 @@ class Program(ABC):
         """Add a validation to the graph; return its metrics, shape (metrics, R)."""
 
     @abstractmethod
+    def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
+        """Refuse a traced graph with a state in it that `start` does not reset.
+
+        Parameters
+        ----------
+        graph
+            A concrete function.
+        own
+            Variables of the loop around the program.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Do what Keras does after the last epoch, unless early stopping restores weights."""
+
+    @abstractmethod
     def weights_of(self, place: int) -> list[np.ndarray]:
         """Return the present weights of the training at `place`, as `model.weights` orders them."""
 
@@ -183,17 +225,26 @@ class OneByOne(Program):
         self.model = model
         self.repetitions = 1
         rows = training.rows
+        states = [variable.numpy() for variable in seed_states(model)]
         # Losses and metrics make their variables at first use, which must not be in the graph.
-        model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1]), tf.ones(1)))
-        model.optimizer.build(model.trainable_variables)
+        try:
+            model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1])))
+        except Exception as error:
+            raise ModelError(f"model: its test_step raised {told(error)}") from error
+        # Recurrent layers draw their masks at validation too, once a batch, and do not use them.
+        draws = any(
+            (variable.numpy() != state).any()
+            for variable, state in zip(seed_states(model), states, strict=True)
+        )
+        self.optimizer_start = _OptimizerStart(model.optimizer, model.trainable_variables)
         self.directions = _directions(model)
-        self.optimizer_start = [variable.numpy() for variable in model.optimizer.variables]
+        self.validates_in_batches = draws or not lockstep.measures_rows(model)
 
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         (training,) = trainings
         for variable, value in zip(self.model.weights, training.weights, strict=True):
             variable.assign(value)
-        _restart_optimizer(self.model.optimizer, self.optimizer_start, model.optimizer)
+        self.optimizer_start.restart(model.optimizer)
         for place, state in enumerate(seed_states(self.model)):
             state.assign([generator_seed(training.seeds.dropout, place), 0])
 
@@ -208,8 +259,8 @@ class OneByOne(Program):
         self.model.reset_metrics()
 
         def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
-            x, y, weight = (part[0] for part in batch)
-            self.model.train_step((x, y, weight))
+            logs = self.model.train_step(tuple(part[0] for part in batch))
+            self._check_logs("train_step", logs)
             return ()
 
         batches.each(step, ())
@@ -219,11 +270,47 @@ class OneByOne(Program):
         self.model.reset_metrics()
 
         def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
-            self.model.test_step(tuple(part[0] for part in batch))
+            # As `model.fit` does: validation rows have no weights.
+            logs = self.model.test_step(tuple(part[0] for part in batch[:2]))
+            self._check_logs("test_step", logs)
             return ()
 
         batches.each(step, ())
         return self._results()
+
+    def _check_logs(self, step: str, logs: Any) -> None:
+        """Refuse a step whose logs are not the model's metrics: Keras shows the last batch's."""
+        names = set(logs) if isinstance(logs, dict) else {type(logs).__name__}
+        if names != self.directions.keys():
+            raise cannot(
+                f"a {step} that returns {', '.join(sorted(names))} instead of the model's metrics "
+                f"({', '.join(self.directions)})"
+            )
+
+    def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
+        definition = graph.graph.as_graph_def()
+        nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+        unseeded = sorted({node.op for node in nodes} & _UNSEEDED)
+        if unseeded:
+            raise cannot(
+                f"random numbers without a seed generator ({', '.join(unseeded)}; in a layer, "
+                "draw with seed=keras.random.SeedGenerator())"
+            )
+        known = [
+            *self.model.weights,
+            *seed_states(self.model),
+            *self.model.optimizer.variables,
+            *(variable for metric in self.model.metrics for variable in metric.variables),
+        ]
+        handles = {id(variable.handle) for variable in own}
+        handles |= {id(variable.value.handle) for variable in known}
+        for variable in graph.graph.variables:
+            if id(variable.handle) not in handles:
+                raise cannot(f"a state that is no weight of the model ({variable.name})")
+
+    def finish(self) -> None:
+        # Averages of the weights (use_ema) take their place.
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def _results(self) -> Any:
         results = self.model.get_metrics_result()
@@ -251,8 +338,7 @@ class Lockstep(Program):
         self.directions = _directions(model)
         self.metrics = compiled_metrics(model)
         self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-        self.optimizer.build(self.model.trainable_variables)
-        self.optimizer_start = [variable.numpy() for variable in self.optimizer.variables]
+        self.optimizer_start = _OptimizerStart(self.optimizer, self.model.trainable_variables)
         self.dropouts = [
             layer for layer in self.model.layers if isinstance(layer, lockstep.StackedDropout)
         ]
@@ -263,7 +349,7 @@ class Lockstep(Program):
         stacked = (np.stack(values) for values in zip(*(t.weights for t in trainings), strict=True))
         for variable, value in zip(self.model.weights, stacked, strict=True):
             variable.assign(value.reshape(variable.shape))
-        _restart_optimizer(self.optimizer, self.optimizer_start, model.optimizer)
+        self.optimizer_start.restart(model.optimizer)
         layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
         place = 0  # among the generators: in Keras, a rate of 0 has none
         for twin, layer in zip(self.dropouts, layers, strict=True):
@@ -285,6 +371,12 @@ class Lockstep(Program):
             for layer in self.model.layers
             for regularizer, variable in getattr(layer, "regularized", ())
         ]
+
+    def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
+        """Twins keep no state but their weights and seeds."""
+
+    def finish(self) -> None:
+        """No optimizer that has an end to finish trains in lockstep."""
 
     def train_epoch(self, epoch: Any, batches: Batches) -> Any:
         rows, width = batches.rows, self.width
@@ -365,18 +457,24 @@ def _once(metric: Any, y: Any, outputs: Any) -> Any:
 
 def _directions(model: keras.Model) -> dict[str, int]:
     """Return the model's metrics: 1 if less is better, -1 if more is, 0 if Keras does not say."""
-    directions = {"loss": 1}
-    for metric in compiled_metrics(model):
-        told = getattr(metric, "_direction", None)
-        directions[metric.name] = {"down": 1, "up": -1}.get(str(told), 0)
+    directions = directions_of(model)
     results = model.get_metrics_result()
     for name, value in results.items():
         if len(np.shape(value)):
             raise ModelError(
                 f"model: the metric {name} gives {np.size(value)} numbers; choose an average, such "
-                "as average='macro'"
+                f"as average='macro', or {REMEDY}, which records each"
             )
     return {name: directions.get(name, 0) for name in results}
+
+
+def directions_of(model: keras.Model) -> dict[str, int]:
+    """Return, for loss and compiled metrics, 1, -1 or 0 (see `_directions`)."""
+    directions = {"loss": 1}
+    for metric in compiled_metrics(model):
+        direction = getattr(metric, "_direction", None)
+        directions[metric.name] = {"down": 1, "up": -1}.get(str(direction), 0)
+    return directions
 
 
 def compiled_metrics(model: keras.Model) -> list[Any]:
@@ -384,13 +482,74 @@ def compiled_metrics(model: keras.Model) -> list[Any]:
     return [inner for metric in model.metrics[1:] for inner in getattr(metric, "metrics", [metric])]
 
 
-def _restart_optimizer(optimizer: Any, start: Sequence[np.ndarray], fresh: Any) -> None:
-    """Set an optimizer back to its start, with the learning rate of a fresh one."""
-    for variable, value in zip(optimizer.variables, start, strict=True):
-        variable.assign(value)
-    rate = fresh.get_config()["learning_rate"]
-    if isinstance(rate, float):
-        optimizer.learning_rate = rate
+class _OptimizerStart:
+    """The state that an optimizer starts with, to be restored for the next training.
+
+    Parameters
+    ----------
+    optimizer
+        Not built yet, as `compile` leaves it.
+    variables
+        What it trains.
+    """
+
+    def __init__(self, optimizer: Any, variables: Sequence[Any]) -> None:
+        self.optimizer = optimizer
+        # Some states start as copies of the weights (ScheduleFreeAdamW): marks tell which.
+        weights = [variable.numpy() for variable in variables]
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value + 0.734)
+        marked = [variable.numpy() for variable in variables]
+        optimizer.build(variables)
+        self.values = [variable.numpy() for variable in optimizer.variables]
+        self.copies = {
+            place: variable
+            for place, value in enumerate(self.values)
+            for variable, mark in zip(variables, marked, strict=True)
+            if np.shape(value) and np.array_equal(value, mark)
+        }
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def restart(self, fresh: Any) -> None:
+        """Set the optimizer back, with the learning rate of a fresh one."""
+        for place, variable in enumerate(self.optimizer.variables):
+            variable.assign(self.copies.get(place, self.values[place]))
+        # With mixed precision, Keras wraps the optimizer in one that scales the loss.
+        inner = getattr(fresh, "inner_optimizer", fresh)
+        rate = inner.get_config().get("learning_rate")
+        if isinstance(rate, float):
+            self.optimizer.learning_rate = rate
+
+
+def cannot(feature: str) -> ModelError:
+    """Return the error for what `model.fit` can do and the compiled fit cannot."""
+    return ModelError(f"model: the compiled fit cannot do {feature}; {REMEDY}")
+
+
+def check_expressible(model: keras.Model) -> None:
+    """Refuse what shows in a built model and would be lost in a compiled fit.
+
+    Raises
+    ------
+    ModelError
+        Naming the feature and what to set.
+    """
+    for name in _OWN_PARTS:
+        if not str(getattr(getattr(model, name), "__module__", "")).startswith("keras."):
+            raise cannot(f"a {name} of the model's own")
+    if model.train_function is not None:
+        raise cannot("a train_function of the model's own")
+    if model.run_eagerly:
+        raise cannot("run_eagerly")
+    if model._distribute_strategy is not None:
+        raise cannot("a distribution strategy")
+    for layer in model._flatten_layers(include_self=False):
+        if getattr(layer, "stateful", False):
+            raise cannot(f"the stateful layer {layer.name}, whose rows depend on batches before")
+    for tensor in getattr(model, "inputs", None) or ():
+        if tensor.shape[0] is not None:
+            raise cannot(f"an input with a fixed batch size ({tensor.shape[0]})")
 
 
 class CompiledFit:
@@ -469,6 +628,8 @@ class CompiledFit:
             tf.constant(sign),
         )
         history, epochs_run, best_epoch = self._graph(batch_size, epochs, arguments)(*arguments)
+        if stopping is None:
+            program.finish()
         values = history.numpy()
         return [
             Fitted(
@@ -489,12 +650,20 @@ class CompiledFit:
                 orders = signature[2]
                 any_epochs = tf.TensorSpec([None, *orders.shape[1:]], orders.dtype)
                 signature = (*signature[:2], any_epochs, *signature[3:])
-            self._graphs[fixed] = tf.function(
+            graph = tf.function(
                 lambda *given: self._fit(fixed, *given),
                 input_signature=signature,
                 jit_compile=self.xla or None,
                 autograph=False,
             )
+            try:
+                traced = graph.get_concrete_function()
+            except ModelError:
+                raise
+            except Exception as error:
+                raise cannot(f"a step that cannot be traced: it raised {told(error)}") from error
+            self.program.check_graph(traced, self._best)
+            self._graphs[fixed] = graph
         return self._graphs[fixed]
 
     def _fit(
@@ -524,7 +693,8 @@ class CompiledFit:
         if fixed is not None:
             batch_size, epochs = fixed
         validation = Batches(
-            (*held, tf.ones(held[0].shape[:2])), min(VALIDATION_ROWS, held[0].shape[1])
+            (*held, tf.ones(held[0].shape[:2])),
+            batch_size if program.validates_in_batches else min(VALIDATION_ROWS, held[0].shape[1]),
         )
 
         def epoch(
@@ -569,18 +739,33 @@ class CompiledFit:
         return history, tf.abs(ran), best_epoch
 
 
+def monitored(monitor: str, names: Sequence[str], model: keras.Model) -> int:
+    """Return 1 if less of a metric is better, -1 if more is.
+
+    Raises
+    ------
+    ModelError
+        If there is no such metric, or Keras does not say.
+    """
+    return _direction(monitor, names, directions_of(model).get(monitor.removeprefix("val_"), 0))
+
+
 def _monitored(monitor: str, directions: dict[str, int]) -> tuple[int, float]:
     """Return the place of a metric in the history, and 1 if less of it is better, else -1."""
     names = [*directions, *(f"val_{name}" for name in directions)]
+    direction = _direction(monitor, names, directions.get(monitor.removeprefix("val_"), 0))
+    return names.index(monitor), float(direction)
+
+
+def _direction(monitor: str, names: Sequence[str], direction: int) -> int:
     if monitor not in names:
         hint = nearest(monitor, names) or "; there are " + ", ".join(names)
         raise ModelError(
             f"hyperparameters.early_stopping_monitor: there is no metric {monitor!r}{hint}"
         )
-    direction = directions[monitor.removeprefix("val_")]
     if direction == 0:
         raise ModelError(
             f"hyperparameters.early_stopping_monitor: Keras does not say whether more or less of "
             f"{monitor} is better; monitor val_loss"
         )
-    return names.index(monitor), float(direction)
+    return direction

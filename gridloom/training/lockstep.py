@@ -28,7 +28,11 @@ ELEMENTWISE_OPTIMIZERS = {
     "Nadam",
     "Ftrl",
     "Lion",
+    "ScheduleFreeAdamW",
 }
+
+#: What a model's repetitions do in lockstep as Keras does it; a version of one's own is not called.
+_REPLACED = ("train_step", "test_step", "compute_loss", "compute_metrics", "call")
 
 #: Losses that reduce the last axis only.
 ROWWISE_LOSSES = {
@@ -240,7 +244,7 @@ TWINS: dict[type[layers.Layer], Callable[[Any, int], layers.Layer]] = {
 
 def why_not(model: keras.Model) -> str | None:
     """Say what keeps a model's repetitions from training in lockstep; None if nothing does."""
-    if not isinstance(model, keras.Sequential) and type(model).__name__ != "Functional":
+    if _replaces(model):
         return "the model is a class of its own"
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
         return "the model has several inputs or outputs, or an output that is not a row of numbers"
@@ -248,19 +252,67 @@ def why_not(model: keras.Model) -> str | None:
         told = _why_not_layer(operation)
         if told:
             return told
-    optimizer = model.optimizer
-    if type(optimizer).__name__ not in ELEMENTWISE_OPTIMIZERS:
-        return f"the optimizer {type(optimizer).__name__} is not element-wise"
-    for option in ("clipnorm", "global_clipnorm", "use_ema", "gradient_accumulation_steps"):
-        if getattr(optimizer, option, None):
-            return f"the optimizer's {option} looks at a whole weight"
-    if row_loss(model) is None:
-        return f"the loss {model.loss!r} may mix rows"
+    told = _why_not_optimizer(model.optimizer)
+    if told:
+        return told
+    if not measures_rows(model):
+        return f"the loss {model.loss!r} or a metric may mix rows"
     compiled = model.get_compile_config()
     for option in ("weighted_metrics", "loss_weights"):
         if compiled.get(option):
             return f"the model is compiled with {option}"
     return None
+
+
+def measures_rows(model: keras.Model) -> bool:
+    """Tell whether loss and metrics are sums over rows, however these are cut into batches."""
+    if _replaces(model) or row_loss(model) is None:
+        return False
+    compiled = model.get_compile_config()
+    return all(_own_metrics(compiled.get(key)) for key in ("metrics", "weighted_metrics")) and all(
+        _own(type(layer)) and getattr(layer, "activity_regularizer", None) is None
+        for layer in model._flatten_layers(include_self=False)
+    )
+
+
+def _replaces(model: keras.Model) -> bool:
+    return not _own(type(model)) or any(name in vars(model) for name in _REPLACED)
+
+
+def _why_not_optimizer(optimizer: Any) -> str | None:
+    name = type(optimizer).__name__
+    if name not in ELEMENTWISE_OPTIMIZERS or not _own(type(optimizer)):
+        return f"the optimizer {name} is not element-wise"
+    options = ("clipnorm", "global_clipnorm", "use_ema", "gradient_accumulation_steps")
+    for option in (*options, "loss_scale_factor"):
+        if getattr(optimizer, option, None):
+            return f"the optimizer's {option} looks at a whole weight"
+    # The twin's optimizer is made from the configuration, which tells none of these.
+    if excludes_weights(optimizer):
+        return "the optimizer excludes weights from decay"
+    rate = optimizer.get_config()["learning_rate"]
+    if not isinstance(rate, float) and not str(rate.get("module")).startswith("keras."):
+        return "the optimizer's learning rate is a function of the model file's own"
+    return None
+
+
+def excludes_weights(optimizer: Any) -> bool:
+    """Tell whether an optimizer was told to exclude weights from decay."""
+    return hasattr(optimizer, "_exclude_from_weight_decay")
+
+
+def _own_metrics(metrics: Any) -> bool:
+    """Tell whether serialized metrics are all Keras's own, taken over rows and not over batches."""
+    if isinstance(metrics, list | tuple):
+        return all(map(_own_metrics, metrics))
+    if isinstance(metrics, str):
+        return metrics not in keras.saving.get_custom_objects()
+    # A loss or a function as a metric is averaged over batches, whatever their size.
+    return metrics is None or (
+        isinstance(metrics, dict)
+        and str(metrics.get("module")).startswith("keras.metrics")
+        and metrics.get("class_name") != "MeanMetricWrapper"
+    )
 
 
 def _why_not_layer(layer: Any) -> str | None:

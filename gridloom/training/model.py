@@ -7,29 +7,71 @@ import inspect
 import json
 import random
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from gridloom.contract import FUNCTION
+from gridloom.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION
 from gridloom.errors import ModelError
 from gridloom.grid import Value
 from gridloom.study import FIT_HYPERPARAMETERS
+from gridloom.training.lockstep import excludes_weights
 
 Builder = Callable[..., Any]
 
+#: Characters of an error's text that are told; TensorFlow's may run over pages.
+MAX_TOLD = 600
 
-def load_builder(path: Path) -> Builder:
-    """Run a model file and return its `build_model`.
+OUT_OF_MEMORY = (
+    "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
+)
+
+#: Where Keras reads names, in `compile` and in layers.
+_NAMED = (
+    keras.activations,
+    keras.constraints,
+    keras.losses,
+    keras.metrics,
+    keras.regularizers,
+)
+
+#: Names that the model file of this process registered with Keras.
+_registered: set[str] = set()
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file defines.
+
+    Attributes
+    ----------
+    path
+        Of the file.
+    build_model
+        Makes a point's network (see `build`).
+    callbacks
+        Makes a training's callbacks (see `make_callbacks`); None if the file has none.
+    """
+
+    path: Path
+    build_model: Builder
+    callbacks: Callable[..., Any] | None
+
+
+def load_model_file(path: Path) -> ModelFile:
+    """Run a model file and register its `custom_objects` with Keras.
 
     Raises
     ------
     ModelError
-        If the file does not run or has no `build_model`.
+        If the file does not run, or does not keep the contract.
     """
     name = f"gridloom_model_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -40,10 +82,92 @@ def load_builder(path: Path) -> Builder:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ModelError(f"model: {path} cannot be loaded: {_told(error, path)}") from error
-    if not callable(getattr(module, FUNCTION, None)):
+        raise ModelError(f"model: {path} cannot be loaded: {told(error, path)}") from error
+    builder, callbacks = getattr(module, FUNCTION, None), getattr(module, CALLBACKS, None)
+    if not callable(builder):
         raise ModelError(f"model: {path} has no function `{FUNCTION}`")
-    return getattr(module, FUNCTION)  # type: ignore[no-any-return]
+    if callbacks is not None and not callable(callbacks):
+        raise ModelError(
+            f"model: {path}: `{CALLBACKS}` is a {type(callbacks).__name__}; make it a function "
+            f"`{CALLBACKS}(hyperparameters)` that returns a list of Keras callbacks"
+        )
+    _register(path, getattr(module, CUSTOM_OBJECTS, {}))
+    return ModelFile(path, builder, callbacks)
+
+
+def _register(path: Path, custom_objects: Any) -> None:
+    """Register a model file's names with Keras, and forget those of the file before it."""
+    if not isinstance(custom_objects, Mapping):
+        raise ModelError(
+            f"model: {path}: `{CUSTOM_OBJECTS}` is a {type(custom_objects).__name__}; make it a "
+            "dict from name to object, such as {'my_loss': my_loss}"
+        )
+    tables = [keras.saving.get_custom_objects()]
+    # Keras 3 asks its custom objects where it loads a model, and not where it reads a name.
+    tables += [module.get.__globals__["ALL_OBJECTS_DICT"] for module in _NAMED]
+    for table in tables:
+        for name in _registered:
+            table.pop(name, None)
+    _registered.clear()
+    for name in custom_objects:
+        if not isinstance(name, str):
+            raise ModelError(f"model: {path}: `{CUSTOM_OBJECTS}` has the name {name!r}, not text")
+        if any(name in table for table in tables[1:]):
+            raise ModelError(
+                f"model: {path}: `{CUSTOM_OBJECTS}` has {name!r}, which Keras has too; rename it"
+            )
+    for table in tables:
+        table.update(custom_objects)
+    _registered.update(custom_objects)
+
+
+def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> list[Any]:
+    """Make one training's callbacks.
+
+    Parameters
+    ----------
+    hyperparameters
+        All of the point's, `batch_size` and `epochs` among them; lists as lists.
+
+    Raises
+    ------
+    ModelError
+        If `callbacks` raises, or returns anything but a list of Keras callbacks.
+    """
+    if file.callbacks is None:
+        return []
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in hyperparameters.items()
+    }
+    try:
+        made = file.callbacks(given)
+    except Exception as error:
+        raise ModelError(
+            f"model: {CALLBACKS}(hyperparameters) raised {told(error, file.path)}"
+        ) from error
+    wrong = next(
+        (one for one in made if not isinstance(one, keras.callbacks.Callback))
+        if isinstance(made, list | tuple)
+        else iter([made]),
+        None,
+    )
+    if wrong is not None or made is None:
+        kind = "a list that holds a " if isinstance(made, list | tuple) else ""
+        raise ModelError(
+            f"model: {CALLBACKS}(hyperparameters) in {file.path} returned {kind}"
+            f"{type(wrong).__name__}; return a list of keras.callbacks.Callback"
+        )
+    return list(made)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of Python, NumPy or TensorFlow means that memory ran out."""
+    return (
+        isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+        or "bad_alloc" in str(error)
+        or "OOM when allocating" in str(error)
+    )
 
 
 def build(
@@ -92,7 +216,9 @@ def build(
         if isinstance(model, keras.Model) and not model.built:
             model.build((None, *input_shape))
     except Exception as error:
-        raise ModelError(f"model: {FUNCTION}({given}) raised {_told(error, path)}") from error
+        if ran_out_of_memory(error):
+            raise ModelError(f"model: {FUNCTION}({given}) in {path} {OUT_OF_MEMORY}") from error
+        raise ModelError(f"model: {FUNCTION}({given}) raised {told(error, path)}") from error
     if not isinstance(model, keras.Model):
         raise ModelError(
             f"model: {FUNCTION}({given}) in {path} returned {type(model).__name__}, not a "
@@ -114,15 +240,29 @@ def _annotated(parameter: inspect.Parameter | None, name: str) -> bool:
     return bool(text == name)
 
 
-def _told(error: Exception, path: Path) -> str:
-    """Say an error in one line, with the last line of `path` that led to it."""
-    lines = [
-        frame.lineno
+def told(error: Exception, path: Path | None = None) -> str:
+    """Say an error in one line, with the last line of `path` that led to it.
+
+    Parameters
+    ----------
+    path
+        The model file; without it, any file of the person's own.
+    """
+    library = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<")
+    frames = [
+        frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename) == path
+        if (
+            Path(frame.filename) == path
+            if path
+            else not frame.filename.startswith(library) and "site-packages" not in frame.filename
+        )
     ]
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" + (f" ({path}, line {lines[-1]})" if lines else "")
+    if len(message) > MAX_TOLD:
+        message = message[:MAX_TOLD] + "…"
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {message}" + place
 
 
 def graph_key(
@@ -155,10 +295,30 @@ def graph_key(
     for layer in layers.get("layers", []):
         if layer.get("class_name") == "Dropout":
             layer["config"]["rate"] = rate(layer["config"]["rate"])
-    parts: list[Any] = [type(model).__name__, layers, compiled]
-    if not type(model).__module__.startswith("keras.") or _foreign(parts):
+    parts: list[Any] = [type(model).__name__, layers, compiled, _untold(model)]
+    if (
+        not type(model).__module__.startswith("keras.")
+        or _foreign(parts)
+        or excludes_weights(model.optimizer)
+    ):
         parts.append(dict(hyperparameters))
     return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _untold(model: keras.Model) -> list[Any]:
+    """Return what losses and metrics do not tell in their configuration, such as Huber's delta."""
+    compiled = getattr(model, "_compile_config", None)
+    parts: list[Any] = [] if compiled is None else [compiled.config]
+    found = []
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Mapping):
+            parts += [part[key] for key in sorted(part)]
+        elif isinstance(part, list | tuple):
+            parts += part
+        elif isinstance(part, keras.losses.Loss | keras.metrics.Metric):
+            found.append(getattr(part, "_fn_kwargs", None))
+    return found
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
@@ -176,7 +336,9 @@ def _foreign(part: Any) -> bool:
         module = part.get("module")
         if isinstance(module, str) and not (module == "keras" or module.startswith("keras.")):
             return True
-        return part.get("class_name") == "Lambda" or any(map(_foreign, part.values()))
+        return part.get("class_name") in ("Lambda", "__lambda__") or any(
+            map(_foreign, part.values())
+        )
     return isinstance(part, list | tuple) and any(map(_foreign, part))
 
 

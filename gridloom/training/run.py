@@ -26,19 +26,29 @@ from gridloom.data.preparation import (
     training_rows,
     validation_parts,
 )
+from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path
 from gridloom.seeds import training_seeds
-from gridloom.training import lockstep
+from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
+    REMEDY,
     CompiledFit,
     Fitted,
     Lockstep,
     OneByOne,
     Stopping,
     Training,
+    check_expressible,
 )
-from gridloom.training.model import Builder, build, encode_target, graph_key, load_builder
+from gridloom.training.model import (
+    ModelFile,
+    build,
+    encode_target,
+    graph_key,
+    load_model_file,
+    make_callbacks,
+)
 from gridloom.training.record import FORMAT, shortest
 
 T = TypeVar("T")
@@ -71,6 +81,8 @@ class Request:
         ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
     setup
         All that determines a training besides its point and repetition; noted in the record.
+    engine
+        ``compiled`` or ``keras``.
     xla
         ``auto``, ``on`` or ``off``.
     lockstep
@@ -88,6 +100,7 @@ class Request:
     split_file: Path
     model_file: Path
     setup: dict[str, Any]
+    engine: str = "compiled"
     xla: str = "auto"
     lockstep: bool = True
 
@@ -115,6 +128,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
             for name, value in request.items()
             if name not in ("hyperparameters", "repetitions")
         },
+        engine=request["engine"],
         xla=request["xla"],
         lockstep=job["lockstep"],
     )
@@ -161,12 +175,17 @@ class Trainer:
             for repetition, streams in seeds.items()
         }
         shape = parts[request.repetitions[0]][0].x_train.shape[1:]
-        point = request.hyperparameters
-        builder: Builder = self._read("model", request.model_file, load_builder)
+        point: dict[str, Any] = request.hyperparameters
+        file: ModelFile = self._read("model", request.model_file, load_model_file)
 
         def built(seed: int) -> keras.Model:
             return build(
-                builder, shape, rows.outputs, point, seed, seed_tensorflow=self._seed_tensorflow
+                file.build_model,
+                shape,
+                rows.outputs,
+                point,
+                seed,
+                seed_tensorflow=self._seed_tensorflow,
             )
 
         first = seeds[request.repetitions[0]].init
@@ -201,7 +220,26 @@ class Trainer:
                 trainings.append(
                     Training(repetition, fold, streams, encoded, weights[streams.init])
                 )
-        fitted, engine = self._fit(request, key, model, trainings, stacked)
+        if request.engine == "keras":
+            engine = "keras"
+            fitted = [
+                keras_fit.fit(
+                    built(training.seeds.init),
+                    training,
+                    make_callbacks(file, point),
+                    batch_size=point["batch_size"],
+                    epochs=point["epochs"],
+                    stopping=_stopping(point),
+                    xla=request.xla,
+                )
+                for training in trainings
+            ]
+        elif file.callbacks is not None:
+            raise ModelError(
+                f"model: {file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
+            )
+        else:
+            fitted, engine = self._fit(request, key, model, trainings, stacked)
         seconds = (time.perf_counter() - clock) / len(trainings)
         return {
             "format": FORMAT,
@@ -259,16 +297,13 @@ class Trainer:
         stacked: bool,
     ) -> tuple[list[Fitted], str]:
         """Fit all trainings, in lockstep where model and memory allow it."""
+        check_expressible(model)
         point: dict[str, Any] = request.hyperparameters
-        stopping = None
-        if point.get("early_stopping_patience") is not None:
-            stopping = Stopping(
-                patience=point["early_stopping_patience"],
-                min_delta=float(point.get("early_stopping_min_delta", 0)),
-                monitor=point.get("early_stopping_monitor", "val_loss"),
-            )
+        stopping = _stopping(point)
+        # A model compiled with jit_compile=True asks for XLA itself.
         xla = request.xla == "on" or (
-            request.xla == "auto" and bool(tf.config.list_logical_devices("GPU"))
+            request.xla == "auto"
+            and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
         )
         size = sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings)
         together = stacked and request.lockstep and size <= MAX_LOCKSTEP_BYTES
@@ -342,10 +377,25 @@ def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _stopping(point: Mapping[str, Any]) -> Stopping | None:
+    """Return the early stopping that a point asks for."""
+    if point.get("early_stopping_patience") is None:
+        return None
+    return Stopping(
+        patience=point["early_stopping_patience"],
+        min_delta=float(point.get("early_stopping_min_delta", 0)),
+        monitor=point.get("early_stopping_monitor", "val_loss"),
+    )
+
+
 def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict[str, Any]:
     history = {
         name: [shortest(value) for value in values] for name, values in fitted.history.items()
     }
+    if "loss" not in history:
+        raise ModelError(
+            f"model: its train_step gives no 'loss' (but {', '.join(history)}); return one"
+        )
     finite = all(value is not None for value in history["loss"])
     return {
         "repetition": training.repetition,

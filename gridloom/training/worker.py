@@ -272,6 +272,7 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
 
     A person's mistake is one message; anything else comes with its traceback, in the log.
     """
+    from gridloom.training.model import OUT_OF_MEMORY, ran_out_of_memory
     from gridloom.training.record import write_record
     from gridloom.training.run import read_request
 
@@ -287,10 +288,10 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
         if cause is not None:
             traceback.print_exception(cause)
         return str(error)
-    except MemoryError:
-        return "this training needs more memory than there is"
     except Exception as error:
         traceback.print_exc()
+        if ran_out_of_memory(error):
+            return f"this training {OUT_OF_MEMORY}"
         return f"training failed: {type(error).__name__}: {error}"
     return None
 

@@ -15,7 +15,7 @@ from gridloom.training.record import FORMAT, write_record
 PACKAGES = {"keras": "3", "tensorflow": "2"}
 
 
-def record(folder, point, scores, first=0, packages=PACKAGES):
+def record(folder, point, scores, first=0, packages=PACKAGES, logged=()):
     """Write a record whose trainings end with these scores; None is a diverged one."""
     path = folder / "points" / point_path(point) / f"reps={first}-{first + len(scores) - 1}.json"
     trainings = [
@@ -29,6 +29,7 @@ def record(folder, point, scores, first=0, packages=PACKAGES):
             "history": {
                 "loss": [0.9, None if score is None else 0.5],
                 "val_accuracy": [0.1, score],
+                **{name: [3.5, 4.5] for name in logged},
             },
         }
         for place, score in enumerate(scores)
@@ -59,6 +60,23 @@ def test_one_row_a_training_and_one_an_epoch(tmp_path):
     assert found.runs["val_accuracy"].tolist() == [0.5, 0.7, 0.5, 0.7]
     assert len(found.history) == 8
     assert found.history["epoch"].tolist() == [1, 2] * 4
+
+
+def test_what_a_callback_logs_overwrites_no_hyperparameter_and_no_other_column(tmp_path):
+    paths = [
+        record(tmp_path, {"units": 1}, [0.5]),
+        record(tmp_path, {"units": 2}, [0.5], logged=["units", "seconds", "norm"]),
+        record(tmp_path, {"units": 3}, [0.5]),
+    ]
+    found = tables(paths)
+    assert found.runs["units"].tolist() == [1, 2, 3]
+    assert found.runs["seconds"].tolist() == [0.5] * 3
+    for name in ("logged_units", "logged_seconds", "norm"):
+        np.testing.assert_array_equal(found.runs[name], [np.nan, 4.5, np.nan])
+        np.testing.assert_array_equal(
+            found.history[name], [np.nan, np.nan, 3.5, 4.5, np.nan, np.nan]
+        )
+        np.testing.assert_array_equal(found.summary[f"{name}_mean"], [np.nan, 4.5, np.nan])
 
 
 def test_the_summary_is_mean_t_interval_and_quantiles_over_repetitions(tmp_path):

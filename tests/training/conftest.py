@@ -51,10 +51,12 @@ def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int):
     rows = training.rows
     shape = rows.x_train.shape[1:]
     model = build(builder, shape, outputs, {}, training.seeds.init, seed_tensorflow=False)
-    for place, state in enumerate(seed_states(model)):
-        state.assign([generator_seed(training.seeds.dropout, place), 0])
     # Keras miscounts metrics such as F1Score in the batch that makes their variables.
     model.test_on_batch(rows.x_val, rows.y_val)
+    for place, state in enumerate(seed_states(model)):
+        state.assign([generator_seed(training.seeds.dropout, place), 0])
+    # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
+    model.optimizer.build(model.trainable_variables)
     history = {}
     for order in row_orders(training.seeds.shuffle, epochs, len(rows.y_train)):
         logs = model.fit(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from scipy import stats
 
 from gridloom.errors import ModelError
 from gridloom.training import lockstep
 from gridloom.training.fit import CompiledFit, Lockstep, OneByOne, Stopping
+from gridloom.training.model import seed_states
 from tests.training.conftest import mlp, plain_fit, rows_of, trainings_of
 
 BATCH, EPOCHS = 8, 4
@@ -37,7 +40,7 @@ def assert_same(history, expected, tolerance=1e-5):
         )
 
 
-OPTIMIZERS = sorted(lockstep.ELEMENTWISE_OPTIMIZERS)
+OPTIMIZERS = sorted(lockstep.ELEMENTWISE_OPTIMIZERS & vars(keras.optimizers).keys())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -283,3 +286,111 @@ def test_a_metric_of_many_numbers_is_refused_with_the_remedy():
     trainings, model = trainings_of(mlp(metrics=[keras.metrics.F1Score()]), 1)
     with pytest.raises(ModelError, match="gives 3 numbers; choose an average"):
         fit_together(trainings, model)
+
+
+#: Two samples of one distribution differ as much as this in one case of a hundred.
+SAME_DISTRIBUTION = 0.01
+
+
+def seeded_by_keras(builder, rows, repetitions, epochs):
+    """Train by plain `model.fit`, which shuffles and draws by Keras's own seeds.
+
+    Returns
+    -------
+    array of shape (repetitions,)
+        The validation loss of each training's last epoch.
+    """
+    _, model = trainings_of(builder, 1, rows=rows)
+    encoded = trainings_of(builder, 1, rows=rows)[0][0].rows
+    model.optimizer.build(model.trainable_variables)
+    start = [variable.numpy() for variable in model.optimizer.variables]
+    losses = []
+    for repetition in range(repetitions):
+        keras.utils.set_random_seed(1000 + repetition)
+        fresh = builder(encoded.x_train.shape[1:], encoded.y_train.shape[1])
+        # One model serves all trainings, so that `fit` traces its step once.
+        model.set_weights(fresh.get_weights())
+        for state, drawn in zip(seed_states(model), seed_states(fresh), strict=True):
+            state.assign(drawn)
+        for variable, value in zip(model.optimizer.variables, start, strict=True):
+            variable.assign(value)
+        history = model.fit(
+            encoded.x_train,
+            encoded.y_train,
+            sample_weight=encoded.weights,
+            validation_data=(encoded.x_val, encoded.y_val),
+            batch_size=BATCH,
+            epochs=epochs,
+            shuffle=True,
+            verbose=0,
+        ).history
+        losses.append(history["val_loss"][-1])
+    return np.array(losses)
+
+
+@pytest.mark.slow
+def test_compiled_and_plain_fits_with_seeds_of_their_own_agree_in_distribution():
+    """Over 50 repetitions, by the Kolmogorov-Smirnov test on the final validation loss."""
+    repetitions, epochs = 50, 8
+
+    def builder_of(dropout):
+        return mlp(lambda: keras.optimizers.Adam(0.03), dropout=dropout)
+
+    rows = rows_of(rows=60)
+    plain = seeded_by_keras(builder_of(0.5), rows, repetitions, epochs)
+
+    def last_losses(dropout, together):
+        builder = builder_of(dropout)
+        trainings, model = trainings_of(builder, repetitions, rows=rows)
+        if together:
+            fitted, _ = fit_together(trainings, model, epochs=epochs)
+        else:
+            _, fit = fit_one(builder, trainings[0], model, epochs=epochs)
+            run = {"batch_size": BATCH, "epochs": epochs, "stopping": None}
+            fitted = [fit([training], model, **run)[0] for training in trainings]
+        return np.array([one.history["val_loss"][-1] for one in fitted])
+
+    for together in (True, False):
+        mine = last_losses(0.5, together)
+        assert len(set(mine)) == repetitions
+        assert stats.ks_2samp(mine, plain).pvalue > SAME_DISTRIBUTION
+        # The same test tells a network without dropout from one with it.
+        assert stats.ks_2samp(last_losses(0.0, together), plain).pvalue < SAME_DISTRIBUTION
+
+
+#: What `keras.optimizers` holds besides optimizers that can be made from a learning rate.
+WRAPPERS = {"Optimizer", "OptimizerMap", "LossScaleOptimizer", "MultiOptimizer"}
+
+
+def test_the_list_of_elementwise_optimizers_is_that_of_the_installed_keras():
+    """An optimizer is element-wise if two weights stacked are updated as each of them alone."""
+    elementwise = set()
+    for name, kind in vars(keras.optimizers).items():
+        if isinstance(kind, type) and name not in WRAPPERS and not name.startswith("_"):
+            generator = np.random.default_rng(0)
+            start = generator.normal(size=(2, 4, 3)).astype(np.float32)
+            gradients = generator.normal(size=(3, 2, 4, 3)).astype(np.float32)
+
+            def updated(value, gradients, kind=kind):
+                variable = keras.Variable(value, name="kernel")
+                optimizer = kind(learning_rate=0.1)
+                optimizer.build([variable])
+                for gradient in gradients:
+                    optimizer.apply([tf.constant(gradient)], [variable])
+                return variable.numpy()
+
+            alone = np.stack([updated(start[i], gradients[:, i]) for i in range(2)])
+            if np.allclose(updated(start, gradients), alone, atol=1e-6):
+                elementwise.add(name)
+    assert elementwise == lockstep.ELEMENTWISE_OPTIMIZERS & vars(keras.optimizers).keys()
+
+
+def test_an_optimizer_that_starts_from_the_weights_starts_from_those_of_each_training():
+    kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)
+    if kind is None:
+        pytest.skip("this Keras has no such optimizer")
+    builder = mlp(kind)
+    trainings, model = trainings_of(builder, 3)
+    _, fit = fit_one(builder, trainings[0], model)
+    (fitted,) = fit([trainings[2]], model, batch_size=BATCH, epochs=EPOCHS, stopping=None)
+    assert_same(fitted.history, plain_fit(builder, trainings[2], BATCH, EPOCHS, 3)[0])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
+from gridloom.errors import ModelError
 from gridloom.seeds import STREAMS
 from gridloom.study import Dataset, Split
+from gridloom.training.model import load_model_file
 from gridloom.training.run import Request, Trainer
 
 ROOT = Path(__file__).parents[2]
@@ -209,3 +213,138 @@ print(early, memory())
     )
     early, late = map(int, done.stdout.split()[-2:])
     assert late < 1.1 * early, (early, late)
+
+
+#: What only the keras engine trains, with a name for each of its parts.
+OWN_PARTS = """
+import keras
+from keras import ops
+
+def soft(x):
+    return ops.log(1 + ops.exp(x))
+
+def error(targets, outputs):
+    return ops.mean((targets - outputs) ** 2, axis=-1)
+
+custom_objects = {"soft": soft, "error": error}
+
+def callbacks(hyperparameters):
+    assert hyperparameters["epochs"] == 3
+    return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 ** epoch)]
+
+def build_model(input_shape, outputs, *, activation, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dense(4, activation=activation),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+    model.compile("sgd", "error", metrics=["error"])
+    return model
+"""
+
+
+def test_the_keras_engine_trains_every_repetition_and_fold_and_the_record_says_so(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(OWN_PARTS)
+    request = replace(
+        request_of(data, model, activation="soft"),
+        engine="keras",
+        validation={"method": "kfold", "folds": 2},
+    )
+    record = Trainer().run(request)
+    assert record["environment"]["engine"] == "keras"
+    assert [(one["repetition"], one["fold"]) for one in record["trainings"]] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+    ]
+    for history in histories(record):
+        assert history["learning_rate"] == [1.0, 0.5, 0.25]
+        assert history["val_loss"] == pytest.approx(history["val_error"])
+    assert histories(Trainer().run(request)) == histories(record)
+
+
+def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
+    for point in ({"dropout": 0.3}, {"early_stopping_patience": 1, "learning_rate": 1.0}):
+        request = request_of(data, **point)
+        compiled = Trainer().run(request)
+        keras_own = Trainer().run(replace(request, engine="keras"))
+        for one, other in zip(compiled["trainings"], keras_own["trainings"], strict=True):
+            assert one["restored_epoch"] == other["restored_epoch"]
+            for name, values in one["history"].items():
+                np.testing.assert_allclose(values, other["history"][name], rtol=0, atol=1e-5)
+
+
+def test_losses_that_differ_in_what_they_do_not_tell_share_no_graph(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(
+        "import keras\n"
+        "def build_model(input_shape, outputs, *, units: float, **rest):\n"
+        "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
+        "    model.compile('sgd', keras.losses.Huber(delta=units))\n"
+        "    return model\n"
+    )
+    shared = Trainer()
+    for delta in (0.01, 10):
+        record = shared.run(request_of(data, model, units=delta))
+        assert histories(record) == histories(Trainer().run(request_of(data, model, units=delta)))
+
+
+CALLBACKS = {
+    "raises": ("raise KeyError('depth')", r"callbacks\(hyperparameters\) raised KeyError.*line 2"),
+    "returns None": ("pass", "returned NoneType; return a list of keras.callbacks.Callback"),
+    "returns others": ("return [1]", "returned a list that holds a int; return a list of"),
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_that_cannot_be_had_are_named(data, tmp_path, name):
+    body, told = CALLBACKS[name]
+    model = tmp_path / "net.py"
+    model.write_text(f"def callbacks(hyperparameters):\n    {body}\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match=told):
+        Trainer().run(replace(request_of(data, model), engine="keras"))
+
+
+def test_callbacks_that_only_show_when_the_file_runs_are_refused_too(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(f"globals()['callbacks'] = lambda point: []\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match=r"only model\.fit calls; set `trainer: {engine: keras}`"):
+        Trainer().run(request_of(data, model))
+
+
+def test_custom_objects_that_are_no_dict_are_named_and_those_of_a_file_before_are_gone(
+    data, tmp_path
+):
+    model = tmp_path / "net.py"
+    model.write_text(OWN_PARTS)
+    load_model_file(model)
+    model.write_text(f"custom_objects = dict(soft=max).keys()\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match="`custom_objects` is a dict_keys; make it a dict"):
+        load_model_file(model)
+    assert callable(keras.activations.get("soft"))
+    model.write_text(WITHOUT_TWINS)
+    load_model_file(model)
+    assert "soft" not in keras.saving.get_custom_objects()
+    with pytest.raises(ValueError, match="soft"):
+        keras.activations.get("soft")
+    model.write_text(f"custom_objects = dict(relu=max)\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match="has 'relu', which Keras has too; rename it"):
+        load_model_file(model)
+
+
+def test_a_training_without_a_loss_is_named(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(
+        "import keras\n"
+        "class Own(keras.Sequential):\n"
+        "    def train_step(self, data):\n"
+        "        return {'error': super().train_step(data)['loss']}\n"
+        "def build_model(input_shape, outputs, **rest):\n"
+        "    model = Own([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    return model\n"
+    )
+    with pytest.raises(ModelError, match=r"train_step gives no 'loss' \(but error, val_loss\)"):
+        Trainer().run(replace(request_of(data, model), engine="keras"))

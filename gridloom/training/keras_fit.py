@@ -1,0 +1,204 @@
+"""The keras engine: a training by Keras's own `model.fit`, with everything that it can do.
+
+For what the compiled fit cannot express: callbacks, steps that cannot be traced, a `fit` of the
+model's own. Initial weights, batches and dropout masks are those of the compiled fit.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.errors import GridloomError, ModelError
+from gridloom.seeds import row_orders
+from gridloom.training.fit import Fitted, Stopping, Training, monitored
+from gridloom.training.model import (
+    OUT_OF_MEMORY,
+    generator_seed,
+    ran_out_of_memory,
+    seed_states,
+    told,
+)
+
+
+def fit(
+    model: keras.Model,
+    training: Training,
+    callbacks: Sequence[keras.callbacks.Callback],
+    *,
+    batch_size: int,
+    epochs: int,
+    stopping: Stopping | None,
+    xla: str = "auto",
+) -> Fitted:
+    """Fit one training with `model.fit`.
+
+    `fit` gets a `tf.data.Dataset` of (x, y, sample_weight), each epoch in the order that the
+    training's `shuffle` stream gives it, and the validation rows as arrays without weights.
+    Generators of the layers are seeded by its `dropout` stream, and so are Python's, NumPy's and
+    TensorFlow's own, for all else that draws.
+
+    Parameters
+    ----------
+    model
+        The point's network, freshly built and of no other use: it is trained.
+    callbacks
+        The model file's, freshly made.
+    stopping
+        As `keras.callbacks.EarlyStopping` with the best weights restored.
+    xla
+        ``on``, ``off``, or ``auto``: what `compile` says.
+
+    Returns
+    -------
+    Fitted
+        Its history holds all that `fit` logs in an epoch, also what callbacks add; a metric of
+        several numbers as ``name_0``, ``name_1``, …; NaN in epochs that did not log a name.
+
+    Raises
+    ------
+    ModelError
+        If `fit` or a callback raises, or the memory runs out.
+    """
+    if xla != "auto":
+        model.jit_compile = xla == "on"
+    rows = training.rows
+    recorder = _Recorder()
+    stoppers = [] if stopping is None else _early_stopping(stopping)
+    try:
+        _build_metrics(model, training, batch_size)
+        for variable, value in zip(model.weights, training.weights, strict=True):
+            variable.assign(value)
+        # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
+        model.optimizer.build(model.trainable_variables)
+        keras.utils.set_random_seed(training.seeds.dropout)
+        for place, state in enumerate(seed_states(model)):
+            state.assign([generator_seed(training.seeds.dropout, place), 0])
+        model.fit(
+            batches(training, batch_size, epochs),
+            epochs=epochs,
+            shuffle=False,
+            validation_data=(rows.x_val, rows.y_val),
+            validation_batch_size=batch_size,
+            callbacks=[*callbacks, *stoppers, recorder],
+            verbose=0,
+        )
+    except GridloomError:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise ModelError(f"model: model.fit {OUT_OF_MEMORY}") from error
+        raise ModelError(f"model: model.fit raised {told(error)}") from error
+    finally:
+        # The graphs of a model refer to it: only the collector frees them.
+        model = None
+        gc.collect()
+    if not recorder.logs:
+        raise ModelError(
+            "model: its own fit ended no epoch; have it call super().fit with the callbacks it gets"
+        )
+    restored = len(recorder.logs) - 1
+    for callback in (*callbacks, *stoppers):
+        if (
+            isinstance(callback, keras.callbacks.EarlyStopping)
+            and callback.restore_best_weights
+            and callback.best_weights is not None
+        ):
+            restored = callback.best_epoch
+    return Fitted(history=recorder.history(), restored_epoch=restored)
+
+
+def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset:
+    """Return the training rows as batches, each pass in the order of the next epoch.
+
+    Returns
+    -------
+    Dataset of (x, y, sample_weight)
+        As many batches as an epoch has, the last one shorter.
+    """
+    rows = training.rows
+    arrays = tuple(map(tf.constant, (rows.x_train, rows.y_train, rows.weights)))
+    orders = tf.constant(row_orders(training.seeds.shuffle, epochs, len(rows.y_train)))
+    # `fit` makes two iterators an epoch and reads one: what counts is the first element read.
+    passes = tf.Variable(-1, dtype=tf.int32, trainable=False)
+
+    def rows_of_pass(_: Any) -> tf.data.Dataset:
+        order = tf.gather(orders, passes.assign_add(1) % epochs)
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    def batch(places: Any) -> tuple[Any, ...]:
+        return tuple(tf.gather(array, places) for array in arrays)
+
+    steps = -(-len(rows.y_train) // batch_size)
+    ordered = tf.data.Dataset.range(1).flat_map(rows_of_pass).map(batch)
+    return ordered.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _build_metrics(model: keras.Model, training: Training, batch_size: int) -> None:
+    """Make the metrics' variables: Keras miscounts some (F1Score) in the batch that makes them."""
+    unbuilt = [metric for metric in model.metrics if not getattr(metric, "built", True)]
+    if unbuilt:
+        x, y = training.rows.x_train[:batch_size], training.rows.y_train[:batch_size]
+        outputs = model(x, training=False)
+        for metric in unbuilt:
+            metric.update_state(y, outputs)
+            metric.reset_state()
+
+
+def _early_stopping(stopping: Stopping) -> list[keras.callbacks.Callback]:
+    early = keras.callbacks.EarlyStopping(
+        monitor=stopping.monitor,
+        min_delta=stopping.min_delta,
+        patience=stopping.patience,
+        restore_best_weights=True,
+    )
+    return [_Monitored(early), early]
+
+
+class _Monitored(keras.callbacks.Callback):  # type: ignore[misc]
+    """Checks, at the first epoch's end, that there is what early stopping monitors.
+
+    Keras only warns about a metric that there is not, and trains on.
+    """
+
+    def __init__(self, early: keras.callbacks.EarlyStopping) -> None:
+        super().__init__()
+        self.early = early
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if epoch == 0:
+            direction = monitored(self.early.monitor, list(logs or {}), self.model)
+            self.early.mode = "min" if direction > 0 else "max"
+
+
+class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what each epoch logged; the last of the callbacks, so it sees what the others add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        numbers: dict[str, float] = {}
+        for name, value in (logs or {}).items():
+            values = np.asarray(value)
+            if values.dtype.kind not in "biuf":
+                continue  # a text that a callback left is no measurement
+            if values.ndim == 0:
+                numbers[name] = float(values)
+            else:
+                numbers |= {f"{name}_{i}": float(part) for i, part in enumerate(values.flat)}
+        self.logs.append(numbers)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Return metric → its value after each epoch, float32, shape (epochs run,)."""
+        names = dict.fromkeys(name for epoch in self.logs for name in epoch)
+        return {
+            name: np.array([epoch.get(name, np.nan) for epoch in self.logs], np.float32)
+            for name in names
+        }
