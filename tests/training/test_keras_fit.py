@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 import keras
@@ -409,3 +410,16 @@ def test_memory_that_runs_out_is_one_sentence():
 
     with pytest.raises(ModelError, match=r"build_model\(\) in .* needs more memory than there is"):
         trainings_of(greedy, 1)
+
+
+def test_a_training_leaves_none_of_its_graphs_in_memory():
+    (training,), _ = trainings_of(mlp(), 1)
+
+    def graphs():
+        gc.collect()
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    before = graphs()
+    for _ in range(2):
+        fit_keras(mlp(), training)
+    assert graphs() == before
