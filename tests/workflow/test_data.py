@@ -34,6 +34,39 @@ def build_model(input_shape, outputs, *, units, first, last, objective):
     return model
 '''
 
+CALLBACKS = '''"""A network with an activation and callbacks of its own."""
+import keras
+
+
+def bent(x):
+    return keras.ops.where(x > 0, x, 0.1 * x)
+
+
+class Halve(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.optimizer.learning_rate = self.model.optimizer.learning_rate / 2
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+custom_objects = {"bent": bent}
+
+
+def callbacks(hyperparameters):
+    return [Halve()] if hyperparameters["halve"] else []
+
+
+def build_model(input_shape, outputs, *, activation, learning_rate: float, halve):
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Dense(3, activation=activation),
+            keras.layers.Dense(outputs, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy")
+    return model
+'''
+
 GENERATOR = np.random.default_rng(0)
 ROWS = 60
 
@@ -104,3 +137,19 @@ def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
     project.change(dataset=dataset, split=split, hyperparameters={"units": 1, "dropout": 0})
     assert project.succeed()["train"] == 1
     assert read_rows(project.data / "test.parquet").features["a"].tolist() == list(range(50, 60))
+
+
+def test_the_keras_engine_calls_callbacks_and_the_compiled_one_refuses_them(project):
+    (project.folder / "models" / "own.py").write_text(CALLBACKS)
+    knobs = {"activation": ["bent", "relu"], "learning_rate": 0.1, "halve": [True, False]}
+    knobs |= {"batch_size": 64, "epochs": 3}
+    study = {**TINY, "model": "models/own.py", "hyperparameters": knobs}
+    study["objective"] = {"metric": "val_loss"}
+    project.write(study)
+    assert "set `trainer: {engine: keras}`, or remove `callbacks`" in project.fail()
+    project.write({**study, "trainer": {"engine": "keras"}})
+    assert project.succeed()["train"] == 4
+    history = pd.read_parquet(project.results / "history.parquet")
+    rates = history[history["point"].str.contains("halve=true")]["logged_learning_rate"]
+    assert sorted(set(rates.round(4))) == [0.0125, 0.025, 0.05]
+    assert all('"engine":"keras"' in text for text in project.records().values())
