@@ -371,7 +371,7 @@ def encode_target(
     Raises
     ------
     ModelError
-        If the output's width does not fit the number of classes or targets.
+        If the output is not one row of numbers, as many as there are classes or targets.
     """
     width = _width(model, row_shape)
     if classes is None:
@@ -397,9 +397,15 @@ def encode_target(
 
 def _width(model: keras.Model, row_shape: tuple[int, ...]) -> int:
     try:
-        return int(model.output_shape[-1])
+        shape = tuple(model.output_shape)
     except AttributeError:  # a class of its own does not know before it is called
-        return int(model(np.zeros((1, *row_shape), np.float32), training=False).shape[-1])
+        shape = tuple(model(np.zeros((1, *row_shape), np.float32), training=False).shape)
+    if len(shape) != 2 or not isinstance(shape[1], int):
+        raise ModelError(
+            f"model: its output has the shape {shape}, where (rows, outputs) is needed; flatten or "
+            "pool before the last Dense layer"
+        )
+    return shape[1]
 
 
 def seed_states(model: keras.Model) -> list[Any]:

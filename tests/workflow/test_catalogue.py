@@ -174,6 +174,11 @@ MODELS = {
         + "    model.compile('sgd', 'categorical_crossentropy')\n    return model\n",
         "its output has 7 columns, the data 2 classes; end with Dense(outputs)",
     ),
+    "an output of rows": (
+        GOOD.replace("keras.layers.Dense(outputs)", "keras.layers.Reshape((30, 1))")
+        + "    model.compile('sgd', 'categorical_crossentropy')\n    return model\n",
+        "where (rows, outputs) is needed; flatten or pool before the last Dense layer",
+    ),
     "no such metric": (
         GOOD + "    model.compile('sgd', 'mse')\n    return model\n",
         "objective.metric: there is no 'val_categorical_accuracy'",
