@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def existing_blocks(folder: Path) -> list[Block]:
             if _is_whole(folder / name):
                 blocks.append(block)
             else:
-                (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # gather tells
+                    (folder / name).unlink(missing_ok=True)
     return blocks
 
 

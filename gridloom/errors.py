@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -39,6 +39,10 @@ class RecordError(GridloomError):
     """A record of trainings cannot be read."""
 
 
+class StorageError(GridloomError):
+    """The disk does not take what is to be written."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
@@ -51,5 +55,8 @@ def told_in(log: str) -> Iterator[None]:
     try:
         yield
     except GridloomError as error:
-        Path(log).write_text(f"{error}\n", encoding="utf-8")
+        with suppress(OSError):  # a full disk may be what it is about
+            Path(log).write_text(f"{error}\n", encoding="utf-8")
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -54,13 +54,22 @@ def _cause(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
-        return "ended without a message"
+        return "left no message in its log, as when it is killed or the disk is full"
     cause = _ARGUMENTS.sub("build_model ", causes[-1].strip())
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
-def tell_failures(results: str, failed: dict[str, str], count: int) -> str:
-    """Say which of `count` records failed, grouped by cause, with logs and how to retry one."""
+def tell_failures(
+    results: str, failed: dict[str, str], count: int, study: Iterable[str] = ()
+) -> str:
+    """Say which of `count` records failed, grouped by cause, with logs and how to retry one.
+
+    Parameters
+    ----------
+    study
+        Arguments with which `snakemake` reads this study; none for the default one.
+    """
+    again = shlex.join(study)
     by_cause: dict[str, list[str]] = {}
     for record, cause in failed.items():
         by_cause.setdefault(cause, []).append(record)
@@ -70,10 +79,12 @@ def tell_failures(results: str, failed: dict[str, str], count: int) -> str:
         lines += ["", f"{len(records):,} × {cause}"]
         for record in records[:MAX_NAMED]:
             lines.append(f"  log    {shlex.quote(str(log_of(Path(results), Path(record))))}")
-            lines.append(f"  retry  snakemake --cores all {shlex.quote(record)}")
+            # The record first: --configfile and --config take every word that follows.
+            lines.append(f"  retry  snakemake --cores all {shlex.quote(record)} {again}".rstrip())
         if len(records) > MAX_NAMED:
             lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
     if len(causes) > MAX_CAUSES:
         lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes, told in the logs"]
-    lines += ["", "`snakemake` retries all of them, `snakemake partial` shows what there is."]
+    retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
+    lines += ["", f"`{retry}` retries all of them, `{partial}` shows what there is."]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ Everything heavy stays out: on a cluster, each job reads this file.
 """
 
 import json
+import logging
 import os
 import sys
 import time
@@ -21,9 +22,18 @@ from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
 from gridloom.scope import open_scope, start_host
+from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
 
 STARTED = time.time()
+
+# On a full disk, Snakemake would print a traceback for each line that its log does not take.
+logging.raiseExceptions = False
+
+try:
+    require_room(".snakemake")
+except GridloomError as error:
+    raise WorkflowError(str(error))
 
 try:
     STUDY = load_study(
@@ -102,13 +112,27 @@ def tell_failed_points():
     """Print which points failed in this run, if any did."""
     failed = failed_records(RESULTS, records(), STARTED)
     if failed:
-        print(f"\n{tell_failures(RESULTS, failed, len(records()))}\n", file=sys.stderr)
+        told = tell_failures(RESULTS, failed, len(records()), given_config())
+        print(f"\n{told}\n", file=sys.stderr)
+
+
+def require_results():
+    """End with a message where the results cannot be written."""
+    try:
+        require_room(RESULTS)
+    except GridloomError as error:
+        raise WorkflowError(str(error))
 
 
 def same_study():
     """Return the arguments with which another `snakemake` reads the same study."""
+    return ["--snakefile", workflow.main_snakefile, *given_config()]
+
+
+def given_config():
+    """Return the arguments that name the study, none for the default one."""
     settings = workflow.config_settings
-    arguments = ["--snakefile", workflow.main_snakefile]
+    arguments = []
     if settings.configfiles:
         arguments += ["--configfile", *map(str, settings.configfiles)]
     if settings.config:

@@ -45,7 +45,7 @@ def test_a_log_without_a_message_says_so(results):
     log = results / "logs" / "points" / "units=2" / "reps=0-4.log"
     log.write_text("killed")
     failed = failed_records(str(results), records(results), since=100)
-    assert failed[records(results)[1]] == "ended without a message"
+    assert failed[records(results)[1]].startswith("left no message in its log")
 
 
 def test_the_summary_groups_by_cause_with_log_and_retry(results):
@@ -55,6 +55,15 @@ def test_the_summary_groups_by_cause_with_log_and_retry(results):
     assert told.count("too wide") == 1
     assert f"log    {results}/logs/points/units=2/reps=0-4.log" in told
     assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in told
+
+
+def test_the_commands_name_a_study_that_is_not_the_default(results):
+    failed = failed_records(str(results), records(results), since=100)
+    study = ["--configfile", "my study.yaml", "--config", "repetitions=3"]
+    told = tell_failures(str(results), failed, 5, study)
+    given = "--configfile 'my study.yaml' --config repetitions=3"
+    assert f"units=2/reps=0-4.json {given}" in told
+    assert f"`snakemake {given}` retries all of them, `snakemake partial {given}` shows" in told
 
 
 def test_many_failures_and_causes_are_cut_short(results):

@@ -214,8 +214,11 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
             job = json.loads(line)
             done = threading.Event()
             threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
-            with _Output(job["log"]):
-                error = _train(job, trainer)
+            try:
+                with _Output(job["log"]):
+                    error = _train(job, trainer)
+            except OSError as problem:
+                error = f"{job['log']}: cannot be written ({problem.strerror})"
             first, last = job["request"]["repetitions"]
             trainings += last - first + 1
             done.set()
@@ -254,8 +257,9 @@ class _Output:
         os.close(log)
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
+            sys.stdout.flush()
+            sys.stderr.flush()
         for number, kept in zip((1, 2), self._kept, strict=True):
             os.dup2(kept, number)
             os.close(kept)
