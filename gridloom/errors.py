@@ -12,6 +12,11 @@ from pathlib import Path
 class GridloomError(Exception):
     """A mistake that a person can mend; its text says what, where and what to do."""
 
+    @property
+    def in_full(self) -> str:
+        """The text for the log, where it may be longer than on the screen."""
+        return str(self)
+
 
 class StudyError(GridloomError):
     """Something in the study's configuration is wrong.
@@ -36,7 +41,26 @@ class ModelError(GridloomError):
 
 
 class RecordError(GridloomError):
-    """A record of trainings cannot be read."""
+    """Records of trainings cannot be read.
+
+    Parameters
+    ----------
+    problems
+        One sentence for each record, each opening with its file.
+    """
+
+    SHOWN = 5
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        more = len(problems) - self.SHOWN
+        told = [*problems[: self.SHOWN], *([f"and {more:,} more, told in the log"] * (more > 0))]
+        super().__init__("\n".join(told))
+
+    @property
+    def in_full(self) -> str:
+        """All of the problems."""
+        return "\n".join(self.problems)
 
 
 class StorageError(GridloomError):
@@ -56,7 +80,7 @@ def told_in(log: str) -> Iterator[None]:
         yield
     except GridloomError as error:
         with suppress(OSError):  # a full disk may be what it is about
-            Path(log).write_text(f"{error}\n", encoding="utf-8")
+            Path(log).write_text(f"{error.in_full}\n", encoding="utf-8")
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -127,7 +127,10 @@ def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_pa
     paths = []
     for units, seconds, epochs in ((1, 1.0, 10), (2, 5.0, 20)):
         path = tmp_path / "points" / f"units={units}" / "reps=0-0.json"
-        training = {"seconds": seconds, "history": {"loss": [0.0] * epochs}}
+        training = {
+            **{"repetition": 0, "fold": 0, "seeds": {}, "status": "ok", "restored_epoch": 0},
+            **{"seconds": seconds, "history": {"loss": [0.0] * epochs}},
+        }
         record = {"point": f"units={units}", "hyperparameters": {}, "parameters": 1}
         write_record(path, {"format": FORMAT, **record, "trainings": [training], "environment": {}})
         paths.append(path)

@@ -323,7 +323,8 @@ def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict
     history = {
         name: [shortest(value) for value in values] for name, values in fitted.history.items()
     }
-    finite = all(value is not None for value in history["loss"])
+    losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
+    finite = all(value is not None for value in losses)
     return {
         "repetition": training.repetition,
         "fold": training.fold,
