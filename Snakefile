@@ -23,9 +23,7 @@ include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 # TensorFlow is imported while the data comes.
 onstart:
-    require_results()
-    if STUDY.trainer.warm and missing_records():
-        start_host()
+    prepare_run()
 
 
 onerror:

@@ -116,10 +116,12 @@ def tell_failed_points():
         print(f"\n{told}\n", file=sys.stderr)
 
 
-def require_results():
-    """End with a message where the results cannot be written."""
+def prepare_run():
+    """Start the workers' host if there is something to train, or end with one message."""
     try:
         require_room(RESULTS)
+        if STUDY.trainer.warm and missing_records():
+            start_host()
     except GridloomError as error:
         raise WorkflowError(str(error))
 

@@ -58,7 +58,7 @@ def train_once(job: Mapping[str, Any]) -> int:
         os.dup2(log.fileno(), 2)
     try:
         devices = _devices(job, Path(job["scope"]))
-    except GridloomError as error:
+    except (GridloomError, SystemExit) as error:
         client.fail(dict(job), str(error))
     _set_environment()
     _set_devices(job["threads"], devices)
@@ -71,7 +71,7 @@ def train_once(job: Mapping[str, Any]) -> int:
 def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
     if not settings["gpus"]:
         return []
-    folder.mkdir(mode=0o700, exist_ok=True)
+    client.private_folder(str(folder))
     return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
 
 
