@@ -23,8 +23,7 @@ include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 # TensorFlow is imported while the data comes.
 onstart:
-    if STUDY.trainer.warm and missing_records():
-        start_host()
+    prepare_run()
 
 
 onerror:

@@ -66,7 +66,7 @@ def gather_seconds(count: int, folder: Path) -> float:
     paths = []
     for number in range(count):
         point = {"batch_size": 32, "units": number}
-        path = folder / "made" / point_path(point) / "reps=0-4.json"
+        path = folder / "made" / "points" / "5" / point_path(point) / "reps=0-4.json"
         trainings = [
             {
                 "repetition": repetition,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def read_block(file: str) -> Block | None:
     """Return the block whose record has this file name; None if it is no record's."""
     match = _RECORD.fullmatch(file)
     return Block(int(match[1]), int(match[2])) if match else None
+
+
+def point_of(record: str | Path) -> str:
+    """Return the path of a record's point: what stands between its set-up and its own name."""
+    _, _, point = str(Path(record).parent).rpartition("/points/")[2].partition("/")
+    return point
 
 
 def log_of(results: Path, record: Path) -> Path:
@@ -80,7 +87,8 @@ def existing_blocks(folder: Path) -> list[Block]:
             if _is_whole(folder / name):
                 blocks.append(block)
             else:
-                (folder / name).unlink(missing_ok=True)
+                with suppress(OSError):  # gather tells
+                    (folder / name).unlink(missing_ok=True)
     return blocks
 
 

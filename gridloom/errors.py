@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 class GridloomError(Exception):
     """A mistake that a person can mend; its text says what, where and what to do."""
+
+    @property
+    def in_full(self) -> str:
+        """The text for the log, where it may be longer than on the screen."""
+        return str(self)
 
 
 class StudyError(GridloomError):
@@ -36,7 +41,30 @@ class ModelError(GridloomError):
 
 
 class RecordError(GridloomError):
-    """A record of trainings cannot be read."""
+    """Records of trainings cannot be read.
+
+    Parameters
+    ----------
+    problems
+        One sentence for each record, each opening with its file.
+    """
+
+    SHOWN = 5
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        more = len(problems) - self.SHOWN
+        told = [*problems[: self.SHOWN], *([f"and {more:,} more, told in the log"] * (more > 0))]
+        super().__init__("\n".join(told))
+
+    @property
+    def in_full(self) -> str:
+        """All of the problems."""
+        return "\n".join(self.problems)
+
+
+class StorageError(GridloomError):
+    """The disk does not take what is to be written."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -51,5 +79,8 @@ def told_in(log: str) -> Iterator[None]:
     try:
         yield
     except GridloomError as error:
-        Path(log).write_text(f"{error}\n", encoding="utf-8")
+        with suppress(OSError):  # a full disk may be what it is about
+            Path(log).write_text(f"{error.in_full}\n", encoding="utf-8")
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

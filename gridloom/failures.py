@@ -27,9 +27,7 @@ _ARGUMENTS = re.compile(r"build_model\(.*?\) (?=raised|in|returned)")
 
 
 def failed_records(results: str, records: Iterable[str], since: float) -> dict[str, str]:
-    """Return the cause for each record whose training began and failed.
-
-    A record that was there before outlives a training of it that fails, so the log decides.
+    """Return the cause for each record that is missing although its training began.
 
     Parameters
     ----------
@@ -44,29 +42,34 @@ def failed_records(results: str, records: Iterable[str], since: float) -> dict[s
     for record in records:
         log = log_of(Path(results), Path(record))
         try:
-            if log.stat().st_mtime < since:
-                continue
+            begun = log.stat().st_mtime >= since and not Path(record).exists()
         except OSError:
             continue
-        cause = _cause(log)
-        if cause is None and not Path(record).exists():
-            cause = "ended without a message"
-        if cause is not None:
-            failed[record] = cause
+        if begun:
+            failed[record] = _cause(log)
     return failed
 
 
-def _cause(log: Path) -> str | None:
+def _cause(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
-        return None
+        return "left no message in its log, as when it is killed or the disk is full"
     cause = _ARGUMENTS.sub("build_model ", causes[-1].strip())
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
-def tell_failures(results: str, failed: dict[str, str], count: int) -> str:
-    """Say which of `count` records failed, grouped by cause, with logs and how to retry one."""
+def tell_failures(
+    results: str, failed: dict[str, str], count: int, study: Iterable[str] = ()
+) -> str:
+    """Say which of `count` records failed, grouped by cause, with logs and how to retry one.
+
+    Parameters
+    ----------
+    study
+        Arguments with which `snakemake` reads this study; none for the default one.
+    """
+    again = shlex.join(study)
     by_cause: dict[str, list[str]] = {}
     for record, cause in failed.items():
         by_cause.setdefault(cause, []).append(record)
@@ -76,10 +79,12 @@ def tell_failures(results: str, failed: dict[str, str], count: int) -> str:
         lines += ["", f"{len(records):,} × {cause}"]
         for record in records[:MAX_NAMED]:
             lines.append(f"  log    {shlex.quote(str(log_of(Path(results), Path(record))))}")
-            lines.append(f"  retry  snakemake --cores all {shlex.quote(record)}")
+            # The record first: --configfile and --config take every word that follows.
+            lines.append(f"  retry  snakemake --cores all {shlex.quote(record)} {again}".rstrip())
         if len(records) > MAX_NAMED:
             lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
     if len(causes) > MAX_CAUSES:
         lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes, told in the logs"]
-    lines += ["", "`snakemake` retries all of them, `snakemake partial` shows what there is."]
+    retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
+    lines += ["", f"`{retry}` retries all of them, `{partial}` shows what there is."]
     return "\n".join(lines)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from gridloom.storage import storage_error
 
 
 @contextmanager
@@ -14,15 +16,26 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it to `path` if the block succeeds.
 
     The temporary name keeps the suffix, because writers choose their format by it.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or closed to this user.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         beside.replace(path)
+    except OSError as error:
+        problem = storage_error(error, path)
+        if problem is None:
+            raise
+        raise problem from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def write_text(path: Path | str, text: str) -> None:

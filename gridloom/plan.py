@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridloom.blocks import Block, read_block
+from gridloom.blocks import Block, point_of, read_block
 from gridloom.errors import RecordError
 from gridloom.grid import Point, read_path, table_value
 from gridloom.training.record import read_record
@@ -123,11 +123,9 @@ def read_summary(text: str) -> tuple[list[Job], list[str]]:
         pending = row["plan"] != "no update"
         if row["rule"] == "train":
             path = row["output_file"]
-            folder, _, file = path.rpartition("/")
-            block = read_block(file)
+            block = read_block(path.rpartition("/")[2])
             assert block is not None, path
-            _, _, point_folder = folder.rpartition("/points/")[2].partition("/")
-            point = read_path(point_folder)
+            point = read_path(point_of(path))
             jobs.append(Job(path, point, block, row["status"] if pending else None))
         elif pending:
             others[row["rule"]] = None

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gridloom.errors import StorageError
 from gridloom.training import client
 
 _MAX_FOLDER_BYTES = 80
@@ -40,8 +41,17 @@ def open_scope(**settings: object) -> None:
 
 
 def start_host() -> None:
-    """Start the host of the warm workers now, beside the jobs that come before training."""
-    folder = client.private_folder(str(scope_folder(os.getpid())))
+    """Start the host of the warm workers now, beside the jobs that come before training.
+
+    Raises
+    ------
+    StorageError
+        If the workers' folder is another user's: whoever owns it could read and send jobs.
+    """
+    try:
+        folder = client.private_folder(str(scope_folder(os.getpid())))
+    except SystemExit as refused:
+        raise StorageError(str(refused)) from None
     client.start_host(folder, os.getpid())
 
 

@@ -4,12 +4,15 @@ Everything heavy stays out: on a cluster, each job reads this file.
 """
 
 import json
+import logging
 import os
 import sys
 import time
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
@@ -19,9 +22,18 @@ from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
 from gridloom.scope import open_scope, start_host
+from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
 
 STARTED = time.time()
+
+# On a full disk, Snakemake would print a traceback for each line that its log does not take.
+logging.raiseExceptions = False
+
+try:
+    require_room(".snakemake")
+except GridloomError as error:
+    sys.exit(str(error))
 
 try:
     STUDY = load_study(
@@ -110,13 +122,29 @@ def tell_failed_points():
     """Print which points failed in this run, if any did."""
     failed = failed_records(RESULTS, records(), STARTED)
     if failed:
-        print(f"\n{tell_failures(RESULTS, failed, len(records()))}\n", file=sys.stderr)
+        told = tell_failures(RESULTS, failed, len(records()), given_config())
+        print(f"\n{told}\n", file=sys.stderr)
+
+
+def prepare_run():
+    """Start the workers' host if there is something to train, or end with one message."""
+    try:
+        require_room(RESULTS)
+        if STUDY.trainer.warm and missing_records():
+            start_host()
+    except GridloomError as error:
+        raise WorkflowError(str(error))
 
 
 def same_study():
     """Return the arguments with which another `snakemake` reads the same study."""
+    return ["--snakefile", workflow.main_snakefile, *given_config()]
+
+
+def given_config():
+    """Return the arguments that name the study, none for the default one."""
     settings = workflow.config_settings
-    arguments = ["--snakefile", workflow.main_snakefile]
+    arguments = []
     if settings.configfiles:
         arguments += ["--configfile", *map(str, settings.configfiles)]
     if settings.config:

@@ -35,11 +35,7 @@ def records(results):
     return [f"{results}/points/units={units}/reps=0-4.json" for units in range(1, 6)]
 
 
-def test_the_trainings_of_this_run_that_failed_are_found_by_their_logs(results):
-    # A record from before outlives a training that fails.
-    outlived = results / "points" / "units=3" / "reps=0-4.json"
-    outlived.parent.mkdir()
-    outlived.write_text("{}")
+def test_only_records_missing_after_a_training_of_this_run_failed(results):
     failed = failed_records(str(results), records(results), since=100)
     cause = "model: build_model raised ValueError: too wide (m.py)"
     assert failed == {records(results)[1]: cause, records(results)[2]: cause}
@@ -49,7 +45,7 @@ def test_a_log_without_a_message_says_so(results):
     log = results / "logs" / "points" / "units=2" / "reps=0-4.log"
     log.write_text("killed")
     failed = failed_records(str(results), records(results), since=100)
-    assert failed[records(results)[1]] == "ended without a message"
+    assert failed[records(results)[1]].startswith("left no message in its log")
 
 
 def test_the_summary_groups_by_cause_with_log_and_retry(results):
@@ -59,6 +55,15 @@ def test_the_summary_groups_by_cause_with_log_and_retry(results):
     assert told.count("too wide") == 1
     assert f"log    {results}/logs/points/units=2/reps=0-4.log" in told
     assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in told
+
+
+def test_the_commands_name_a_study_that_is_not_the_default(results):
+    failed = failed_records(str(results), records(results), since=100)
+    study = ["--configfile", "my study.yaml", "--config", "repetitions=3"]
+    told = tell_failures(str(results), failed, 5, study)
+    given = "--configfile 'my study.yaml' --config repetitions=3"
+    assert f"units=2/reps=0-4.json {given}" in told
+    assert f"`snakemake {given}` retries all of them, `snakemake partial {given}` shows" in told
 
 
 def test_many_failures_and_causes_are_cut_short(results):

@@ -101,7 +101,7 @@ def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
         ({"seed": "one"}, "seed: must be a whole number, found 'one'"),
         ({"repetitions": 2.5}, "repetitions: must be a whole number, found 2.5"),
         ({"repetitions": 0}, "repetitions: must be at least 1, found 0"),
-        ({"split": {"test": 1}}, "split.test: must be below 1.0, found 1.0"),
+        ({"split": {"test": 1}}, "split.test: must be below 1, found 1"),
         ({"split": {"stratify": "yes"}}, "split.stratify: must be true or false, found 'yes'"),
         ({"validation": {"method": "kfolds"}}, "(did you mean 'kfold'?)"),
         ({"validation": {"method": "kfold", "folds": 1}}, "folds: must be at least 2, found 1"),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from gridloom.errors import StudyError, nearest
+from gridloom.errors import RecordError, StudyError, nearest
 from gridloom.files import atomic_path
 from gridloom.grid import table_value
 from gridloom.study import TABLE_COLUMNS
@@ -77,7 +77,7 @@ def gather(
     Raises
     ------
     RecordError
-        If a record is damaged.
+        Naming all records that are damaged.
     StudyError
         If there is no record, or no training measured the objective.
     """
@@ -86,8 +86,13 @@ def gather(
     rows: list[dict[str, Any]] = []
     epochs: dict[str, list[Any]] = {}
     versions: Counter[str] = Counter()
+    damaged: list[str] = []
     for path in records:
-        record = read_record(path)
+        try:
+            record = read_record(path)
+        except RecordError as error:
+            damaged += error.problems
+            continue
         environment = record["environment"]
         made_with = {**environment["packages"], **environment["inputs"]}
         versions[json.dumps(made_with, sort_keys=True)] += 1
@@ -132,6 +137,8 @@ def gather(
                 epochs.setdefault(name, [float("nan")] * earlier).extend(map(_number, values))
             for values in epochs.values():
                 values.extend([float("nan")] * (len(epochs["epoch"]) - len(values)))
+    if damaged:
+        raise RecordError(*damaged)
     # Objects, not one number type a column: 0 beside 0.3 stays 0.
     knobs_table = pd.DataFrame(
         {name: pd.Series([row[name] for row in rows], dtype=object) for name in hyperparameters}

@@ -64,8 +64,12 @@ def main(arguments: list[str]) -> None:
 
 def fail(job: dict[str, Any], message: str) -> None:
     """Write a message to the job's log and end."""
-    with open(job["log"], "a", encoding="utf-8") as log:
-        log.write(f"{ERROR}{message.rstrip()}\n")
+    told = f"{ERROR}{message.rstrip()}"
+    try:
+        with open(job["log"], "a", encoding="utf-8") as log:
+            log.write(told + "\n")
+    except OSError:  # a full disk may be what it is about
+        sys.exit(told)
     sys.exit(1)
 
 
@@ -196,4 +200,8 @@ def tail(folder: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        # All arguments are there: only a person or Snakemake interrupts.
+        fail({"log": sys.argv[5]}, "was interrupted")

@@ -396,7 +396,8 @@ def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict
         raise ModelError(
             f"model: its train_step gives no 'loss' (but {', '.join(history)}); return one"
         )
-    finite = all(value is not None for value in history["loss"])
+    losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
+    finite = all(value is not None for value in losses)
     return {
         "repetition": training.repetition,
         "fold": training.fold,

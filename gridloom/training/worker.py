@@ -58,7 +58,7 @@ def train_once(job: Mapping[str, Any]) -> int:
         os.dup2(log.fileno(), 2)
     try:
         devices = _devices(job, Path(job["scope"]))
-    except GridloomError as error:
+    except (GridloomError, SystemExit) as error:
         client.fail(dict(job), str(error))
     _set_environment()
     _set_devices(job["threads"], devices)
@@ -71,7 +71,7 @@ def train_once(job: Mapping[str, Any]) -> int:
 def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
     if not settings["gpus"]:
         return []
-    folder.mkdir(mode=0o700, exist_ok=True)
+    client.private_folder(str(folder))
     return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
 
 
@@ -214,8 +214,11 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
             job = json.loads(line)
             done = threading.Event()
             threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
-            with _Output(job["log"]):
-                error = _train(job, trainer)
+            try:
+                with _Output(job["log"]):
+                    error = _train(job, trainer)
+            except OSError as problem:
+                error = f"{job['log']}: cannot be written ({problem.strerror})"
             first, last = job["request"]["repetitions"]
             trainings += last - first + 1
             done.set()
@@ -254,8 +257,9 @@ class _Output:
         os.close(log)
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
+            sys.stdout.flush()
+            sys.stderr.flush()
         for number, kept in zip((1, 2), self._kept, strict=True):
             os.dup2(kept, number)
             os.close(kept)

@@ -17,7 +17,9 @@ PACKAGES = {"keras": "3", "tensorflow": "2"}
 
 def record(folder, point, scores, first=0, packages=PACKAGES, logged=()):
     """Write a record whose trainings end with these scores; None is a diverged one."""
-    path = folder / "points" / point_path(point) / f"reps={first}-{first + len(scores) - 1}.json"
+    path = (
+        folder / "points" / "5" / point_path(point) / f"reps={first}-{first + len(scores) - 1}.json"
+    )
     trainings = [
         {
             "repetition": first + place,
@@ -171,6 +173,8 @@ def test_an_objective_that_was_not_measured_is_told_with_the_near_match(tmp_path
     [
         ('{"format": 1', "is cut short or damaged; delete it"),
         ("[]", "is not a record"),
+        ('{"format": 1}', "is not a record"),
+        ('{"format": 99}', "has format 99"),
         ("\x00\x00", "is cut short or damaged"),
     ],
 )
@@ -185,7 +189,7 @@ def test_a_damaged_record_is_named(tmp_path, content, told):
 
 def test_a_record_of_another_point_or_version_is_named(tmp_path):
     path = record(tmp_path, {"units": 1}, [0.5])
-    other = tmp_path / "points" / "units=2" / path.name
+    other = tmp_path / "points" / "5" / "units=2" / path.name
     other.parent.mkdir()
     other.write_text(path.read_text())
     with pytest.raises(RecordError, match="holds another point, units=1"):
@@ -205,3 +209,31 @@ def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
     assert "1 records with keras 4" in told
     assert "tensorflow" not in told
     assert tell_versions(tables(paths[:2]).versions) is None
+
+
+def test_a_record_whose_point_only_ends_alike_is_named(tmp_path):
+    path = record(tmp_path, {"units": 1}, [0.5])
+    other = tmp_path / "points" / "5" / "depth=2" / "units=1" / path.name
+    other.parent.mkdir(parents=True)
+    other.write_text(path.read_text())
+    with pytest.raises(RecordError, match="holds another point, units=1"):
+        tables([other])
+
+
+def test_a_record_of_other_repetitions_is_named(tmp_path):
+    path = record(tmp_path, {"units": 1}, [0.5, 0.6], first=2)
+    other = path.with_name("reps=0-1.json")
+    path.rename(other)
+    with pytest.raises(RecordError, match="holds other repetitions than its name says"):
+        tables([other])
+
+
+def test_all_damaged_records_are_named_at_once_the_first_on_the_screen(tmp_path):
+    paths = [record(tmp_path, {"units": units}, [0.5]) for units in range(9)]
+    for path in paths[1:]:
+        path.write_text("")
+    with pytest.raises(RecordError) as caught:
+        tables(paths)
+    assert str(caught.value).count("delete it") == 5
+    assert "and 3 more, told in the log" in str(caught.value)
+    assert all(str(path) in caught.value.in_full for path in paths[1:])

@@ -15,10 +15,11 @@ import pytest
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.errors import ModelError
-from gridloom.seeds import STREAMS
+from gridloom.seeds import STREAMS, training_seeds
 from gridloom.study import Dataset, Split
+from gridloom.training.fit import Fitted, Training
 from gridloom.training.model import load_model_file
-from gridloom.training.run import Request, Trainer
+from gridloom.training.run import Request, Trainer, _training_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,6 +185,17 @@ def test_a_diverging_training_is_a_result(data):
     assert {training["status"] for training in record["trainings"]} == {"diverged"}
     assert None in histories(record)[0]["loss"]
     json.dumps(record, allow_nan=False)
+
+
+def test_a_validation_loss_that_ends_infinite_is_a_divergence():
+    curves = {
+        "loss": np.float32([0.5, 0.4]),
+        "val_loss": np.float32([np.inf, 0.6]),
+        "val_accuracy": np.float32([0.5, 0.6]),
+    }
+    training = Training(0, 0, training_seeds(0, 0, STREAMS), None, [])
+    status = [_training_record(training, Fitted(curves, epoch), 0.0)["status"] for epoch in (0, 1)]
+    assert status == ["diverged", "ok"]  # infinite on the way, it recovered
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import resource
 import signal
 import socket
@@ -288,46 +287,3 @@ def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(project, 
     project.change(trainer={"recycle_trainings": 1})
     project.succeed()
     assert project.runs().equals(finished.runs())
-
-
-@pytest.mark.slow
-def test_random_kills_lose_nothing_and_change_nothing(project, tmp_path):
-    """Twenty kills of workers, clients, hosts and Snakemake itself, each followed by a rerun."""
-    slow(project, points=60, epochs=100)
-    project.succeed()
-    expected = project.runs()
-    for record in (project.results / "points").rglob("*.json"):
-        record.unlink()
-    dice = random.Random(5)
-    for _ in range(20):
-        before = project.records()
-        running = start(project, "--rerun-incomplete")
-        wait_for(
-            lambda before=before, running=running: (
-                len(project.records()) > len(before) or running.poll() is not None
-            )
-        )
-        time.sleep(dice.uniform(0, 0.3))
-        hosts, workers = host_and_workers(project)
-        victims = {
-            "snakemake": [running.pid],
-            "host": hosts,
-            "worker": workers,
-            "client": wait_for_client(project),
-        }
-        kind = dice.choice([name for name, pids in victims.items() if pids])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(dice.choice(victims[kind]), signal.SIGKILL)
-        if kind != "snakemake":
-            time.sleep(0.3)
-            running.kill()
-        running.wait(timeout=60)
-        assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
-        # Of the two jobs that ran when the last kill came, Snakemake may not know that they ended.
-        after = project.records()
-        assert sum(after.get(path) != text for path, text in before.items()) <= 2
-        project.run("--unlock")
-    project.succeed()
-    assert project.runs().equals(expected)
-    assert wait_for(lambda: not processes_of(project), END_SECONDS)
-    assert left_behind(project) == []

@@ -1,0 +1,547 @@
+"""Promises at faults: a message of a few lines, finished records untouched, the rest by a rerun.
+
+Tests that mount something need root; elsewhere they are skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import TINY, Project
+from tests.workflow.test_workers import (
+    END_SECONDS,
+    endless,
+    host_and_workers,
+    left_behind,
+    processes_of,
+    slow,
+    training,
+    wait_for,
+    wait_for_client,
+)
+
+NOBODY = 65534
+
+
+def mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+
+
+def unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Mount a small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=24m", "none", str(folder))
+    yield folder
+    unmount(folder)
+    shutil.rmtree(at(folder).temporary)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path):
+    """Let nobody write to a folder: root may, whatever its mode says."""
+    mount("--bind", str(folder), str(folder))
+    try:
+        mount("-o", "remount,ro,bind", str(folder))
+        yield
+    finally:
+        unmount(folder)
+
+
+def at(folder: Path) -> Project:
+    """Return the project in a folder."""
+    made = object.__new__(Project)
+    made.folder, made.results = folder, folder / "results"
+    return made
+
+
+def copy_to(folder: Path, finished: Project) -> Project:
+    """Copy the finished project, times and Snakemake's notes included."""
+    shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return at(folder)
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte that is left on a disk."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as stream:
+        for size in (2**20, 2**12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
+    return filler
+
+
+def start(project: Project, out: Path, *arguments: str) -> subprocess.Popen:
+    """Start `snakemake` in a process group of its own, as a shell does."""
+    with out.open("w") as log:
+        return subprocess.Popen(
+            project.command(*arguments),
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+# -- the disk
+
+
+@pytest.mark.parametrize("stage", ["train", "gather", "figures"])
+def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, tmp_path, stage):
+    project = copy_to(disk, finished)
+    before = project.records()
+    if stage == "train":
+        path, _ = before.popitem()
+        (project.results / "points" / path).unlink()
+    elif stage == "gather":
+        (project.results / "runs.csv").unlink()
+    else:
+        shutil.rmtree(project.results / "figures")
+    out = tmp_path / "out"
+    running = start(project, out)
+    # Nothing that a job imports takes less than the moment that filling takes.
+    assert wait_for(lambda: "Execute" in out.read_text())
+    filler = fill(disk)
+    assert running.wait(timeout=60) != 0
+    told = out.read_text()
+    assert "Traceback" not in told
+    assert "No space left on device" in told or "the disk is full; free some space" in told
+    assert project.records() == before
+    filler.unlink()
+    assert project.succeed().get("train", 0) == (stage == "train")
+    assert project.runs().equals(finished.runs())
+    assert before.items() <= project.records().items()
+
+
+def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk, tmp_path):
+    """Snakemake's own notes are on another disk here, and have room."""
+    shutil.rmtree(copied.results)
+    shutil.copytree(finished.results, disk / "results")
+    copied.results.symlink_to(disk / "results")
+    (copied.results / "summary.csv").unlink()
+    out = tmp_path / "out"
+    running = start(copied, out)
+    assert wait_for(lambda: "Execute" in out.read_text())
+    filler = fill(disk)
+    assert running.wait(timeout=60) != 0
+    told = out.read_text()
+    assert re.search(r"results/\S+: cannot be written, the disk is full; free some space", told)
+    assert "Traceback" not in told
+    filler.unlink()
+    assert "train" not in copied.succeed()
+    assert copied.runs().equals(finished.runs())
+
+
+def test_a_full_disk_ends_a_run_before_it_starts(finished, disk):
+    project = copy_to(disk, finished)
+    (project.results / "runs.csv").unlink()
+    filler = fill(disk)
+    told = project.fail()
+    assert ".snakemake: cannot be written, the disk is full; free some space" in told
+    assert len(told.splitlines()) < 10
+    filler.unlink()
+    assert "train" not in project.succeed()
+
+
+def test_a_folder_that_is_read_only_ends_a_run_before_it_starts(copied, finished):
+    before = copied.records()
+    with read_only(copied.results):
+        assert copied.succeed() == {}  # all is there
+        copied.change(hyperparameters={"units": [1, 4, 8]})
+        assert "Write-protected output files" in copied.fail()
+    copied.change(results="elsewhere")
+    (copied.folder / "elsewhere").mkdir()
+    with read_only(copied.folder / "elsewhere"):
+        told = copied.fail()
+        assert "elsewhere: cannot be written (Read-only file system); make its folder" in told
+        assert list((copied.folder / "elsewhere").iterdir()) == []
+    copied.change()
+    with read_only(copied.folder):
+        told = copied.fail()
+        assert ".snakemake: cannot be written (Read-only file system); make its folder" in told
+        assert len(told.splitlines()) < 10
+    assert copied.records() == before
+    assert copied.succeed() == {}
+
+
+# -- the records
+
+
+def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, finished):
+    truncated, emptied, other_version, other_point = (
+        copied.results / "points" / path for path in sorted(copied.records())
+    )
+    text = other_version.read_text()
+    other_point.write_text(text)
+    other_version.write_text(text.replace('"format":1', '"format":99'))
+    truncated.write_text(truncated.read_text()[:700])
+    emptied.write_text("")
+    done = copied.run()
+    told = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in told
+    # Cut short, a record holds nothing to lose; the others may be someone's work.
+    whole = finished.records()
+    for path in (truncated, emptied):
+        trained = json.loads(path.read_text())["trainings"]
+        known = json.loads(whole[str(path.relative_to(copied.results / "points"))])["trainings"]
+        assert [run["history"] for run in trained] == [run["history"] for run in known]
+    remedy = "delete it and run again: it will be trained anew"
+    named = [line for line in told.splitlines() if line.endswith(remedy)]
+    assert len(named) == 2
+    assert "has format 99, this version reads 1" in named[0]
+    assert "holds another point, activation=relu" in named[1]
+    for line in named:
+        (copied.folder / line.partition(": ")[0]).unlink()
+    assert copied.succeed()["train"] == 2
+    assert copied.runs().equals(finished.runs())
+
+
+# -- the clock
+
+
+def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(copied, finished):
+    """What was written before then carries times that are yet to come."""
+    before = copied.records()
+    tomorrow = time.time() + 86400
+    dice = random.Random(3)
+    files = [path for path in copied.folder.rglob("*") if path.is_file()]
+    ours = [path for path in files if ".snakemake" not in path.parts]
+    for path in ours:
+        os.utime(path, (tomorrow, tomorrow + dice.uniform(-3600, 3600)))
+    assert "train" not in copied.succeed()
+    # Snakemake makes no table that would be older than what it is made from.
+    (copied.results / "runs.csv").unlink()
+    told = copied.fail()
+    assert "has older modification time" in told
+    assert "could indicate a clock skew problem" in told
+    assert copied.records() == before
+    for path in filter(Path.exists, ours):
+        path.touch()
+    assert "train" not in copied.succeed()
+    assert copied.records() == before
+    assert copied.runs().equals(finished.runs())
+
+
+# -- the person
+
+
+def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(project, tmp_path):
+    endless(project)
+    out = tmp_path / "out"
+    running = start(project, out)
+    try:
+        assert wait_for(lambda: training(project))
+        told = project.fail()
+        assert "Directory cannot be locked" in told
+        assert "removed with the --unlock argument" in told
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(timeout=60) != 0
+    finally:
+        running.kill()
+    told = out.read_text()
+    assert "Traceback" not in told
+    assert "1 × was interrupted" in told
+    assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
+    assert left_behind(project) == []
+    assert project.records() == {}
+    endless(project, epochs=2)
+    assert project.succeed()["train"] == 1  # no lock is left
+
+
+def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finished):
+    project = Project(tmp_path / "ein 'Pfad' mit \"Größe\" & $HOME {x} *")
+    results = "Ergebnisse 'für' \"alle\" & mich"
+    project.change(results=results)
+    project.results = project.folder / results
+    kept = project.environment()
+    for name in ("KERAS_HOME", "MPLCONFIGDIR"):
+        kept.pop(name, None)
+    # Snakemake needs a cache, and reads where from this variable.
+    closed = {**kept, "HOME": "/proc", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        project.command(),
+        cwd=project.folder,
+        env=closed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shutil.rmtree(project.temporary, ignore_errors=True)
+    assert done.returncode == 0, done.stderr
+    assert project.runs().equals(finished.runs())
+    assert (project.results / "figures" / "heatmap_units_x_dropout_mean.png").exists()
+
+
+# -- points that fail or diverge
+
+
+def test_points_that_diverge_are_shown_and_last_even_if_all_do(copied):
+    heat = {"formats": ["png"], "dpi": 60, "slices": [{"rows": "units", "columns": "dropout"}]}
+    copied.change(hyperparameters={"learning_rate": [0.1, 1.0e30]}, figures=heat)
+    assert copied.succeed()["train"] == 4
+    assert Counter(copied.runs()["status"]) == {"ok": 8, "diverged": 8}
+    summary = pd.read_csv(copied.results / "summary.csv")
+    wild = summary[summary["learning_rate"] == 1e30]
+    assert set(wild["n_diverged"]) == {2}
+    assert set(wild["rank"]) == {5, 6, 7, 8}
+    copied.change(hyperparameters={"learning_rate": 1.0e30}, figures=heat)
+    assert "train" not in copied.succeed()
+    assert set(copied.runs()["status"]) == {"diverged"}
+    assert sorted(pd.read_csv(copied.results / "summary.csv")["rank"]) == [1, 2, 3, 4]
+    copied.succeed("partial")
+    for folder in ("figures", "partial/figures"):
+        for name in ("heatmap_units_x_dropout_mean.png", "heatmap_units_x_dropout_slice.png"):
+            assert (copied.results / folder / name).stat().st_size > 1000
+
+
+FAILS = '''"""A network that fails for odd numbers of units."""
+
+from pathlib import Path
+
+import keras
+
+
+def build_model(input_shape, outputs, *, units, note):
+    """Build it."""
+    if units % 2:
+        with Path("tried.txt").open("a") as tried:
+            tried.write(f"{units}\\n")
+        raise ValueError(f"{'too odd' if units < 6 else 'far too odd'}")
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile("sgd", "mse", metrics=["categorical_accuracy"])
+    return model
+'''
+
+
+def test_many_points_that_fail_are_retried_fail_alone_and_are_told_by_cause(project):
+    (project.folder / "models" / "own.py").write_text(FAILS)
+    knobs = {"units": list(range(12)), "note": "it's, 100 %", "batch_size": 64, "epochs": 1}
+    study = {**TINY, "model": "models/own.py", "results": "its results", "hyperparameters": knobs}
+    project.write(study, "my study.yaml")
+    project.results = project.folder / "its results"
+    told = project.fail("--retries", "1", "--configfile", "my study.yaml")
+    assert len(project.records()) == 6
+    tried = Counter((project.folder / "tried.txt").read_text().split())
+    assert tried == {str(units): 2 for units in (1, 3, 5, 7, 9, 11)}
+    assert "6 of 12 jobs of `train` failed; what was trained is kept" in told
+    assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", told, re.MULTILINE)) == 2
+    # Each command, pasted into a shell, retries its point of this study.
+    command = re.search(r"^  retry  (.*units=3.*)$", told, re.MULTILINE)[1]
+    again = subprocess.run(
+        ["bash", "-c", command.replace("snakemake", shlex.quote(project.command()[0]), 1)],
+        cwd=project.folder,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 of 12 jobs of `train` failed" in again.stderr, again.stderr
+    assert (project.folder / "tried.txt").read_text().split()[12:] == ["3"]
+    assert len(project.records()) == 6
+
+
+# -- other users
+
+AS_SOMEONE_ELSE = """
+import json, os, socket, sys
+folder = sys.argv[1]
+names = os.listdir(folder)
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+refused = {}
+def attempt(name, action):
+    try:
+        action()
+        refused[name] = False
+    except PermissionError:
+        refused[name] = True
+attempt("list", lambda: os.listdir(folder))
+attempt("add", lambda: open(folder + "/mine", "w"))
+for name in names:
+    path = folder + "/" + name
+    if name.endswith(".sock"):
+        attempt("connect " + name, lambda: socket.socket(socket.AF_UNIX).connect(path))
+    attempt("read " + name, lambda: open(path))
+    attempt("remove " + name, lambda: os.unlink(path))
+print(json.dumps(refused))
+"""
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@as_root
+def test_no_other_user_can_reach_the_workers(project, tmp_path):
+    endless(project)
+    running = start(project, tmp_path / "out")
+    try:
+        assert wait_for(lambda: training(project))
+        project.temporary.chmod(0o1777)  # as /tmp is
+        (folder,) = left_behind(project)
+        asked = subprocess.run(
+            [sys.executable, "-c", AS_SOMEONE_ELSE, str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(timeout=60)
+    refused = json.loads(asked.stdout)
+    assert {"list", "add", "connect host.sock", "connect 1t0g-0.sock"} <= refused.keys()
+    assert [name for name, so in refused.items() if not so] == []
+    assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
+
+
+@as_root
+def test_a_folder_that_another_user_planted_is_refused(project):
+    """It is named by the id of the process, which can be guessed."""
+    project.temporary.chmod(0o1777)
+    newest = subprocess.Popen(["true"])
+    newest.wait()
+    for process in range(newest.pid, newest.pid + 3000):
+        folder = project.temporary / f"gridloom-0-{process}"
+        folder.mkdir(mode=0o700)
+        os.chown(folder, NOBODY, NOBODY)
+    told = project.fail()
+    assert re.search(r"gridloom-0-\d+ belongs to someone else or is open to others", told)
+    assert "remove it" in told
+    assert project.records() == {}
+
+
+# -- everything at once
+
+FAULTS = 50
+
+
+def noted(project: Project) -> dict[str, str]:
+    """Return the whole records that Snakemake took note of: not those marked as begun."""
+    records = project.records()
+    begun = {
+        base64.b64decode(mark.name).decode().removeprefix("results/points/")
+        for mark in (project.folder / ".snakemake" / "incomplete").rglob("*")
+        if mark.is_file()
+    }
+    return {
+        path: text for path, text in records.items() if path not in begun and text.endswith("}\n")
+    }
+
+
+@pytest.mark.slow
+def test_50_random_faults_lose_nothing_and_change_nothing(tmp_path, disk):
+    """Soft ones while a run goes on, and each run ended by a hard one, until there were 50."""
+    project = Project(disk)
+    slow(project, points=40, epochs=60)
+    project.succeed()
+    expected, tables = project.runs(), pd.read_csv(project.results / "summary.csv")
+    shutil.rmtree(project.results)
+    out = tmp_path / "out"
+    dice = random.Random(11)
+    happened: Counter[str] = Counter()
+    kept: dict[str, str] = {}
+    lost: list[str] = []
+
+    def damage(kind: str) -> None:
+        path = dice.choice(sorted(kept))
+        del kept[path]
+        record = project.results / "points" / path
+        if kind == "deleted":
+            record.unlink()
+        else:
+            size = dice.randrange(1, 400) if kind == "truncated" else 0
+            record.write_text(record.read_text()[:size])
+
+    def look() -> None:
+        """Miss what was noted before and is no more, or was trained again."""
+        now = project.records()
+        lost.extend(
+            f"{path} {'is gone' if path not in now else 'was trained again'} after {happened}"
+            for path, text in kept.items()
+            if now.get(path) != text
+        )
+        kept.update(noted(project))
+
+    def soft(kind: str) -> bool:
+        if kind in ("truncated", "emptied", "deleted"):
+            if len(kept) < 5:
+                return False
+            damage(kind)
+        elif kind == "disk full":
+            filler = fill(disk)
+            time.sleep(dice.uniform(0.1, 0.5))
+            filler.unlink()
+        else:
+            victims = wait_for_client(project) if kind == "client" else host_and_workers(project)[1]
+            if not victims:
+                return False
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(dice.choice(victims), signal.SIGKILL)
+        return True
+
+    while sum(happened.values()) < FAULTS:
+        running = start(project, out, "--retries", "2")
+        count = len(project.records())
+        wait_for(lambda n=count, r=running: len(project.records()) > n or r.poll() is not None)
+        for _ in range(dice.randint(4, 9)):
+            time.sleep(dice.uniform(0, 0.3))
+            look()
+            if running.poll() is not None:
+                break
+            kinds = ["worker", "client", "truncated", "emptied", "deleted", "disk full"]
+            kind = dice.choice(kinds)
+            happened[kind] += soft(kind)
+        hard = dice.choice(["snakemake", "host", "interrupt", "all"])
+        if running.poll() is None:
+            happened[hard] += 1
+            if hard == "snakemake":
+                running.kill()
+            elif hard == "interrupt":
+                os.killpg(running.pid, signal.SIGINT)
+            else:
+                hosts, workers = host_and_workers(project)
+                for process in hosts if hard == "host" else [running.pid, *hosts, *workers]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+                if hard == "host":
+                    time.sleep(0.5)
+                    os.killpg(running.pid, signal.SIGINT)
+        running.wait(timeout=60)
+        assert "Traceback" not in out.read_text()
+        # A host that was importing TensorFlow looks after Snakemake only when it is done.
+        assert wait_for(lambda: not processes_of(project), 60), happened
+        look()
+        if (project.folder / ".snakemake" / "locks").exists():
+            project.run("--unlock")
+    print(dict(happened))
+    assert len([kind for kind, times in happened.items() if times]) >= 7
+    project.succeed()
+    look()
+    assert lost == []
+    assert project.runs().equals(expected)
+    summary = pd.read_csv(project.results / "summary.csv")
+    assert summary.drop(columns="seconds_mean").equals(tables.drop(columns="seconds_mean"))
+    assert left_behind(project) == []
