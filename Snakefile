@@ -21,9 +21,9 @@ include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 
-# TensorFlow is imported while the data comes.
+# TensorFlow is imported while the data comes, where trainings run on this machine.
 onstart:
-    if STUDY.trainer.warm and missing_records():
+    if STUDY.trainer.warm and workflow.local_exec and missing_records():
         start_host()
 
 

@@ -64,6 +64,12 @@ def asks(rule, key, default):
     return default if given is None else given
 
 
+def grows(rule, key, default):
+    """Return what a rule asks for in each attempt: n times as much in the nth."""
+    first = asks(rule, key, default)
+    return lambda wildcards, attempt: first * attempt
+
+
 @cache
 def records():
     """List the records that the study needs, in the order of its points."""
@@ -175,5 +181,7 @@ open_scope(
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    **STUDY.trainer.model_dump(exclude={"xla"}),
+    # In a cluster's job, a worker would wait for a second job that never comes.
+    warm=STUDY.trainer.warm and not workflow.remote_exec,
+    **STUDY.trainer.model_dump(exclude={"xla", "warm"}),
 )

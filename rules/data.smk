@@ -5,6 +5,12 @@ Makes   <results>/data/<fingerprint>/raw.csv, raw.json, train.parquet, test.parq
 """
 
 
+# On a cluster, too short to queue for.
+localrules:
+    download,
+    split,
+
+
 rule download:
     """Bring the raw data here and note where it came from."""
     input:
