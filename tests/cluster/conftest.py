@@ -13,12 +13,47 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.slurm import Cluster, missing
-from tests.workflow.conftest import ROOT, Project, finished, jobs, project
+from tests.workflow.conftest import ROOT, Project, finished, jobs
 
-__all__ = ["finished", "project"]
+__all__ = ["finished"]
 
 #: With it, a machine without SLURM fails these tests instead of skipping them.
 REQUIRED = "GRIDLOOM_TEST_CLUSTER"
+
+
+#: A network that leaves a mark for each process that trains it, and does what a test asks of
+#: those with so many units: `hold` waits for the file `go`, `sleep` outlasts its minute,
+#: `eat` fills memory; the last two in the first attempt only.
+MODEL = """
+import os, time
+from pathlib import Path
+from models import mlp
+
+FAULTS = {faults}
+
+def build_model(input_shape, outputs, *, units, activation, dropout, learning_rate):
+    mark = Path("marks", f"{{units}}-{{os.getpid()}}")
+    if not mark.exists():
+        first = not list(mark.parent.glob(f"{{units}}-*"))
+        mark.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        match FAULTS.get(units), first:
+            case "hold", _:
+                while not Path("go").exists():
+                    time.sleep(0.1)
+            case "sleep", True:
+                time.sleep(300)
+            case "eat", True:
+                eaten = b"x" * 1_500_000_000
+                time.sleep(300)
+    return mlp.build_model(
+        input_shape,
+        outputs,
+        units=units,
+        activation=activation,
+        dropout=dropout,
+        learning_rate=learning_rate,
+    )
+"""
 
 
 class ClusterProject(Project):
@@ -26,6 +61,44 @@ class ClusterProject(Project):
 
     cluster: Cluster
     started: list[subprocess.Popen]
+
+    def plan(self, faults: dict[int, str], **changes) -> None:
+        """Write a study of one point for each number of units, with what befalls it."""
+        (self.folder / "marks").mkdir()
+        (self.folder / "models" / "marked.py").write_text(MODEL.format(faults=faults))
+        knobs = {"units": list(faults), "dropout": 0}
+        self.change(model="models/marked.py", hyperparameters=knobs, **changes)
+
+    def marks(self) -> list[int]:
+        """List the number of units of each process that trained."""
+        return sorted(int(path.name.split("-")[0]) for path in (self.folder / "marks").iterdir())
+
+    def devices(self) -> list[str]:
+        """List the GPUs that the processes saw."""
+        return sorted(path.read_text() for path in (self.folder / "marks").iterdir())
+
+    def submit(self, *arguments: str) -> str:
+        """Submit a script with `sbatch`, from an activated environment; return the job's id."""
+        environment = self.environment()
+        path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+        return subprocess.run(
+            ["sbatch", "--parsable", *arguments],
+            cwd=self.folder,
+            env={**environment, "PATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    def go(self) -> None:
+        """Let those go on that hold."""
+        (self.folder / "go").touch()
+
+    def job_of(self, units: int) -> str | None:
+        """Return the id of the running SLURM job that trains a point."""
+        running = self.cluster.call("squeue", "--noheader", "--states=R", "--format=%i %k")
+        found = [line.split()[0] for line in running.splitlines() if f"units={units}_" in line]
+        return found[0] if found else None
 
     def environment(self) -> dict[str, str]:
         """Return an environment in which SLURM's commands find the cluster."""
@@ -65,8 +138,12 @@ class ClusterProject(Project):
         """Return what the started `snakemake`s printed so far."""
         return (self.folder / "snakemake.out").read_text()
 
+    def printed(self, job: str) -> str:
+        """Return what a submitted script printed."""
+        return (self.folder / f"gridloom-{job}.log").read_text()
+
     def finish(self, seconds: float = 100) -> dict[str, int]:
-        """Wait for the `snakemake` started last; expect success; return how many jobs it planned."""
+        """Wait for the `snakemake` started last to succeed; return how many jobs it planned."""
         self.cluster.wait_for(lambda: self.started[-1].poll() is not None, seconds)
         assert self.started[-1].returncode == 0, self.told + self.cluster.logs()
         return jobs(self.told.rpartition("Building DAG of jobs")[2])
@@ -105,12 +182,17 @@ def install_plugin(folder: Path) -> None:
 
 
 @pytest.fixture
-def study(cluster, project) -> Iterator[ClusterProject]:
-    """Put the tiny study on the cluster; end what it left there."""
-    project.__class__ = ClusterProject
-    project.cluster, project.started = cluster, []
-    yield project
-    for snakemake in project.started:
+def study(cluster, finished, tmp_path) -> Iterator[ClusterProject]:
+    """Copy a project, untrained but with its data, onto the cluster; end what it left there."""
+    folder = tmp_path / "study"
+    trained = ("points", "figures", "runs.csv", "history.parquet", "summary.csv")
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(*trained))
+    made = object.__new__(ClusterProject)
+    made.folder, made.results = folder, folder / "results"
+    made.cluster, made.started = cluster, []
+    yield made
+    for snakemake in made.started:
         snakemake.kill()
         snakemake.wait()
     cluster.clear()
+    shutil.rmtree(made.temporary, ignore_errors=True)

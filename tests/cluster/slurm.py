@@ -26,7 +26,8 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# A job that lost its node waits for so many seconds, not for two minutes, until it starts anew.
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 CredType=cred/munge
 SlurmUser={user}
 SlurmdUser={user}
@@ -48,7 +49,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 MinJobAge=300
 KillWait=2
-ReturnToService=2
+ReturnToService=1
 SchedulerParameters=batch_sched_delay=1,sched_interval=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
@@ -182,7 +183,7 @@ class Cluster:
             f"NodeName={self.host} Name=gpu Type=fake File={self.folder}/nvidia[0-1]\n"
         )
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
-        # The plugin drops SLURM's variables where it calls srun; on a true cluster the file is in /etc.
+        # The plugin drops SLURM_CONF where it calls srun; a true cluster has its file in /etc.
         srun = self.folder / "bin" / "srun"
         srun.parent.mkdir()
         real = shutil.which("srun", path=PATH)
