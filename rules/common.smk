@@ -181,7 +181,8 @@ open_scope(
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    # In a cluster's job, a worker would wait for a second job that never comes.
+    # In a cluster's job no second training comes, and SLURM would count host and worker: 1.1 GB
+    # instead of 0.8.
     warm=STUDY.trainer.warm and not workflow.remote_exec,
     **STUDY.trainer.model_dump(exclude={"xla", "warm"}),
 )

@@ -81,7 +81,7 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_twice(
 ):
     study.plan({1: "none", 4: "hold"})
     first = study.start()
-    study.cluster.wait_for(lambda: study.marks() == [1, 4] and len(study.records()) == 1, 90)
+    study.cluster.wait_for(lambda: study.marks() == [1, 4] and "(Rule: train)" in study.told, 90)
     done = study.records()
     first.send_signal(ended_by)
     first.wait(60)
@@ -93,6 +93,7 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_twice(
         study.succeed("--unlock")
     study.start()
     study.finish()
+    assert len(done) == 1
     assert done.items() <= study.records().items()
     assert study.marks() == ([1, 4, 4] if ended_by == signal.SIGINT else [1, 4])
     assert as_here(study, finished)
@@ -100,7 +101,7 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_twice(
 
 def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted(study, finished):
     study.plan({1: "none", 4: "hold"})
-    job = study.submit("--cpus-per-task=2", "profiles/slurm/one-allocation.sbatch")
+    job = study.submit("--cpus-per-task=2", "--mem=4G", "profiles/slurm/one-allocation.sbatch")
     study.cluster.wait_for(lambda: study.marks() == [1, 4] and len(study.records()) == 1, 90)
     study.cluster.call("scontrol", "requeue", job)
     study.go()
