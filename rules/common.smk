@@ -65,7 +65,7 @@ def asks(rule, key, default):
 
 
 def grows(rule, key, default):
-    """Return what a rule asks for in each attempt: n times as much in the nth."""
+    """Return what a rule asks for, which is n times as much in its nth attempt."""
     first = asks(rule, key, default)
     return lambda wildcards, attempt: first * attempt
 

@@ -20,7 +20,6 @@ __all__ = ["finished"]
 #: With it, a machine without SLURM fails these tests instead of skipping them.
 REQUIRED = "GRIDLOOM_TEST_CLUSTER"
 
-
 #: A network that leaves a mark for each process that trains it, and does what a test asks of
 #: those with so many units: `hold` waits for the file `go`, `sleep` outlasts its minute,
 #: `eat` fills memory; the last two in the first attempt only.
@@ -142,7 +141,7 @@ class ClusterProject(Project):
         """Return what a submitted script printed."""
         return (self.folder / f"gridloom-{job}.log").read_text()
 
-    def finish(self, seconds: float = 100) -> dict[str, int]:
+    def finish(self, seconds: float = 180) -> dict[str, int]:
         """Wait for the `snakemake` started last to succeed; return how many jobs it planned."""
         self.cluster.wait_for(lambda: self.started[-1].poll() is not None, seconds)
         assert self.started[-1].returncode == 0, self.told + self.cluster.logs()
