@@ -93,12 +93,6 @@ class ClusterProject(Project):
         """Let those go on that hold."""
         (self.folder / "go").touch()
 
-    def job_of(self, units: int) -> str | None:
-        """Return the id of the running SLURM job that trains a point."""
-        running = self.cluster.call("squeue", "--noheader", "--states=R", "--format=%i %k")
-        found = [line.split()[0] for line in running.splitlines() if f"units={units}_" in line]
-        return found[0] if found else None
-
     def environment(self) -> dict[str, str]:
         """Return an environment in which SLURM's commands find the cluster."""
         local = super().environment()

@@ -81,11 +81,13 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "slurmd" in self.daemons:
-            self.clear()
-        for name in reversed(list(self.daemons)):
-            self.stop(name)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if "slurmd" in self.daemons:
+                self.clear()
+        finally:
+            for name in reversed(list(self.daemons)):
+                self.stop(name)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which SLURM's commands find this cluster."""
@@ -153,6 +155,11 @@ class Cluster:
         """Return id → state of all jobs that the controller knows, ended ones too."""
         told = self.call("squeue", "--array", "--states=all", "--noheader", "--format=%i|%T")
         return dict(line.split("|") for line in told.split())
+
+    def running(self) -> list[str]:
+        """Return the ids of the jobs that run, array tasks one by one."""
+        told = self.call("squeue", "--array", "--noheader", "--states=R", "--format=%i")
+        return sorted(told.split())
 
     def wait_for(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
         """Wait for something to become true; fail with the daemons' logs if it does not."""

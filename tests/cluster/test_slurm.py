@@ -24,7 +24,7 @@ def test_trainings_get_the_gpu_that_they_ask_for_as_an_array_and_again_when_canc
     study.start("--slurm-array-jobs", "train", "--set-resources", "train:gpu_model=fake")
     study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
     assert study.devices() == ["0", "1"]
-    first, second = study.cluster.jobs()
+    first, second = study.cluster.running()
     assert first.partition("_")[0] == second.partition("_")[0]
     asked = study.cluster.call("scontrol", "show", "job", first)
     assert "TresPerJob=gres:gpu:fake:1" in asked
@@ -43,7 +43,7 @@ def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, 
         resources={"train": {"mem_mb": 1400, "runtime": 1}},
     )
     study.start()
-    study.finish(220)
+    study.finish(300)
     assert study.marks() == [1, 1, 4, 4]
     assert "TIMEOUT" in study.cluster.jobs().values()
     kept = [path.read_text() for path in (study.results / "logs" / "slurm").rglob("*.log")]
@@ -57,7 +57,7 @@ def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, 
     study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
     node = f"nodename={study.cluster.host}"
     study.cluster.call("scontrol", "update", node, "state=down", "reason=test")
-    study.cluster.wait_for(lambda: not study.cluster.call("squeue", "--noheader", "--states=R"))
+    study.cluster.wait_for(lambda: not study.cluster.running())
     study.cluster.call("scontrol", "update", node, "state=resume")
     study.cluster.wait_for(lambda: len(study.marks()) == 4, 120)
     study.cluster.stop("slurmctld")
