@@ -68,30 +68,27 @@ def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, 
     assert as_here(study, finished)
 
 
-def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_twice(study, finished):
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
+def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_twice(
+    study, finished, ended_by
+):
     study.plan({1: "none", 4: "hold"})
-    interrupted = study.start()
+    first = study.start()
     study.cluster.wait_for(lambda: study.marks() == [1, 4] and "(Rule: train)" in study.told, 120)
     done = study.records()
     assert len(done) == 1
-    # Ctrl-C cancels what runs.
-    interrupted.send_signal(signal.SIGINT)
-    interrupted.wait(60)
-    study.cluster.wait_for(lambda: not study.cluster.call("squeue", "--noheader"))
-    killed = study.start()
-    study.cluster.wait_for(lambda: study.marks() == [1, 4, 4], 120)
-    # One that is killed leaves it, and what it trained counts.
-    killed.kill()
-    killed.wait()
+    first.send_signal(ended_by)
+    first.wait(60)
     study.go()
+    # Ctrl-C cancels what runs; a Snakemake that is killed leaves it, and it is waited for.
     study.cluster.wait_for(lambda: not study.cluster.call("squeue", "--noheader"), 60)
-    assert len(study.records()) == 2
-    done = study.records()
-    study.succeed("--unlock")
+    if ended_by == signal.SIGKILL:
+        assert len(study.records()) == 2
+        study.succeed("--unlock")
     study.start()
-    assert study.finish() == {"gather": 1}
-    assert study.records() == done
-    assert study.marks() == [1, 4, 4]
+    study.finish()
+    assert done.items() <= study.records().items()
+    assert study.marks() == ([1, 4, 4] if ended_by == signal.SIGINT else [1, 4])
     assert as_here(study, finished)
 
 
