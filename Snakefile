@@ -21,7 +21,7 @@ include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 
-# TensorFlow is imported while the data comes.
+# TensorFlow is imported while the data comes, where trainings run on this machine.
 onstart:
     prepare_run()
 

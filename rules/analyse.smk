@@ -5,6 +5,11 @@ Makes   <results>/runs.csv, history.parquet, summary.csv
 """
 
 
+# On a cluster, too short to queue for.
+localrules:
+    gather,
+
+
 rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:

@@ -84,6 +84,12 @@ def asks(rule, key, default):
     return default if given is None else given
 
 
+def grows(rule, key, default):
+    """Return what a rule asks for, which is n times as much in its nth attempt."""
+    first = asks(rule, key, default)
+    return lambda wildcards, attempt: first * attempt
+
+
 @cache
 def records():
     """List the records that the study needs, in the order of its points."""
@@ -127,10 +133,10 @@ def tell_failed_points():
 
 
 def prepare_run():
-    """Start the workers' host if there is something to train, or end with one message."""
+    """Start the workers' host if there is something to train here, or end with one message."""
     try:
         require_room(RESULTS)
-        if STUDY.trainer.warm and missing_records():
+        if STUDY.trainer.warm and workflow.local_exec and missing_records():
             start_host()
     except GridloomError as error:
         raise WorkflowError(str(error))
@@ -237,5 +243,8 @@ open_scope(
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    **STUDY.trainer.model_dump(exclude={"engine", "xla"}),
+    # In a cluster's job no second training comes, and SLURM would count host and worker: 1.1 GB
+    # instead of 0.8.
+    warm=STUDY.trainer.warm and not workflow.remote_exec,
+    **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
 )

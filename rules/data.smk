@@ -6,6 +6,12 @@ Makes   <results>/data/<fingerprint>/raw.csv (or .tsv, .parquet, .npz), raw.json
 """
 
 
+# On a cluster, too short to queue for.
+localrules:
+    download,
+    split,
+
+
 rule download:
     """Bring the raw data here and note where it came from."""
     input:

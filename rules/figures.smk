@@ -5,6 +5,11 @@ Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|slice>.{png,svg}
 """
 
 
+# On a cluster, too short to queue for.
+localrules:
+    heatmaps,
+
+
 rule heatmaps:
     """Draw a heatmap of every pair of axes, and those that the study asks for."""
     input:

@@ -9,6 +9,8 @@ localrules:
     plan,
     prune,
     prune_remove,
+    gather_partial,
+    heatmaps_partial,
 
 
 rule plan:

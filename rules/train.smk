@@ -21,8 +21,8 @@ rule train:
         last=r"\d+",
     threads: asks("train", "threads", 1)
     resources:
-        mem_mb=asks("train", "mem_mb", 2000),
-        runtime=asks("train", "runtime", 60),
+        mem_mb=grows("train", "mem_mb", 2000),
+        runtime=grows("train", "runtime", 60),
         gpu=asks("train", "gpu", 0),
     params:
         request=request,

@@ -1,0 +1,111 @@
+"""Promises of profiles/slurm, kept by a real SLURM."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.slow]
+
+
+def as_here(study, finished) -> bool:
+    """Tell whether a study's trainings have the numbers that they have on this machine."""
+    here, there = finished.runs(), study.runs()
+    keys = ["units", "dropout", "repetition"]
+    same = there[keys].merge(here, how="left", on=keys)
+    return len(there) == 4 and there.equals(same[there.columns])
+
+
+def test_trainings_get_the_gpu_that_they_ask_for_as_an_array_and_again_when_cancelled(
+    study, finished
+):
+    study.plan({1: "hold", 4: "hold"}, resources={"train": {"gpu": 1}})
+    study.start("--slurm-array-jobs", "train", "--set-resources", "train:gpu_model=fake")
+    study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
+    assert study.devices() == ["0", "1"]
+    first, second = study.cluster.running()
+    assert first.partition("_")[0] == second.partition("_")[0]
+    asked = study.cluster.call("scontrol", "show", "job", first)
+    assert "TresPerJob=gres:gpu:fake:1" in asked
+    assert "TimeLimit=01:00:00" in asked
+    study.cluster.call("scancel", second)
+    study.go()
+    assert study.finish() == {"train": 2, "gather": 1}
+    assert len(study.marks()) == 3
+    assert set(study.devices()) == {"0", "1"}
+    assert as_here(study, finished)
+
+
+def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, finished):
+    study.plan(
+        {1: "eat", 4: "sleep"},
+        resources={"train": {"mem_mb": 1400, "runtime": 1}},
+    )
+    study.start()
+    study.finish(300)
+    assert study.marks() == [1, 1, 4, 4]
+    assert "TIMEOUT" in study.cluster.jobs().values()
+    kept = [path.read_text() for path in (study.results / "logs" / "slurm").rglob("*.log")]
+    assert any("exceeded memory limit" in text for text in kept)
+    assert as_here(study, finished)
+
+
+def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, finished):
+    study.plan({1: "hold", 4: "hold"})
+    study.start()
+    study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
+    node = f"nodename={study.cluster.host}"
+    study.cluster.call("scontrol", "update", node, "state=down", "reason=test")
+    study.cluster.wait_for(lambda: not study.cluster.running())
+    study.cluster.call("scontrol", "update", node, "state=resume")
+    study.cluster.wait_for(lambda: len(study.marks()) == 4, 120)
+    study.cluster.stop("slurmctld")
+    study.go()
+    study.cluster.start("slurmctld")
+    study.finish()
+    assert study.marks() == [1, 1, 4, 4]
+    assert as_here(study, finished)
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
+def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_twice(
+    study, finished, ended_by
+):
+    study.plan({1: "none", 4: "hold"})
+    first = study.start()
+    study.cluster.wait_for(lambda: study.marks() == [1, 4] and "(Rule: train)" in study.told, 120)
+    done = study.records()
+    assert len(done) == 1
+    first.send_signal(ended_by)
+    first.wait(60)
+    study.go()
+    # Ctrl-C cancels what runs; a Snakemake that is killed leaves it, and it is waited for.
+    study.cluster.wait_for(lambda: not study.cluster.call("squeue", "--noheader"), 60)
+    if ended_by == signal.SIGKILL:
+        assert len(study.records()) == 2
+        study.succeed("--unlock")
+    study.start()
+    study.finish()
+    assert done.items() <= study.records().items()
+    # What ran when Snakemake was killed may be trained again: at times its notes lack the end.
+    again = [[1, 4, 4]] if ended_by == signal.SIGINT else [[1, 4, 4], [1, 4]]
+    assert study.marks() in again
+    assert as_here(study, finished)
+
+
+def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted(study, finished):
+    study.plan({1: "none", 4: "hold"})
+    job = study.submit("--cpus-per-task=2", "--mem=4G", "profiles/slurm/one-allocation.sbatch")
+    study.cluster.wait_for(lambda: study.marks() == [1, 4] and len(study.records()) == 1, 120)
+    study.cluster.call("scontrol", "requeue", job)
+    study.go()
+    study.cluster.wait_for(
+        lambda: (
+            study.cluster.jobs()[job] not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
+        ),
+        120,
+    )
+    assert study.cluster.jobs()[job] == "COMPLETED", study.printed(job)
+    assert study.marks() == [1, 4, 4]
+    assert as_here(study, finished)
