@@ -339,13 +339,16 @@ def test_compiled_and_plain_fits_with_seeds_of_their_own_agree_in_distribution()
     rows = rows_of(rows=60)
     plain = seeded_by_keras(builder_of(0.5), rows, repetitions, epochs)
 
+    made = {
+        dropout: trainings_of(builder_of(dropout), repetitions, rows=rows) for dropout in (0.5, 0.0)
+    }
+
     def last_losses(dropout, together):
-        builder = builder_of(dropout)
-        trainings, model = trainings_of(builder, repetitions, rows=rows)
+        trainings, model = made[dropout]
         if together:
             fitted, _ = fit_together(trainings, model, epochs=epochs)
         else:
-            _, fit = fit_one(builder, trainings[0], model, epochs=epochs)
+            _, fit = fit_one(builder_of(dropout), trainings[0], model, epochs=epochs)
             run = {"batch_size": BATCH, "epochs": epochs, "stopping": None}
             fitted = [fit([training], model, **run)[0] for training in trainings]
         return np.array([one.history["val_loss"][-1] for one in fitted])
