@@ -93,7 +93,10 @@ def existing_blocks(folder: Path) -> list[Block]:
 
 
 def _is_whole(path: Path) -> bool:
-    with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(size - 2, 0))
-        return stream.read() == b"}\n"
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(size - 2, 0))
+            return stream.read() == b"}\n"
+    except FileNotFoundError:  # removed by a `prune_remove` beside this
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -61,6 +62,7 @@ class _Closed(BaseModel):
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -260,7 +262,7 @@ class Study(_Closed):
         "together; grids: several grids that share the keys beside them; exclude: points to leave "
         "out."
     )
-    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+    class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="Weights of the classes in the loss: balanced, a mapping, or null."
     )
     objective: Objective = Field(Objective(), description="The number that ranks the points.")
@@ -385,7 +387,8 @@ def check_study(settings: Mapping[str, Any]) -> Study:
     try:
         study = Study.model_validate(_as_json_types(settings))
     except pydantic.ValidationError as error:
-        problems += list(dict.fromkeys(map(_sentence, error.errors())))
+        told = [one for one in error.errors() if not _is_other_form(one)]
+        problems += list(dict.fromkeys(map(_sentence, told)))
     grid: Grid | None = None
     block = settings.get("hyperparameters")
     if isinstance(block, Mapping | list):
@@ -442,10 +445,25 @@ def _named(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _is_other_form(error: Any) -> bool:
+    """Tell whether an error is about a form that the person did not mean, of a key with several."""
+    form, found = str(error["loc"][-1]), error["input"]
+    return (
+        (form.startswith("literal[") and not isinstance(found, str))
+        or (form.startswith("dict[") and isinstance(found, str))
+        or (form == "str" and isinstance(found, list))
+        or (form.startswith("list[") and not isinstance(found, list))
+    )
+
+
+#: What pydantic puts into a place beside its keys, such as the member of a union.
+_NO_KEY = re.compile(r"\[key\]|str|(literal|dict|list)\[.*")
+
+
 def _sentence(error: Any) -> str:
     """Say one pydantic error in a person's words."""
-    location = [part for part in error["loc"] if part not in ("[key]", "literal['balanced']")]
-    where = ".".join(str(part) for part in location).replace("dict[str,float].", "")
+    location = [part for part in error["loc"] if not _NO_KEY.fullmatch(str(part))]
+    where = ".".join(str(part) for part in location)
     found = error["input"]
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -481,7 +499,15 @@ def _sentence(error: Any) -> str:
     }
     if kind in types:
         return f"{where}: must be {types[kind]}, found {found!r}"
-    if kind == "string_pattern_mismatch" and location[-1] == "sha256":
+    if kind in ("string_too_short", "too_short"):
+        return f"{where}: is empty; {_description(location)}"
+    if kind == "string_too_long":
+        return f"{where}: must be one character, found {found!r}"
+    if kind == "finite_number":
+        return f"{where}: must be a finite number, found {found!r}"
+    if kind == "string_pattern_mismatch" and location[-1] == "results":
+        return f"{where}: a folder's name without {{ }} * ?, found {found!r}"
+    if kind == "string_pattern_mismatch":
         return f"{where}: must be 64 hexadecimal digits in lower case, found {found!r}"
     return f"{where}: {error['msg']}, found {found!r}"
 
@@ -570,9 +596,14 @@ def _check_together(study: Study, grid: Grid) -> Iterator[str]:
                 yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
 
 
+#: Keys of a dataset that say how text is to be read.
+_TEXT_KEYS = ("columns", "missing", "separator", "decimal", "encoding")
+
+
 def _check_dataset(study: Study) -> Iterator[str]:
     dataset, split = study.dataset, study.split
-    for key, source in (("source", dataset.source), ("test_source", dataset.test_source)):
+    sources = {"source": dataset.source, "test_source": dataset.test_source}
+    for key, source in sources.items():
         problem = None if source is None else why_no_source(source)
         if problem:
             yield f"dataset.{key}: {problem}"
@@ -590,19 +621,32 @@ def _check_dataset(study: Study) -> Iterator[str]:
         yield "dataset.order: rows have groups or an order in time, not both; remove one"
     if split.column is not None and dataset.test_source is not None:
         yield "split.column: the test rows are given by dataset.test_source; remove one"
-    if dataset.test_source is not None:
-        formats = [
-            table_format(dataset.source, dataset.format, dataset.member),
-            table_format(dataset.test_source, dataset.format, None),
-        ]
-        if formats[0] != formats[1]:
-            yield f"dataset.test_source: is {formats[1]}, source is {formats[0]}; use one format"
     if dataset.test_sha256 is not None and dataset.test_source is None:
         yield "dataset.test_sha256: there is no dataset.test_source"
-    with contextlib.suppress(LookupError):
+    try:
         codecs.lookup(dataset.encoding)
+    except LookupError:
+        yield f"dataset.encoding: there is no encoding {dataset.encoding!r}; try utf-8 or latin-1"
+    if any(source is not None and why_no_source(source) for source in sources.values()):
         return
-    yield f"dataset.encoding: there is no encoding {dataset.encoding!r}; try utf-8 or latin-1"
+    formats = {
+        key: table_format(source, dataset.format, dataset.member if key == "source" else None)
+        for key, source in sources.items()
+        if source is not None
+    }
+    if len(set(formats.values())) > 1:
+        told = f"is {formats['test_source']}, source is {formats['source']}; use one format"
+        yield f"dataset.test_source: {told}"
+    if formats["source"] == "npz":
+        for key in ("target", "drop", "categorical", *_TEXT_KEYS):
+            if key in dataset.model_fields_set:
+                yield f"dataset.{key}: an NPZ file has arrays, no columns; remove it"
+        if split.column is not None:
+            yield "split.column: an NPZ file has no columns; name its test rows x_test, y_test"
+    elif formats["source"] == "parquet":
+        for key in _TEXT_KEYS:
+            if key in dataset.model_fields_set:
+                yield f"dataset.{key}: a Parquet file says it itself; remove it"
 
 
 def schema_text() -> str:

@@ -50,9 +50,26 @@ except GridloomError as error:
     # Not as an exception: Snakemake would add the lines of this file.
     sys.exit(f"The study is not valid:\n{error}")
 
+
+def code(*modules):
+    """Name library modules as inputs, so that an edit reruns what they made."""
+    library = os.path.relpath(Path(workflow.basedir) / "gridloom")
+    return [f"{library}/{module}.py" for module in modules]
+
+
 RESULTS = STUDY.results
 ROWS = fingerprint(
-    SOURCES,
+    [
+        *SOURCES,
+        *code(
+            "data/arrays",
+            "data/partition",
+            "data/rows",
+            "data/sources",
+            "data/split",
+            "data/tables",
+        ),
+    ],
     # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
     STUDY.dataset.model_dump_json(exclude_defaults=True)
     + STUDY.split.model_dump_json(exclude_defaults=True),
@@ -65,12 +82,6 @@ PARTS = "npz" if FORMAT == "npz" or STUDY.dataset.shape is not None else "parque
 RAW_TABLES = [f"{DATA}/raw.{FORMAT}"]
 if STUDY.dataset.test_source is not None:
     RAW_TABLES.append(f"{DATA}/raw_test.{FORMAT}")
-
-
-def code(*modules):
-    """Name library modules as inputs, so that an edit reruns what they made."""
-    library = os.path.relpath(Path(workflow.basedir) / "gridloom")
-    return [f"{library}/{module}.py" for module in modules]
 
 
 def script_of(rule):

@@ -33,6 +33,8 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
     parts = [train]
     if len(files) == 2:
         parts.append(_part(_load(files[1]), "test", dataset))
+        if "x_test" in first:
+            raise DataError("dataset.test_source: x_test is in the first file already; keep one")
     elif "x_test" in first:
         parts.append(_part(first, "test", dataset))
     for name, one, other in zip("xy", train[:2], parts[-1][:2], strict=True):
@@ -46,7 +48,7 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
     )
     assert x is not None
     assert y is not None
-    if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
+    if weight is not None and not (weight >= 0).all():
         raise DataError("dataset.weight: must hold numbers of 0 or more")
     rows = Rows(
         x,
@@ -96,6 +98,18 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, dataset: Dataset) -> tupl
             raise DataError(f"dataset.{key}: there is no array {name!r}{hint}")
         found.append(arrays[name] if name else None)
     x = arrays[names[0]]
+    for key, name, array in zip(keys[2:], names[2:], found[2:], strict=True):
+        if array is None:
+            continue
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = found[names.index(name)] = array[:, 0]
+        if array.ndim != 1:
+            raise DataError(f"dataset.{key}: {name} must have one value a row, has {array.shape}")
+        numeric = array.dtype.kind in "biuf"
+        if key == "weight" and not numeric:
+            raise DataError(f"dataset.weight: {name} must hold numbers, holds {array.dtype}")
+        if numeric and not np.isfinite(array).all():
+            raise DataError(f"dataset.{key}: {name} is missing or infinite in some rows")
     for name, array in zip(names, found, strict=True):
         if array is not None and (not array.shape or len(array) != len(x)):
             raise DataError(
@@ -126,6 +140,8 @@ def _target(y: np.ndarray, task: str) -> np.ndarray:
                 "dataset.task to multilabel"
             )
         if y.dtype.kind == "f":
+            if not np.isfinite(y).all():
+                raise DataError("dataset.source: y is missing or infinite in some rows")
             if (y % 1 != 0).any():
                 raise DataError("dataset.source: y holds fractions; set dataset.task to regression")
             y = y.astype(np.int64)
@@ -137,8 +153,11 @@ def _target(y: np.ndarray, task: str) -> np.ndarray:
         raise DataError(
             f"dataset.source: y must hold numbers of the shape (rows, targets), has {y.shape}"
         )
+    y = y.astype(np.float32)
     if not np.isfinite(y).all():
-        raise DataError("dataset.source: y is missing or infinite in some rows; mend the file")
+        raise DataError(
+            "dataset.source: y is missing, infinite or above 3e38 in some rows; mend or rescale it"
+        )
     if task == "multilabel" and not np.isin(y, (0, 1)).all():
         raise DataError("dataset.source: y must hold 0 or 1 for each label")
-    return y.reshape(len(y), -1).astype(np.float32)
+    return y.reshape(len(y), -1)

@@ -131,7 +131,7 @@ def validation_parts(
         If there are too few rows, groups, or rows of a class.
     """
     labels = None if rows.classes is None else rows.target
-    traits = Traits(labels, rows.groups, rows.description["ordered"])
+    traits = Traits(labels, rows.groups, rows.description["ordered"], rows.classes)
     count = len(rows.target)
     try:
         if validation["method"] == "kfold":
@@ -186,9 +186,9 @@ def make_preparation(description: Mapping[str, Any], scaling: str) -> Any:
         return scaler
     parts: list[tuple[str, Any, list[str]]] = []
     if description["numeric"]:
+        # Also for columns that are complete here: new rows may lack what no training row does.
         imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-        numbers = make_pipeline(imputer, scaler) if description["incomplete"] else scaler
-        parts.append(("numbers", numbers, description["numeric"]))
+        parts.append(("numbers", make_pipeline(imputer, scaler), description["numeric"]))
     if description["incomplete"]:
         indicator = MissingIndicator(features="all", error_on_new=False)
         parts.append(("missing", indicator, description["incomplete"]))

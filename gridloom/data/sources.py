@@ -82,10 +82,17 @@ def why_no_source(source: str) -> str | None:
         if "://" in source:
             return f"{kind}:// is not supported; bring the file here and give its path"
         return None
-    parts = urlsplit(source)
-    if parts.password is not None:
-        return "the address holds a password; put it into ~/.netrc, where downloads look for it"
-    return None if parts.hostname else f"{source} is no address"
+    try:
+        parts = urlsplit(source)
+        named = parts.hostname is not None and (parts.port or True)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return "the address cannot be read; check its host and port"
+    if parts.username is not None:
+        return (
+            "the address holds a user name or password; put them into ~/.netrc, where downloads "
+            "look for them"
+        )
+    return None if named else f"{source} is no address"
 
 
 def table_format(source: str, given: str | None, member: str | None) -> str:
@@ -211,8 +218,7 @@ def _write_openml(number: int, path: Path) -> None:
             raise DataError(f"dataset.source: openml:{number} cannot be had ({told})") from None
         except ValueError as error:
             raise DataError(f"dataset.source: openml:{number}: {error}") from None
-    categories = frame.select_dtypes("category").columns
-    frame.astype(dict.fromkeys(categories, "str")).to_parquet(path, index=False)
+    frame.to_parquet(path, index=False)  # its nominal columns stay categories, numbers or not
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -242,8 +248,8 @@ def _retrieve(address: str, name: str, path: Path) -> None:
                 told = f"the server answered {status} {error.response.reason}"
                 if status < 500:
                     raise DataError(f"dataset.source: {name}: {told}; check it") from None
-            except requests.exceptions.InvalidURL as error:
-                raise DataError(f"dataset.source: {name} is no address ({error})") from None
+            except requests.exceptions.InvalidURL:
+                raise DataError(f"dataset.source: {name} is no address") from None
             except requests.RequestException as error:
                 host = urlsplit(address).netloc
                 told = f"no answer from {host} ({type(error).__name__})"

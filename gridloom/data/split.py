@@ -77,24 +77,25 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
     classified = dataset.task == "classification"
     if rows.test is not None:
         train, test = (rows.take(np.flatnonzero(flags)) for flags in (~rows.test, rows.test))
+        if rows.group is not None:
+            both = sorted(set(train.group) & set(test.group))  # type: ignore[arg-type]
+            if both:
+                raise DataError(
+                    f"dataset.group: {both[0]!r} is in the training and in the test rows that are "
+                    "given; remove dataset.group, or mend the rows"
+                )
         unseen = sorted(set(test.target) - set(train.target)) if classified else []
         if unseen:
             raise DataError(f"dataset.target: class {unseen[0]!r} is in the test rows only")
     else:
         labels = rows.target if classified and split.stratify else None
-        if labels is not None and not rows.ordered and rows.group is None:
-            names, counts = np.unique(labels, return_counts=True)
-            if counts.min() < 2:
-                raise DataError(
-                    f"split.stratify: class {names[counts.argmin()]!r} has one row only; drop it, "
-                    "or set false"
-                )
         traits = Traits(labels, rows.group, rows.ordered)
         try:
             kept, held = hold_out(len(rows.target), split.test, split.seed, traits)
         except ValueError as error:
             raise DataError(
                 f"split.test: {split.test} of {len(rows.target)} rows: {error}"
+                + (", or set split.stratify to false" if labels is not None else "")
             ) from None
         train, test = rows.take(kept), rows.take(held)
     if classified and len(set(train.target)) < 2:

@@ -210,13 +210,17 @@ def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
                 f"dataset.target: column {name!r} holds text; a {task} task needs numbers, or set "
                 "dataset.task to classification"
             )
-        values = column.to_numpy(dtype=np.float64)
+        with np.errstate(over="ignore"):
+            values = column.to_numpy(dtype=np.float32)
         if not np.isfinite(values).all():
-            raise DataError(f"dataset.target: column {name!r} holds infinite values; mend the file")
+            raise DataError(
+                f"dataset.target: column {name!r} holds infinite values, or some above 3e38; mend "
+                "or rescale it"
+            )
         if task == "multilabel" and not np.isin(values, (0, 1)).all():
             wrong = values[~np.isin(values, (0, 1))][0]
             raise DataError(f"dataset.target: column {name!r} holds {wrong:g}; labels are 0 or 1")
-        columns.append(values.astype(np.float32))
+        columns.append(values)
     return np.stack(columns, axis=1)
 
 
@@ -317,12 +321,15 @@ def _check_text(column: pd.Series, place: Callable[[Any], str]) -> None:
     """Refuse text that is no category: a slip among numbers, an id, a free text."""
     present = column.notna()
     numbers = pd.to_numeric(column, errors="coerce").notna()
+    wrong = present & ~numbers
+    if not wrong.any():  # codes that are numbers, or true and false
+        return
     if numbers.sum() * 2 >= present.sum():
-        wrong = present & ~numbers
         found = str(column[wrong].iloc[0])
         raise DataError(
             f"dataset: column {column.name!r} holds {found!r} among numbers in {place(wrong)}; "
-            f"mend the file, or add {found!r} to dataset.missing if it means a missing value"
+            f"mend the file, or add {found!r} to dataset.missing if it means a missing value, or "
+            "the column to dataset.categorical if its numbers are names"
         )
     given = column[present].astype(str)
     different = given.nunique()

@@ -161,10 +161,10 @@ class Trainer:
         """
         started, clock = time.time(), time.perf_counter()
         description = self._read("split", request.split_file, _read_json)
-        rows: TrainingRows = self._read(
+        rows, content = self._read(
             "rows",
             request.rows_file,
-            lambda path: training_rows(path, description),
+            lambda path: (training_rows(path, description), fingerprint([path])),
         )
         seeds = {
             repetition: training_seeds(request.seed, repetition, request.vary)
@@ -253,7 +253,7 @@ class Trainer:
             "environment": {
                 **environment(),
                 "setup": request.setup,
-                "inputs": {"training rows": self._read("content", request.rows_file, _content)},
+                "inputs": {"training rows": content},
                 "engine": engine,
                 "started": round(started, 3),
             },
@@ -367,10 +367,6 @@ class _Kept(Generic[T]):
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     return len(some) == len(others) and all(map(np.array_equal, some, others))
-
-
-def _content(path: Path) -> str:
-    return fingerprint([path])
 
 
 def _read_json(path: Path) -> Any:

@@ -30,7 +30,7 @@ from models import mlp
 
 FAULTS = {faults}
 
-def build_model(input_shape, outputs, *, units, activation, dropout, learning_rate):
+def build_model(input_shape, outputs, *, units, activation, dropout, learning_rate, note):
     mark = Path("marks", f"{{units}}-{{os.getpid()}}")
     if not mark.exists():
         first = not list(mark.parent.glob(f"{{units}}-*"))
@@ -65,7 +65,8 @@ class ClusterProject(Project):
         """Write a study of one point for each number of units, with what befalls it."""
         (self.folder / "marks").mkdir()
         (self.folder / "models" / "marked.py").write_text(MODEL.format(faults=faults))
-        knobs = {"units": list(faults), "dropout": 0}
+        # In a path it is 50%25%2Da%2Fb, and SLURM reads % in names of logs.
+        knobs = {"units": list(faults), "dropout": 0, "note": "50%-a/b"}
         self.change(model="models/marked.py", hyperparameters=knobs, **changes)
 
     def marks(self) -> list[int]:

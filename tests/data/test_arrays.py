@@ -34,6 +34,9 @@ def test_images_keep_their_shape_and_classes_are_text(tmp_path):
 def test_test_arrays_are_the_test_rows(tmp_path):
     rows = read(tmp_path, x_train=X[:4], y_train=Y[:4], x_test=X[4:], y_test=Y[4:])
     assert rows.test.tolist() == [False] * 4 + [True] * 2
+    twice = {"x_train": X[:4], "y_train": Y[:4], "x_test": X, "y_test": Y}
+    with pytest.raises(DataError, match="x_test is in the first file already"):
+        read(tmp_path, **twice, more={"x": X[4:], "y": Y[4:]})
     rows = read(tmp_path, x=X[:4], y=Y[:4], more={"x": X[4:], "y": Y[4:]})
     assert rows.test.tolist() == [False] * 4 + [True] * 2
 
@@ -51,6 +54,7 @@ def test_weights_groups_and_order_are_arrays_of_the_file(tmp_path):
     rows = read(tmp_path, x=X, y=Y, **extra, dataset={"weight": "w", "group": "g"})
     assert rows.group.tolist() == [*"aabbcc"]
     assert rows.weight.tolist() == [1] * 6
+    extra["t"] = extra["t"][:, None]
     rows = read(tmp_path, x=X, y=Y, **extra, dataset={"order": "t"})
     assert rows.ordered
     assert (rows.features == X[::-1]).all()
@@ -75,6 +79,14 @@ FLAWS = {
         "y is missing or infinite",
     ),
     "weights": ({"x": X, "y": Y, "w": -Y}, {"weight": "w"}, "must hold numbers of 0 or more"),
+    "wide weights": (
+        {"x": X, "y": Y, "w": X[:, 0]},
+        {"weight": "w"},
+        "one value a row, has (6, 4)",
+    ),
+    "text weights": ({"x": X, "y": Y, "w": Y.astype(str)}, {"weight": "w"}, "w must hold numbers"),
+    "no order": ({"x": X, "y": Y, "t": np.full(6, np.nan)}, {"order": "t"}, "t is missing"),
+    "no class": ({"x": X, "y": np.full(6, np.nan)}, {}, "y is missing or infinite in some rows"),
     "no weights": ({"x": X, "y": Y}, {"weight": "w"}, "dataset.weight: there is no array 'w'"),
     "shapes": (
         {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},

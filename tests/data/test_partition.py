@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gridloom.data.partition import Traits, fold_rows, hold_out
 
 LABELS = np.array([0] * 30 + [1] * 10)
+HALVES = LABELS[::-1]
 GROUPS = np.array([f"g{i // 4}" for i in range(40)])
 
 
@@ -54,7 +55,7 @@ def test_folds_hold_every_row_out_once(traits):
 
 
 def test_folds_of_ordered_rows_look_back_only():
-    parts = fold_rows(40, 4, 3, Traits(LABELS, ordered=True))
+    parts = fold_rows(40, 4, 3, Traits(np.arange(40) % 2, ordered=True))
     assert len(parts) == 4
     assert all(max(kept) < min(held) for kept, held in parts)
     assert parts[-1][1][-1] == 39
@@ -72,7 +73,20 @@ def test_the_seed_and_nothing_else_decides(traits):
     [
         (lambda: hold_out(4, 0.2, 0, Traits(None, np.array([*"aaaa"]))), "all rows are of one gro"),
         (lambda: hold_out(1, 0.9, 0, Traits(None, ordered=True)), "no row is left to fit on"),
-        (lambda: fold_rows(40, 11, 0, Traits(LABELS)), "fewer training rows than there are folds"),
+        (
+            lambda: fold_rows(40, 11, 0, Traits(LABELS, names=["no", "yes"])),
+            "class 'yes' has 10 rows to cut into 11 folds; ask for 10 folds at most",
+        ),
+        (lambda: hold_out(5, 0.4, 0, Traits(np.array([0, 0, 0, 0, 1]))), "class '1' has one row"),
+        (lambda: hold_out(40, 0.02, 0, Traits(LABELS)), "1 rows to hold out are too few for 2"),
+        (
+            lambda: hold_out(40, 0.5, 0, Traits(LABELS[::-1], ordered=False, groups=HALVES)),
+            "is not among the rows to fit on: it is in one group only",
+        ),
+        (
+            lambda: hold_out(40, 0.25, 0, Traits(LABELS, ordered=True)),
+            "class '1' is not among the rows to fit on: it is in late rows only",
+        ),
         (lambda: fold_rows(40, 11, 0, Traits(None, GROUPS)), "fewer groups than folds"),
     ],
 )

@@ -82,6 +82,15 @@ def test_missing_numbers_get_the_median_of_the_fitting_rows_and_an_indicator():
     assert prepared.x_val[:, :2].tolist() == [[9, 0], [2, 1]]
 
 
+def test_a_number_missing_in_new_rows_only_gets_the_median():
+    rows = rows_of()
+    preparation = make_preparation(rows.description, "standard")
+    apply("fit_transform", preparation, rows.features)
+    new = rows.features[:2].copy()
+    new.loc[0, "w"] = np.nan
+    assert np.isfinite(apply("transform", preparation, new)).all()
+
+
 def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
     prepared = prepare(mixed(), np.arange(4), np.arange(4, 6), None, "none")
     assert prepared.x_train[:, 2:].tolist() == [
@@ -165,7 +174,7 @@ def test_groups_and_time_rule_the_validation_too():
 
 def test_too_few_rows_of_a_class_are_told():
     rows = rows_of((30, 3))
-    with pytest.raises(DataError, match="fewer training rows than there are folds"):
+    with pytest.raises(DataError, match="class 'b' has 3 rows to cut into 4 folds"):
         validation_parts(rows, {"method": "kfold", "folds": 4}, 3)
     with pytest.raises(DataError, match="validation: "):
         validation_parts(rows_of((30, 1)), HOLDOUT, 3)

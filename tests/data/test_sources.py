@@ -157,7 +157,9 @@ def test_a_server_that_is_not_there_is_named(tmp_path):
         ("http://", "is no address"),
         ("openml:iris", "OpenML's sets have numbers: openml:61"),
         ("s3://bucket/data.csv", "s3:// is not supported; bring the file here"),
-        ("https://me:secret@example.org/data.csv", "holds a password; put it into ~/.netrc"),
+        ("https://me:secret@example.org/data.csv", "put them into ~/.netrc"),
+        ("https://token@example.org/data.csv", "holds a user name or password"),
+        ("https://example.org:x/data.csv", "cannot be read; check its host and port"),
     ],
 )
 def test_a_source_that_is_not_there_is_named(tmp_path, source, told):

@@ -54,6 +54,13 @@ def test_given_test_rows_are_kept_and_may_hold_no_class_of_their_own():
         split(lone)
 
 
+def test_no_group_is_on_both_sides_of_given_test_rows():
+    rows = rows_of("xyxyx")
+    test = np.array([0, 0, 0, 1, 1], dtype=bool)
+    with pytest.raises(DataError, match="'q' is in the training and in the test rows"):
+        split(Rows(rows.features, rows.target, group=np.array([*"ppqqr"], dtype=object), test=test))
+
+
 def test_the_description_tells_columns_categories_and_what_was_dropped():
     rows = rows_of(
         "xy" * 20,
@@ -121,8 +128,8 @@ def _as_arrays(rows):
 @pytest.mark.parametrize(
     ("labels", "columns", "told"),
     [
-        ("xxxxyyyyz", {}, "class 'z' has one row only"),
-        ("xxyyzzww", {}, r"split\.test: 0\.2 of 8 rows"),
+        ("xxxxyyyyz", {}, "class 'z' has one row only; leave it out, or add rows, or set split"),
+        ("xxyyzzww", {}, r"split\.test: 0\.2 of 8 rows: 2 rows to hold out are too few for 4 cl"),
         ("xyxyxyxy", {"a": np.ones(8)}, "no column varies"),
     ],
 )

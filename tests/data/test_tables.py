@@ -80,6 +80,15 @@ def test_columns_of_numbers_can_be_categories(tmp_path):
     assert rows.features["zip"].tolist() == ["10115", MISSING, "20095"]
 
 
+def test_text_that_is_all_numbers_and_flags_with_gaps_are_categories(tmp_path):
+    rows = read(tmp_path, "a,flag,target\n1,True,x\n2,,y\n3,False,x\n4,True,y\n")
+    assert rows.features["flag"].tolist() == ["True", MISSING, "False", "True"]
+    path = tmp_path / "raw.parquet"
+    pd.DataFrame({"code": [*"1212"], "target": [*"xyxy"]}).to_parquet(path)
+    rows = read_table([path], "parquet", Dataset(source="x"))
+    assert rows.features["code"].tolist() == [*"1212"]
+
+
 def test_given_test_rows_are_known_by_file_or_column(tmp_path):
     rows = read(tmp_path, "a,target\n1,x\n2,y\n", more="target,a\nx,3\n")
     assert rows.test.tolist() == [False, False, True]
@@ -163,6 +172,7 @@ FLAWS = {
         {"task": "regression"},
         "regression task needs num",
     ),
+    "a huge target": ("a,target\n1,1e39\n2,3\n", {"task": "regression"}, "some above 3e38"),
     "infinite target": ("a,target\n1,inf\n2,3\n", {"task": "regression"}, "holds infinite values"),
     "labels": (
         "a,u,v\n1,0,2\n2,1,1\n",

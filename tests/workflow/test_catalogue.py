@@ -42,15 +42,15 @@ STUDIES = {
     "a fraction for a seed": ({"seed": 1.5}, "seed: must be a whole number, found 1.5"),
     "text for a number": ({"repetitions": "five"}, "repetitions: must be a whole number"),
     "no repetition": ({"repetitions": 0}, "repetitions: must be at least 1"),
-    "an empty name": ({"name": ""}, "name: "),
-    "a pattern for a folder": ({"results": "res{x}"}, "results: "),
+    "an empty name": ({"name": ""}, "name: is empty; Title of the figures"),
+    "a pattern for a folder": ({"results": "res{x}"}, "results: a folder's name without { } * ?"),
     "no data": ({"dataset": REMOVED}, "dataset: missing"),
     "data as text": ({"dataset": "iris"}, "dataset: must be a block of `key: value` lines"),
     "no source": ({"dataset": {}}, "dataset.source: missing; builtin:NAME"),
     "a set that is not there": (data(source="builtin:irs"), "did you mean 'iris'?"),
     "a set without a number": (data(source="openml:iris"), "OpenML's sets have numbers"),
     "a store": (data(source="s3://b/d.csv"), "s3:// is not supported; bring the file here"),
-    "a password": (data(source="https://a:b@example.org/d.csv"), "put it into ~/.netrc"),
+    "a password": (data(source="https://a:b@example.org/d.csv"), "put them into ~/.netrc"),
     "a file that is not there": (data(source="mine.csv"), "mine.csv is not there"),
     "a folder": (data(source="models"), "models is a folder; name a file in it"),
     "a data key misspelt": (data(targt="y"), "dataset.targt: unknown key (did you mean 'target'?)"),
@@ -59,14 +59,17 @@ STUDIES = {
     "a task": (data(task="classify"), "is not one of classification, multilabel, regression"),
     "a short sum": (data(sha256="abc"), "dataset.sha256: must be 64 hexadecimal digits"),
     "a workbook": (data(format="xlsx"), "dataset.format: 'xlsx' is not one of csv, tsv"),
-    "a long separator": (data(separator=";;"), "dataset.separator"),
-    "a decimal sign": (data(decimal="'"), "dataset.decimal"),
+    "a long separator": (
+        data(separator=";;"),
+        "dataset.separator: must be one character, found ';;'",
+    ),
+    "a decimal sign": (data(decimal="x"), "dataset.decimal: 'x' is not one of ., ,"),
     "an encoding": (data(encoding="utf-88"), "there is no encoding 'utf-88'; try utf-8"),
     "groups in time": (data(group="a", order="b"), "groups or an order in time, not both"),
     "test rows nowhere": (data(test_source="t.csv"), "t.csv is not there"),
     "test rows of a kind": (data(test_source="t.npz"), "is npz, source is csv; use one format"),
     "a sum of nothing": (data(test_sha256="0" * 64), "there is no dataset.test_source"),
-    "a shape of nothing": (data(shape=[8, 0]), "dataset.shape"),
+    "a shape of nothing": (data(shape=[8, 0]), "dataset.shape.1: must be at least 1, found 0"),
     "more than all": ({"split": {"test": 1.5}}, "split.test: must be below 1, found 1.5"),
     "no test rows": ({"split": {"test": 0}}, "split.test: must be above 0, found 0"),
     "yes": ({"split": {"stratify": "yes"}}, "split.stratify: must be true or false, found 'yes'"),
@@ -98,7 +101,7 @@ STUDIES = {
     "no such form": (knobs(units={"uniform": [1, 9]}), "is not a form of an axis; known are"),
     "pairs of one": (knobs(zip={"a": [1, 2], "b": [1]}), "a has 2, b has 1"),
     "a rule for nothing": (knobs(exclude=[{"unit": 1}]), "exclude[0].unit: no such hyperparam"),
-    "all left out": (knobs(exclude=[{"epochs": 2}]), "no point"),
+    "all left out": (knobs(exclude=[{"epochs": 2}]), "no point is left; check `exclude`"),
     "no name": (knobs(**{"learning rate": 1}), "must be a Python argument name"),
     "a name of the tables": (knobs(val_loss=1), "the tables use this name; choose another"),
     "no patience": (knobs(early_stopping_patience=0), "must be a whole number above 0 or null"),
@@ -107,8 +110,9 @@ STUDIES = {
     "a number to watch": (knobs(early_stopping_monitor=5), "must be a metric's name"),
     "grids in no list": (knobs(grids={"a": 1}), "must be a list of grids"),
     "a key twice": (knobs(grids=[{"units": 9}]), "units: stands beside `grids` too; keep one"),
-    "a very long name": (knobs(activation="r" * 300), "255"),
-    "weights misspelt": ({"class_weight": "balancd"}, "class_weight: "),
+    "a very long name": (knobs(activation="r" * 300), "file systems take 255; use a shorter value"),
+    "weights misspelt": ({"class_weight": "balancd"}, "did you mean 'balanced'?"),
+    "a negative weight": ({"class_weight": {"a": -1}}, "class_weight.a: must be at least 0"),
     "weights of text": ({"class_weight": {"a": "heavy"}}, "must be a number, found 'heavy'"),
     "weights of numbers": (data(task="regression"), "task has no classes to weigh; remove it"),
     "a direction": ({"objective": {"metric": "val_loss", "mode": "up"}}, "not one of min, max"),
@@ -168,7 +172,10 @@ MODELS = {
     "returns nothing": (MODEL + "    pass\n", "end it with `return model`"),
     "returns no model": (MODEL + "    return 3\n", "returned int, not a keras.Model"),
     "not compiled": (GOOD + "    return model\n", "model.compile(optimizer, loss, metrics) first"),
-    "no such loss": (GOOD + "    model.compile('sgd', 'mes')\n    return model\n", "mes"),
+    "no such loss": (
+        GOOD + "    model.compile('sgd', 'mes')\n    return model\n",
+        "Unable to convert 'mes'",
+    ),
     "an output too wide": (
         GOOD.replace("Dense(outputs)", "Dense(7)")
         + "    model.compile('sgd', 'categorical_crossentropy')\n    return model\n",
@@ -186,7 +193,7 @@ MODELS = {
     "too large": (
         GOOD.replace("keras.layers.Dense(outputs)", "keras.layers.Dense(10**10)")
         + "    model.compile('sgd', 'mse')\n    return model\n",
-        "memory",
+        "needs more memory than there is; choose a smaller network or batch_size",
     ),
 }
 
@@ -211,7 +218,12 @@ FILES = {
     "an encoding": (table(*ROWS).encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
     "no target": (table(*ROWS, "1,"), {}, "column 'target' is missing in row 21"),
     "a wrong sum": (table(*ROWS), {"sha256": "0" * 64}, "the study asks for 000"),
-    "a lone row": (table(*ROWS, "1,z"), {}, "class 'z' has one row only; drop it, or set false"),
+    "a lone row": (table(*ROWS, "1,z"), {}, "class 'z' has one row only; leave it out"),
+    "one group": (
+        "\n".join(["a,g,target", *(f"{i},p,{'xy'[i % 2]}" for i in range(9))]),
+        {"group": "g"},
+        "split.test: 0.2 of 9 rows: all rows are of one group",
+    ),
     "no zip": (table(*ROWS), {"member": "a.csv"}, "is no zip; remove the key"),
 }
 
@@ -296,17 +308,18 @@ def test_wrong_arrays_stop_before_any_training(study):
     refused(study, case, "y has 19 rows, x has 20", besides=("data", "logs"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--config", "repetitions=none"], "repetitions: must be a whole number, found 'none'"),
-        (["--config", "repetition=3"], "did you mean 'repetitions'?"),
-        (["--config", "hyperparameters={units: 1e-3}"], "write 1.0e-3"),
-        (["--config", "trainer={warm: maybe}"], "trainer.warm: must be true or false"),
-        (["resluts/summary.csv"], "resluts/summary.csv"),
-        (["--cores", "none"], "must be integer or 'all'"),
-    ],
-)
+#: Arguments of `snakemake` → what the message must hold.
+LINES = [
+    (["--config", "repetitions=none"], "repetitions: must be a whole number, found 'none'"),
+    (["--config", "repetition=3"], "did you mean 'repetitions'?"),
+    (["--config", "hyperparameters={units: 1e-3}"], "write 1.0e-3"),
+    (["--config", "trainer={warm: maybe}"], "trainer.warm: must be true or false"),
+    (["resluts/summary.csv"], "resluts/summary.csv"),
+    (["--cores", "none"], "must be integer or 'all'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), LINES)
 def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
     study.write(TINY)
     before = contents(study)
@@ -316,4 +329,4 @@ def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
 
 
 def test_the_catalogue_has_a_hundred_cases():
-    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + 1 + 6 >= 100
+    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + len(LINES) >= 100

@@ -138,7 +138,9 @@ def test_what_determines_a_training_trains_all_anew(copied, changes):
     assert copied.succeed("-n")["train"] == 4
 
 
-@pytest.mark.parametrize("file", ["models/mlp.py", "gridloom/training/fit.py"])
+@pytest.mark.parametrize(
+    "file", ["models/mlp.py", "gridloom/training/fit.py", "gridloom/data/tables.py"]
+)
 def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_none(copied, file):
     path = copied.folder / file
     text = path.read_text()
