@@ -76,7 +76,7 @@ FLAWS = {
     "infinite": (
         {"x": X, "y": np.full(6, np.inf)},
         {"task": "regression"},
-        "y is missing or infinite",
+        "y is missing, infinite or above 3e38",
     ),
     "weights": ({"x": X, "y": Y, "w": -Y}, {"weight": "w"}, "must hold numbers of 0 or more"),
     "wide weights": (
