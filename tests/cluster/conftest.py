@@ -30,7 +30,7 @@ from models import mlp
 
 FAULTS = {faults}
 
-def build_model(input_shape, outputs, *, units, activation, dropout, learning_rate, note):
+def build_model(input_shape, outputs, *, units, activation, dropout, learning_rate):
     mark = Path("marks", f"{{units}}-{{os.getpid()}}")
     if not mark.exists():
         first = not list(mark.parent.glob(f"{{units}}-*"))
@@ -65,8 +65,7 @@ class ClusterProject(Project):
         """Write a study of one point for each number of units, with what befalls it."""
         (self.folder / "marks").mkdir()
         (self.folder / "models" / "marked.py").write_text(MODEL.format(faults=faults))
-        # In a path it is 50%25%2Da%2Fb, and SLURM reads % in names of logs.
-        knobs = {"units": list(faults), "dropout": 0, "note": "50%-a/b"}
+        knobs = {"units": list(faults), "dropout": 0}
         self.change(model="models/marked.py", hyperparameters=knobs, **changes)
 
     def marks(self) -> list[int]:
