@@ -174,7 +174,7 @@ MODELS = {
     "not compiled": (GOOD + "    return model\n", "model.compile(optimizer, loss, metrics) first"),
     "no such loss": (
         GOOD + "    model.compile('sgd', 'mes')\n    return model\n",
-        "Unable to convert 'mes'",
+        "Could not interpret loss identifier: mes",
     ),
     "an output too wide": (
         GOOD.replace("Dense(outputs)", "Dense(7)")
