@@ -167,12 +167,12 @@ def class_weights(
     return np.array([weighting[label] for label in classes], np.float32)
 
 
-def make_preparation(description: Mapping[str, Any], scaling: str) -> Any:
-    """Return the transformer from features to a network's inputs, not fitted yet.
+class Preparation:
+    """From features to a network's inputs: scikit-learn's transformers, fitted on training rows.
 
-    For a table, a `ColumnTransformer`: numbers with missing values imputed by the median, then
-    scaled; an indicator for each incomplete column; categories one-hot, those not known all zero.
-    For arrays, the scaler: images of whole bytes as one column, other arrays by their last axis.
+    For a table: numbers with missing values imputed by the median, then scaled; an indicator for
+    each incomplete column; categories one-hot, those not known all zero. For arrays, the scaler:
+    images of whole bytes as one column, other arrays by their last axis.
 
     Parameters
     ----------
@@ -180,10 +180,45 @@ def make_preparation(description: Mapping[str, Any], scaling: str) -> Any:
         ``split.json``.
     scaling
         ``standard`` (mean 0, sd 1), ``minmax`` (0 to 1) or ``none``.
+
+    Attributes
+    ----------
+    transformer
+        A `ColumnTransformer` for a table, the scaler for arrays.
     """
-    scaler = SCALERS[scaling]()
-    if "shape" in description:
-        return scaler
+
+    def __init__(self, description: Mapping[str, Any], scaling: str) -> None:
+        scaler = SCALERS[scaling]()
+        self.transformer = scaler if "shape" in description else _of_columns(description, scaler)
+        self._columns = 0
+        self._constant: dict[int, float] = {}
+
+    def fit_transform(self, features: Features) -> np.ndarray:
+        """Fit to the rows of a training and return its inputs, float32, shape (rows, …)."""
+        if isinstance(features, pd.DataFrame):
+            prepared: np.ndarray = np.asarray(self.transformer.fit_transform(features), np.float32)
+            # A column without two values here, such as a category seen at validation only: a
+            # network cannot learn its weights, so it must not see it vary.
+            constant = np.flatnonzero((prepared == prepared[0]).all(axis=0))
+            self._constant = {int(place): float(prepared[0, place]) for place in constant}
+            return prepared
+        whole = features.dtype == np.uint8 and features.ndim > 2
+        self._columns = 1 if whole else features.shape[-1]
+        self.transformer.fit(features.reshape(-1, self._columns))
+        return self.transform(features)
+
+    def transform(self, features: Features) -> np.ndarray:
+        """Return the inputs of other rows, float32, shape (rows, …)."""
+        if isinstance(features, pd.DataFrame):
+            prepared: np.ndarray = np.asarray(self.transformer.transform(features), np.float32)
+            prepared[:, list(self._constant)] = list(self._constant.values())
+            return prepared
+        flat = self.transformer.transform(features.reshape(-1, self._columns))
+        shaped: np.ndarray = np.asarray(flat, dtype=np.float32).reshape(features.shape)
+        return shaped
+
+
+def _of_columns(description: Mapping[str, Any], scaler: Any) -> ColumnTransformer:
     parts: list[tuple[str, Any, list[str]]] = []
     if description["numeric"]:
         # Also for columns that are complete here: new rows may lack what no training row does.
@@ -202,20 +237,19 @@ def make_preparation(description: Mapping[str, Any], scaling: str) -> Any:
     return ColumnTransformer(parts, sparse_threshold=0)
 
 
-def apply(step: str, preparation: Any, features: Features) -> np.ndarray:
-    """Return prepared features, float32, shape (rows, …).
+def row_weights(
+    rows: TrainingRows, fit: np.ndarray, weighting: str | Mapping[str, float] | None
+) -> np.ndarray:
+    """Return the weights in the loss of the rows that a training fits on, shape (rows,).
 
-    Parameters
-    ----------
-    step
-        ``fit_transform`` or ``transform``.
+    Each is the row's own times that of its class, counted over these rows.
     """
-    if isinstance(features, pd.DataFrame):
-        prepared = getattr(preparation, step)(features)
-        return np.asarray(prepared, dtype=np.float32)
-    columns = 1 if features.dtype == np.uint8 and features.ndim > 2 else features.shape[-1]
-    flat = getattr(preparation, step)(features.reshape(-1, columns))
-    return np.asarray(flat, dtype=np.float32).reshape(features.shape)
+    weights: np.ndarray = rows.weights[fit]
+    if rows.classes is None:
+        return weights
+    codes = rows.target[fit]
+    product: np.ndarray = weights * class_weights(codes, rows.classes, weighting)[codes]
+    return product
 
 
 def prepare(
@@ -230,16 +264,8 @@ def prepare(
     Everything that is fitted, and the class weights, see the rows that the training fits on and no
     others.
     """
-    preparation = make_preparation(rows.description, scaling)
-    x_train = apply("fit_transform", preparation, take(rows.features, fit))
-    x_val = apply("transform", preparation, take(rows.features, held))
-    if isinstance(rows.features, pd.DataFrame):
-        # A column without two values here, such as a category seen at validation only: a network
-        # cannot learn its weights, so it must not see it vary.
-        constant = (x_train == x_train[0]).all(axis=0)
-        x_val[:, constant] = x_train[0, constant]
-    y_train = rows.target[fit]
-    weights = rows.weights[fit]
-    if rows.classes is not None:
-        weights = weights * class_weights(y_train, rows.classes, weighting)[y_train]
-    return PreparedRows(x_train, y_train, weights, x_val, rows.target[held])
+    preparation = Preparation(rows.description, scaling)
+    x_train = preparation.fit_transform(take(rows.features, fit))
+    x_val = preparation.transform(take(rows.features, held))
+    weights = row_weights(rows, fit, weighting)
+    return PreparedRows(x_train, rows.target[fit], weights, x_val, rows.target[held])

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 from gridloom.data.preparation import (
+    Preparation,
     TrainingRows,
-    apply,
     class_weights,
-    make_preparation,
     prepare,
     validation_parts,
 )
@@ -84,11 +83,11 @@ def test_missing_numbers_get_the_median_of_the_fitting_rows_and_an_indicator():
 
 def test_a_number_missing_in_new_rows_only_gets_the_median():
     rows = rows_of()
-    preparation = make_preparation(rows.description, "standard")
-    apply("fit_transform", preparation, rows.features)
+    preparation = Preparation(rows.description, "standard")
+    preparation.fit_transform(rows.features)
     new = rows.features[:2].copy()
     new.loc[0, "w"] = np.nan
-    assert np.isfinite(apply("transform", preparation, new)).all()
+    assert np.isfinite(preparation.transform(new)).all()
 
 
 def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
@@ -125,13 +124,13 @@ def test_a_column_that_is_constant_among_the_fitting_rows_does_not_vary_at_valid
 
 def test_a_fitted_preparation_is_saved_and_prepares_new_rows(tmp_path):
     rows = mixed()
-    preparation = make_preparation(rows.description, "standard")
-    expected = apply("fit_transform", preparation, rows.features)
+    preparation = Preparation(rows.description, "standard")
+    expected = preparation.fit_transform(rows.features)
     joblib.dump(preparation, tmp_path / "preparation.joblib")
     loaded = joblib.load(tmp_path / "preparation.joblib")
-    assert (apply("transform", loaded, rows.features) == expected).all()
+    assert (loaded.transform(rows.features) == expected).all()
     new = pd.DataFrame({"kind": ["never seen"], "a": [np.nan]})
-    assert apply("transform", loaded, new)[0, 2:].tolist() == [0, 0, 0, 0]
+    assert loaded.transform(new)[0, 2:].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -143,14 +142,14 @@ def test_a_fitted_preparation_is_saved_and_prepares_new_rows(tmp_path):
     ],
 )
 def test_arrays_keep_their_shape_and_are_scaled(features, expected):
-    preparation = make_preparation({"shape": list(features.shape[1:])}, "standard")
-    prepared = apply("fit_transform", preparation, features)
+    preparation = Preparation({"shape": list(features.shape[1:])}, "standard")
+    prepared = preparation.fit_transform(features)
     assert prepared.shape == features.shape
     axes = None if expected == "as a whole" else tuple(range(features.ndim - 1))
     np.testing.assert_allclose(prepared.mean(axis=axes), 0, atol=1e-6)
     np.testing.assert_allclose(prepared.std(axis=axes), 1, atol=1e-5)
-    untouched = make_preparation({"shape": list(features.shape[1:])}, "none")
-    assert (apply("fit_transform", untouched, features) == features).all()
+    untouched = Preparation({"shape": list(features.shape[1:])}, "none")
+    assert (untouched.fit_transform(features) == features).all()
 
 
 def test_holdout_is_stratified_and_seeded():
