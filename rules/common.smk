@@ -237,6 +237,7 @@ SETUP = {
             "training/keras_fit",
             "training/lockstep",
             "training/model",
+            "training/process",
             "training/record",
             "training/run",
         )

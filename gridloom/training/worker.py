@@ -32,7 +32,8 @@ from gridloom.errors import GridloomError, StudyError, nearest
 from gridloom.files import write_text
 from gridloom.scope import alive
 from gridloom.training import client
-from gridloom.training.devices import NO_DEVICE, lease, visible_devices
+from gridloom.training.devices import lease, visible_devices
+from gridloom.training.process import set_devices, set_libraries
 
 #: How often the host looks after Snakemake and the workers.
 POLL_SECONDS = 0.2
@@ -60,8 +61,8 @@ def train_once(job: Mapping[str, Any]) -> int:
         devices = _devices(job, Path(job["scope"]))
     except (GridloomError, SystemExit) as error:
         client.fail(dict(job), str(error))
-    _set_environment()
-    _set_devices(job["threads"], devices)
+    set_libraries()
+    set_devices(job["threads"], devices)
     message = _train(job, _trainer())
     if message is not None:
         client.fail(dict(job), message)
@@ -73,27 +74,6 @@ def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
         return []
     client.private_folder(str(folder))
     return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
-
-
-def _set_environment() -> None:
-    """Set what the libraries read when they are imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may order sums differently from machine to machine.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    # Threads would not live on in a fork; TensorFlow has pools of its own.
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-
-
-def _set_devices(threads: int, devices: list[str]) -> None:
-    """Set what TensorFlow reads at its first operation: cores and GPUs."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices) or NO_DEVICE
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.get_logger().setLevel("ERROR")
 
 
 class Host:
@@ -120,7 +100,7 @@ class Host:
         # Clients may connect while TensorFlow is being imported, and wait.
         self.listener.bind(str(address))
         self.listener.listen(128)
-        _set_environment()
+        set_libraries()
         import gridloom.training.run  # noqa: F401
 
         while alive(self.watched) and self.folder.exists():
@@ -196,7 +176,7 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
     asked
         Where the client waits that asked for this worker.
     """
-    _set_devices(settings["threads"], _devices(settings, folder))
+    set_devices(settings["threads"], _devices(settings, folder))
     trainer = _trainer()
     address = folder / f"{settings['slot']}.sock"
     listener = socket.socket(socket.AF_UNIX)
