@@ -33,8 +33,9 @@ class Gathered:
     ----------
     runs
         One row a training: the point, its hyperparameters, repetition, fold, seed, status, every
-        metric at the end of the training, best_epoch, epochs_run, parameters, seconds, host. What
-        a training logged by the name of another column is ``logged_`` that name.
+        metric at the end of the training (with the weights of `restored_epoch`), best_epoch,
+        restored_epoch, epochs_run, parameters, seconds, host. What a training logged by the name
+        of another column is ``logged_`` that name.
     history
         One row a training and epoch: point, repetition, fold, epoch (from 1), every metric.
     summary
@@ -121,6 +122,7 @@ def gather(
                     "status": training["status"],
                     **{name: _number(values[final]) for name, values in history.items()},
                     "best_epoch": best_epoch(history[objective], mode),
+                    "restored_epoch": final + 1,
                     "epochs_run": len(history["loss"]),
                     "parameters": record["parameters"],
                     "seconds": training["seconds"],
