@@ -28,11 +28,11 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
     DataError
         Naming the array and the remedy.
     """
-    first = _load(files[0])
+    first = load_arrays(files[0])
     train = _part(first, "train", dataset)
     parts = [train]
     if len(files) == 2:
-        parts.append(_part(_load(files[1]), "test", dataset))
+        parts.append(_part(load_arrays(files[1]), "test", dataset))
         if "x_test" in first:
             raise DataError("dataset.test_source: x_test is in the first file already; keep one")
     elif "x_test" in first:
@@ -61,7 +61,14 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
     return rows if order is None else rows.take(np.argsort(order, kind="stable"))
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read an NPZ file, without pickles.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is too large.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -116,18 +123,27 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, dataset: Dataset) -> tupl
                 f"dataset.source: {name} has {array.shape[0] if array.shape else 'no'} rows, "
                 f"{names[0]} has {len(x)}"
             )
-    if not len(x):
-        raise DataError(f"dataset.source: {names[0]} has no rows")
+    check_features(names[0], x)
+    return tuple(found)
+
+
+def check_features(name: str, x: np.ndarray) -> None:
+    """Check that an array holds rows of finite numbers.
+
+    Raises
+    ------
+    DataError
+        If it does not.
+    """
     if x.ndim < 2:
-        raise DataError(f"dataset.source: {names[0]} must have the shape (rows, …), has {x.shape}")
+        raise DataError(f"dataset.source: {name} must have the shape (rows, …), has {x.shape}")
+    if not len(x):
+        raise DataError(f"dataset.source: {name} has no rows")
     if x.dtype.kind not in "biuf":
-        raise DataError(f"dataset.source: {names[0]} must hold numbers, holds {x.dtype}")
+        raise DataError(f"dataset.source: {name} must hold numbers, holds {x.dtype}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argmax(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        raise DataError(
-            f"dataset.source: {names[0]} is missing or infinite in row {row + 1}; mend the file"
-        )
-    return tuple(found)
+        raise DataError(f"dataset.source: {name} is missing or infinite in row {row + 1}; mend it")
 
 
 def _target(y: np.ndarray, task: str) -> np.ndarray:

@@ -31,7 +31,7 @@ TIMEOUT_SECONDS = 30
 #: A file may unpack to this much; a larger one is more likely a trap than a table.
 MAX_UNPACKED_BYTES = 8 * 2**30
 
-_ENDINGS = {
+ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -113,7 +113,7 @@ def table_format(source: str, given: str | None, member: str | None) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     while suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
-    return _ENDINGS.get(suffixes[-1], "csv") if suffixes else "csv"
+    return ENDINGS.get(suffixes[-1], "csv") if suffixes else "csv"
 
 
 def shown(source: str) -> str:

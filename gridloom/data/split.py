@@ -37,11 +37,17 @@ def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split)
         rows = read_table(files, format, dataset, test)
     if dataset.shape is None:
         return rows
-    return replace(rows, features=_shaped(rows.features, dataset.shape), dropped={})
+    return replace(rows, features=shaped(rows.features, dataset.shape), dropped={})
 
 
-def _shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
-    """Return features as an array of rows of a shape; whole numbers up to 255 as bytes."""
+def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
+    """Return features as an array of rows of a shape; a table of whole numbers up to 255 as bytes.
+
+    Raises
+    ------
+    DataError
+        If a column is no number, or their number does not fit the shape.
+    """
     if isinstance(features, pd.DataFrame):
         for name, column in features.items():
             if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
@@ -84,9 +90,6 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
                     f"dataset.group: {both[0]!r} is in the training and in the test rows that are "
                     "given; remove dataset.group, or mend the rows"
                 )
-        unseen = sorted(set(test.target) - set(train.target)) if classified else []
-        if unseen:
-            raise DataError(f"dataset.target: class {unseen[0]!r} is in the test rows only")
     else:
         labels = rows.target if classified and split.stratify else None
         traits = Traits(labels, rows.group, rows.ordered)
@@ -100,6 +103,10 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
         train, test = rows.take(kept), rows.take(held)
     if classified and len(set(train.target)) < 2:
         raise DataError("dataset.target: the training rows are of one class only")
+    unseen = sorted(set(test.target) - set(train.target)) if classified else []
+    if unseen:
+        remedy = "" if rows.test is not None else "; set another split.seed"
+        raise DataError(f"dataset.target: class {unseen[0]!r} is in the test rows only{remedy}")
     return train, test
 
 

@@ -44,7 +44,7 @@ def read_table(
     DataError
         Naming the column, the row (counted from 1, without a header) and the remedy.
     """
-    tables = [_read(path, format, dataset) for path in files]
+    tables = [read_raw_table(path, format, dataset) for path in files]
     table = tables[0]
     if len(tables) == 2:
         differing = sorted(set(tables[0].columns) ^ set(tables[1].columns))
@@ -88,7 +88,14 @@ def read_table(
     return rows
 
 
-def _read(path: Path, format: str, dataset: Dataset) -> pd.DataFrame:
+def read_raw_table(path: Path, format: str, dataset: Dataset) -> pd.DataFrame:
+    """Read a table as it is, its columns' names as text.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has no rows.
+    """
     if format == "parquet":
         try:
             table = pd.read_parquet(path)
@@ -284,14 +291,14 @@ def _features(
         if column.isna().all():
             dropped[name] = "no value"
         elif name in dataset.categorical:
-            columns[name] = _categories(column)
+            columns[name] = as_categories(column)
         elif pd.api.types.is_numeric_dtype(column):
-            columns[name] = _numbers(column, place)
+            columns[name] = as_numbers(column, place)
         elif isinstance(column.dtype, pd.CategoricalDtype):
-            columns[name] = _categories(column)
+            columns[name] = as_categories(column)
         elif pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column):
             _check_text(column, place)
-            columns[name] = _categories(column)
+            columns[name] = as_categories(column)
         else:
             raise DataError(
                 f"dataset: column {name!r} holds {column.dtype}, not numbers or text; add it to "
@@ -302,7 +309,19 @@ def _features(
     return pd.DataFrame(columns), dropped
 
 
-def _numbers(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
+def as_numbers(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
+    """Return a column of numbers as float64, NaN where missing.
+
+    Parameters
+    ----------
+    place
+        Says where the first of some flags stands.
+
+    Raises
+    ------
+    DataError
+        If it is infinite somewhere.
+    """
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         raise DataError(
@@ -312,7 +331,8 @@ def _numbers(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
     return values
 
 
-def _categories(column: pd.Series) -> np.ndarray:
+def as_categories(column: pd.Series) -> np.ndarray:
+    """Return a column as texts, whole numbers without a point, `MISSING` where missing."""
     whole = pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all()
     return texts(column.astype("Int64") if whole else column)
 

@@ -1,0 +1,124 @@
+"""Rows to predict for: read as the study's own were, without what is to be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridloom.data.arrays import check_features, load_arrays
+from gridloom.data.rows import MISSING, Features
+from gridloom.data.sources import ENDINGS, table_format
+from gridloom.data.split import shaped
+from gridloom.data.tables import as_categories, as_numbers, read_raw_table
+from gridloom.errors import DataError, nearest
+from gridloom.study import Dataset
+
+
+def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) -> Features:
+    """Read rows of a file that has the features of a study; other columns do not matter.
+
+    Parameters
+    ----------
+    path
+        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending; else of the study's
+        format.
+    dataset
+        How the study's own file was read.
+    description
+        ``split.json``.
+
+    Raises
+    ------
+    DataError
+        Naming the column, the row (counted from 1) and the remedy.
+    """
+    given = None if path.suffix.lower() in ENDINGS else dataset.format
+    format = table_format(str(path), given, None)
+    try:
+        if "shape" not in description:
+            if format == "npz":
+                raise DataError("the study's rows are those of a table; give a table")
+            return _columns(read_raw_table(path, format, dataset), description)
+        if format != "npz" and dataset.shape is None:
+            raise DataError("the study's rows are arrays; give an NPZ file with an array x")
+        features = (
+            _array(load_arrays(path))
+            if format == "npz"
+            else _all_columns(read_raw_table(path, format, dataset), dataset)
+        )
+        array = features if dataset.shape is None else shaped(features, dataset.shape)
+        if list(array.shape[1:]) != description["shape"]:
+            raise DataError(
+                f"a row has the shape {list(array.shape[1:])}, those of the study "
+                f"{description['shape']}"
+            )
+    except DataError as error:
+        raise DataError(f"{path}: {str(error).removeprefix('dataset.source: ')}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    return array
+
+
+def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    if "x" not in arrays:
+        raise DataError(f"there is no array 'x'; there are {', '.join(arrays) or 'none'}")
+    check_features("x", arrays["x"])
+    return arrays["x"]
+
+
+def _columns(table: pd.DataFrame, description: Mapping[str, Any]) -> pd.DataFrame:
+    columns = {}
+    for name in [*description["numeric"], *description["categorical"]]:
+        if name not in table.columns:
+            raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
+        column = table[name]
+        columns[name] = (
+            as_categories(column) if name in description["categorical"] else _numeric(column)
+        )
+    return pd.DataFrame(columns)
+
+
+def _numeric(column: pd.Series) -> np.ndarray:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        raise DataError(
+            f"column {column.name!r} holds {str(column[wrong].iloc[0])!r} in row "
+            f"{int(np.argmax(wrong)) + 1}, where the study had numbers; mend the file"
+        )
+    return as_numbers(numbers, lambda flags: f"row {int(np.argmax(np.asarray(flags))) + 1}")
+
+
+def _all_columns(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Leave out what is no feature, so far as it is there."""
+    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
+    others = {*targets, *dataset.drop, dataset.group, dataset.order, dataset.weight}
+    kept = table[[name for name in table.columns if name not in others]]
+    return kept.dropna(axis="columns", how="all")
+
+
+def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | None:
+    """Say what no training row had, a line for each column; None if there is nothing."""
+    if not isinstance(features, pd.DataFrame):
+        return None
+    lines = []
+    for name, known in description["categorical"].items():
+        new = features.loc[~features[name].isin(known), name]
+        if len(new):
+            shown = "a missing value" if new.iloc[0] == MISSING else repr(new.iloc[0])
+            lines.append(
+                f"column {name!r}: {len(new)} rows hold a category that no training row had, such "
+                f"as {shown}; it counts as none of the known ones"
+            )
+    for name in description["numeric"]:
+        missing = int(features[name].isna().sum())
+        if missing and name not in description["incomplete"]:
+            lines.append(
+                f"column {name!r}: missing in {missing} rows, in none of the training rows; the "
+                "median stands for it"
+            )
+    return "\n".join(lines) or None

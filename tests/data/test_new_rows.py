@@ -1,0 +1,114 @@
+"""Promises of rows to predict for: read as the study's were, or one message."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridloom.data.new_rows import read_new_rows, tell_unknown
+from gridloom.errors import DataError
+from gridloom.study import Dataset
+
+DATASET = Dataset(source="mine.csv", target="sold", drop=["id"], missing=["?"], separator=";")
+TABLE = {
+    "numeric": ["area", "rooms"],
+    "incomplete": ["area"],
+    "categorical": {"floor": ["1", "2"], "town": ["Bern", "Köln"]},
+}
+
+
+def read(tmp_path, text, dataset=DATASET, description=TABLE, name="new.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read_new_rows(path, dataset, description)
+
+
+def test_columns_are_found_by_name_and_others_do_not_matter(tmp_path):
+    rows = read(tmp_path, "town;floor;rooms;area;note\nKöln;2;3;?;x\nBern;1;2;50;y\n")
+    assert rows["area"].isna().tolist() == [True, False]
+    assert rows["rooms"].tolist() == [3, 2]
+    assert rows["floor"].tolist() == ["2", "1"]
+    assert tell_unknown(rows, TABLE) is None
+
+
+def test_whole_numbers_that_are_categories_are_known_beside_a_missing_one(tmp_path):
+    rows = read(tmp_path, "town;floor;rooms;area\nKöln;2;3;4\nBern;?;2;50\n")
+    assert rows["floor"].tolist() == ["2", "(missing)"]
+    assert tell_unknown(rows, TABLE) == (
+        "column 'floor': 1 rows hold a category that no training row had, such as a missing "
+        "value; it counts as none of the known ones"
+    )
+
+
+def test_what_no_training_row_had_is_told(tmp_path):
+    told = tell_unknown(read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE)
+    assert told.splitlines() == [
+        "column 'town': 2 rows hold a category that no training row had, such as 'Rom'; it counts "
+        "as none of the known ones",
+        "column 'rooms': missing in 1 rows, in none of the training rows; the median stands for it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("town;flor;rooms;area\nBern;1;2;3\n", "there is no column 'floor' (did you mean 'flor'?)"),
+        ("town;floor;rooms;area\nBern;1;2;3\nBern;1;two;3\n", "'rooms' holds 'two' in row 2"),
+        ("town;floor;rooms;area\nBern;1;2;inf\n", "'area' is infinite in row 1"),
+        ("town;floor;rooms;area\n", "the file has no rows"),
+        ("town;floor\nBern;1;2;3\n", "not a readable table"),
+    ],
+)
+def test_wrong_rows_get_one_message(tmp_path, text, told):
+    with pytest.raises(DataError) as error:
+        read(tmp_path, text)
+    assert told in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path}/new.csv: ")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        read_new_rows(tmp_path / "new.csv", DATASET, TABLE)
+
+
+def test_a_file_without_a_header_has_the_columns_of_the_study(tmp_path):
+    dataset = Dataset(source="wdbc.data", columns=["id", "sold"], target="sold", format="csv")
+    layout = {"numeric": ["3", "4"], "incomplete": [], "categorical": {}}
+    rows = read(tmp_path, "7,,1.5,2\n8,,2.5,3\n", dataset, layout, "new.data")
+    assert rows["3"].tolist() == [1.5, 2.5]
+
+
+def test_parquet_serves_a_study_of_a_csv(tmp_path):
+    table = pd.DataFrame({"town": ["Bern"], "floor": [2], "rooms": [1], "area": [2.5]})
+    table.to_parquet(tmp_path / "new.parquet")
+    rows = read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
+    assert rows["floor"].tolist() == ["2"]
+
+
+def test_arrays_must_have_the_shape_of_the_study(tmp_path):
+    dataset = Dataset(source="mine.npz")
+    np.savez(tmp_path / "new.npz", x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
+    assert read_new_rows(tmp_path / "new.npz", dataset, {"shape": [4, 4]}).shape == (2, 4, 4)
+    for description, told in [
+        ({"shape": [5, 5]}, r"a row has the shape \[4, 4\], those of the study \[5, 5\]"),
+        (TABLE, "give a table"),
+    ]:
+        with pytest.raises(DataError, match=told):
+            read_new_rows(tmp_path / "new.npz", dataset, description)
+    np.savez(tmp_path / "new.npz", x_train=np.zeros((2, 4)))
+    with pytest.raises(DataError, match="no array 'x'; there are x_train"):
+        read_new_rows(tmp_path / "new.npz", dataset, {"shape": [4]})
+
+
+def test_a_table_of_pixels_gets_the_shape_of_the_study_with_or_without_its_target(tmp_path):
+    dataset = Dataset(source="mine.csv", target="digit", shape=[2, 2, 1])
+    description = {"shape": [2, 2, 1]}
+    for text in ("a,b,c,d\n1,2,3,4\n", "digit,a,b,c,d\n7,1,2,3,4\n"):
+        rows = read(tmp_path, text, dataset, description)
+        assert rows.dtype == np.uint8
+        assert rows.ravel().tolist() == [1, 2, 3, 4]
+    with pytest.raises(DataError, match=r"new\.csv: dataset\.shape: \[2, 2, 1\] has 4 numbers"):
+        read(tmp_path, "a,b,c\n1,2,3\n", dataset, description)
+    with pytest.raises(DataError, match="give an NPZ file with an array x"):
+        read(tmp_path, "a,b\n1,2\n", Dataset(source="mine.npz"), {"shape": [2]})
