@@ -18,6 +18,7 @@ include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables
 include: "rules/figures.smk"  # tables → heatmaps
+include: "rules/model.smk"  # the chosen point → a fitted model, when asked for
 include: "rules/look.smk"  # plan, prune, partial: beside any run
 
 

@@ -22,7 +22,7 @@ from gridloom.errors import StudyError, nearest
 from gridloom.grid import Grid, Value, canonical, read_grid
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
-Rule = Literal["download", "split", "train", "gather", "heatmaps"]
+Rule = Literal["download", "split", "train", "gather", "heatmaps", "refit"]
 
 #: Hyperparameters that the fit takes itself; all others go to `build_model`.
 FIT_HYPERPARAMETERS = {
@@ -43,6 +43,7 @@ TABLE_COLUMNS = {
     "epoch",
     "epochs_run",
     "best_epoch",
+    "restored_epoch",
     "parameters",
     "partial",
     "seconds",

@@ -46,6 +46,23 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
     return [str(index) for index in range(len(found))]
 
 
+def require_devices(rule: str, wanted: int, devices: list[str]) -> list[str]:
+    """Return as many of the GPUs as a rule asks for.
+
+    Raises
+    ------
+    DeviceError
+        If there are fewer.
+    """
+    if len(devices) < wanted:
+        raise DeviceError(
+            f"resources.{rule}.gpu: asks for {wanted} GPU{'s' * (wanted > 1)}, this machine shows "
+            f"{len(devices)}; set it to {len(devices)}, or check nvidia-smi and "
+            "CUDA_VISIBLE_DEVICES"
+        )
+    return devices[:wanted]
+
+
 def lease(folder: Path, wanted: int, devices: list[str], trainings: int | None) -> list[str]:
     """Take a lease on GPUs for as long as this process (and what it forks) lives.
 
@@ -71,12 +88,7 @@ def lease(folder: Path, wanted: int, devices: list[str], trainings: int | None) 
     DeviceError
         If there are fewer devices than wanted, or none is free.
     """
-    if len(devices) < wanted:
-        raise DeviceError(
-            f"resources.train.gpu: asks for {wanted} GPU{'s' * (wanted > 1)}, this machine shows "
-            f"{len(devices)}; set it to {len(devices)}, or check nvidia-smi and "
-            "CUDA_VISIBLE_DEVICES"
-        )
+    require_devices("train", wanted, devices)
     share = -(-trainings // len(devices)) if trainings else os.cpu_count() or 1
     leased: list[str] = []
     for turn in range(share):

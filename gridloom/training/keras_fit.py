@@ -40,7 +40,8 @@ def fit(
     """Fit one training with `model.fit`.
 
     `fit` gets a `tf.data.Dataset` of (x, y, sample_weight), each epoch in the order that the
-    training's `shuffle` stream gives it, and the validation rows as arrays without weights.
+    training's `shuffle` stream gives it, and the validation rows, if there are any, as arrays
+    without weights.
     Generators of the layers are seeded by its `dropout` stream, and so are Python's, NumPy's and
     TensorFlow's own, for all else that draws.
 
@@ -85,7 +86,7 @@ def fit(
             batches(training, batch_size, epochs),
             epochs=epochs,
             shuffle=False,
-            validation_data=(rows.x_val, rows.y_val),
+            validation_data=(rows.x_val, rows.y_val) if len(rows.y_val) else None,
             validation_batch_size=batch_size,
             callbacks=[*callbacks, *stoppers, recorder],
             verbose=0,
@@ -188,6 +189,20 @@ class _Monitored(keras.callbacks.Callback):  # type: ignore[misc]
             self.early.mode = "min" if direction > 0 else "max"
 
 
+def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of logs; a metric of several numbers as ``name_0``, ``name_1`` etc."""
+    flat: dict[str, float] = {}
+    for name, value in logs.items():
+        values = np.asarray(value)
+        if values.dtype.kind not in "biuf":
+            continue  # a text that a callback left is no measurement
+        if values.ndim == 0:
+            flat[name] = float(values)
+        else:
+            flat |= {f"{name}_{i}": float(part) for i, part in enumerate(values.flat)}
+    return flat
+
+
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps what each epoch logged; the last of the callbacks, so it sees what the others add."""
 
@@ -196,16 +211,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.logs: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        numbers: dict[str, float] = {}
-        for name, value in (logs or {}).items():
-            values = np.asarray(value)
-            if values.dtype.kind not in "biuf":
-                continue  # a text that a callback left is no measurement
-            if values.ndim == 0:
-                numbers[name] = float(values)
-            else:
-                numbers |= {f"{name}_{i}": float(part) for i, part in enumerate(values.flat)}
-        self.logs.append(numbers)
+        self.logs.append(numbers(logs or {}))
 
     def history(self) -> dict[str, np.ndarray]:
         """Return metric → its value after each epoch, float32, shape (epochs run,)."""

@@ -58,11 +58,14 @@ class ModelFile:
         Makes a point's network (see `build`).
     callbacks
         Makes a training's callbacks (see `make_callbacks`); None if the file has none.
+    names
+        Name → class or function that the file defines, `custom_objects` among them.
     """
 
     path: Path
     build_model: Builder
     callbacks: Callable[..., Any] | None
+    names: dict[str, Any]
 
 
 def load_model_file(path: Path) -> ModelFile:
@@ -91,8 +94,14 @@ def load_model_file(path: Path) -> ModelFile:
             f"model: {path}: `{CALLBACKS}` is a {type(callbacks).__name__}; make it a function "
             f"`{CALLBACKS}(hyperparameters)` that returns a list of Keras callbacks"
         )
-    _register(path, getattr(module, CUSTOM_OBJECTS, {}))
-    return ModelFile(path, builder, callbacks)
+    custom_objects = getattr(module, CUSTOM_OBJECTS, {})
+    _register(path, custom_objects)
+    own = {
+        key: value
+        for key, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == name
+    }
+    return ModelFile(path, builder, callbacks, {**own, **custom_objects})
 
 
 def _register(path: Path, custom_objects: Any) -> None:
@@ -258,7 +267,8 @@ def told(error: Exception, path: Path | None = None) -> str:
             else not frame.filename.startswith(library) and "site-packages" not in frame.filename
         )
     ]
-    message = " ".join(str(error).split())
+    # Keras puts what went wrong in loading behind pages of configuration.
+    message = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
     if len(message) > MAX_TOLD:
         message = message[:MAX_TOLD] + "…"
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

@@ -1,8 +1,12 @@
-"""What a process sets before TensorFlow computes in it: libraries, cores and GPUs."""
+"""What a process sets for TensorFlow: libraries, cores, GPUs, and where its output goes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from gridloom.training.devices import NO_DEVICE
 
@@ -26,3 +30,28 @@ def set_devices(threads: int, devices: list[str]) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def output_to(path: Path | str) -> Iterator[None]:
+    """Append what this process prints, also from C++, to a file for a while.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    log = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644)
+    kept = [os.dup(1), os.dup(2)]
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        for number, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, number)
+            os.close(before)

@@ -33,7 +33,7 @@ from gridloom.files import write_text
 from gridloom.scope import alive
 from gridloom.training import client
 from gridloom.training.devices import lease, visible_devices
-from gridloom.training.process import set_devices, set_libraries
+from gridloom.training.process import output_to, set_devices, set_libraries
 
 #: How often the host looks after Snakemake and the workers.
 POLL_SECONDS = 0.2
@@ -195,7 +195,7 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
             done = threading.Event()
             threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
             try:
-                with _Output(job["log"]):
+                with output_to(job["log"]):
                     error = _train(job, trainer)
             except OSError as problem:
                 error = f"{job['log']}: cannot be written ({problem.strerror})"
@@ -221,28 +221,6 @@ def _memory_mb() -> float:
     """Return the most memory that this process has had, in MB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-class _Output:
-    """Sends what this process prints, also from C++, to a file for a while."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        self._kept = [os.dup(1), os.dup(2)]
-        log = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
-            sys.stdout.flush()
-            sys.stderr.flush()
-        for number, kept in zip((1, 2), self._kept, strict=True):
-            os.dup2(kept, number)
-            os.close(kept)
 
 
 def _trainer() -> Any:

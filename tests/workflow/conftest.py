@@ -91,6 +91,20 @@ class Project:
             check=False,
         )
 
+    def python(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a Python program in this project, and expect success."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
     def succeed(self, *arguments: str, cores: int = 2) -> dict[str, int]:
         """Run `snakemake`, expect success, and return how many jobs of each rule ran."""
         done = self.run(*arguments, cores=cores)

@@ -50,6 +50,8 @@ def test_the_way_to_ones_own_study_works_as_it_is_written(project):
             program, *arguments = shlex.split(content)
             if program == "cp":
                 shutil.copy(*(project.folder / argument for argument in arguments))
+            elif program == "python":
+                project.python(*arguments)
             else:
                 assert program == "snakemake"
                 arguments = [a for a in arguments if a not in ("--cores", "all", "1")]
@@ -57,6 +59,10 @@ def test_the_way_to_ones_own_study_works_as_it_is_written(project):
             commands += 1
         else:
             (project.folder / names.pop(0)).write_text(content)
-    assert commands == 3
+    assert commands == 5
     assert len(pd.read_csv(project.results / "mine" / "runs.csv")) == 60
     assert len(list((project.results / "mine" / "figures").glob("*.png"))) == 3
+    predictions = pd.read_csv(project.folder / "predictions.csv")
+    table = pd.read_csv(project.folder / "mine.csv")
+    assert len(predictions) == len(table)
+    assert (predictions["predicted_let"] == table["let"]).mean() > 0.7

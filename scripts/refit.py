@@ -1,0 +1,38 @@
+"""Fit the chosen point on all training rows and score it on the test rows."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from gridloom.analysis.selection import choose
+from gridloom.errors import told_in
+from gridloom.training.devices import require_devices, visible_devices
+from gridloom.training.process import output_to, set_devices, set_libraries
+
+with told_in(snakemake.log[0]):
+    gpus = snakemake.resources.gpu
+    devices = require_devices("refit", gpus, visible_devices(os.environ)) if gpus else []
+    runs, summary = (
+        pd.read_csv(file, dtype={"point": str})
+        for file in (snakemake.input.runs, snakemake.input.summary)
+    )
+    choice = choose(runs, summary, snakemake.params.metric)
+    model_file = Path(snakemake.input.model)
+    set_libraries()
+    with output_to(snakemake.log[0]):
+        set_devices(snakemake.threads, devices)
+        from gridloom.training.refit import refit, save, tell
+
+        refitted = refit(
+            choice,
+            json.loads(snakemake.params.setup),
+            json.loads(snakemake.params.dataset),
+            train_file=Path(snakemake.input.train),
+            test_file=Path(snakemake.input.test),
+            split_file=Path(snakemake.input.split),
+            model_file=model_file,
+        )
+        save(refitted, model_file, Path(snakemake.output.about).parent)
+    print(tell(refitted.about))
