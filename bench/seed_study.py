@@ -43,14 +43,26 @@ def study() -> tuple[float, float]:
         return wall, float(runs["seconds"].sum())
 
 
+IDLE_CLIENT = """
+import sys
+
+def private_folder(scope):
+    return scope
+
+def start_host(folder, watch):
+    pass
+
+if __name__ == "__main__":
+    with open(sys.argv[3], "w") as record:
+        record.write("{}")
+"""
+
+
 def idle_study() -> float:
     """Run the same DAG with a client that only makes the record's file."""
     with fresh_project() as folder:
         client = folder / "gridloom" / "training" / "client.py"
-        client.write_text("import sys\nopen(sys.argv[2], 'w').write('{}\\n')\n")
-        scope = folder / "gridloom" / "scope.py"
-        text = scope.read_text().replace("from gridloom.training import client\n", "")
-        scope.write_text(text + "\n\ndef start_host():\n    pass\n")
+        client.write_text(IDLE_CLIENT)
         wall, _ = snakemake(folder, "--until", "train", cores=CORES)
         return wall
 

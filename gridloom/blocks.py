@@ -34,6 +34,20 @@ def read_block(file: str) -> Block | None:
     return Block(int(match[1]), int(match[2])) if match else None
 
 
+def job_repetitions(record: Path) -> range:
+    """Return the repetitions that a record's name tells of.
+
+    Raises
+    ------
+    ValueError
+        If it is no record's name.
+    """
+    block = read_block(record.name)
+    if block is None:
+        raise ValueError(f"{record} is no record's path")
+    return range(block.first, block.last + 1)
+
+
 def point_of(record: str | Path) -> str:
     """Return the path of a record's point: what stands between its set-up and its own name."""
     _, _, point = str(Path(record).parent).rpartition("/points/")[2].partition("/")

@@ -25,18 +25,20 @@ def open_scope(**settings: object) -> None:
     """Tell the clients of this process's jobs how to train.
 
     By the environment, which jobs inherit: as a rule's params, every change of a setting would
-    train everything anew. Also puts this Python first on the path, for jobs that call `python`.
+    train everything anew, and each of ten thousand jobs would have to be told. Also puts this
+    Python first on the path, for jobs that call `python`.
 
     Parameters
     ----------
     settings
-        What no result depends on, as JSON can hold it.
+        What the trainings share, as JSON can hold it.
     """
     _sweep()
     folder = scope_folder(os.getpid())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shared = {"scope": str(folder), "watch": os.getpid(), **settings}
     os.environ["GRIDLOOM_SETTINGS"] = json.dumps(shared)
+    os.environ["GRIDLOOM_CLIENT"] = client.__file__
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 

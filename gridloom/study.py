@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -271,7 +272,7 @@ class Study(_Closed):
     resources: dict[Rule, Resources] = Field({}, description="By rule: what one job asks for.")
     figures: Figures = Field(Figures(), description="How the figures look.")
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """The points of the study."""
         return read_grid(self.hyperparameters)
@@ -394,7 +395,7 @@ def check_study(settings: Mapping[str, Any]) -> Study:
     block = settings.get("hyperparameters")
     if isinstance(block, Mapping | list):
         try:
-            grid = read_grid(block)
+            grid = read_grid(block) if study is None else study.grid
             problems += _check_hyperparameters(grid)
         except StudyError as error:
             problems += error.problems

@@ -20,7 +20,7 @@ from gridloom.data.sources import local_sources, table_format
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
-from gridloom.grid import axis_texts, canonical, column_order, read_path, table_value
+from gridloom.grid import axis_texts, canonical, column_order, table_value
 from gridloom.scope import open_scope, start_host
 from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
@@ -179,18 +179,6 @@ def trainings_at_once():
     return max(cores // asks("train", "threads", 1), 1) if cores else None
 
 
-def request(wildcards):
-    """Say, as sorted JSON, all that determines a job's trainings."""
-    return json.dumps(
-        {
-            "hyperparameters": read_path(wildcards.point),
-            "repetitions": [int(wildcards.first), int(wildcards.last)],
-            **SETUP,
-        },
-        sort_keys=True,
-    )
-
-
 def used_validation():
     """Return the method of validation with the one number that it uses."""
     key = "folds" if STUDY.validation.method == "kfold" else "fraction"
@@ -253,8 +241,10 @@ SETUP = {
 SETUP_NAME = fingerprint([], json.dumps(SETUP, sort_keys=True))
 POINTS = f"{RESULTS}/points/{SETUP_NAME}"
 
-# What every training of this run shares and no result depends on.
+# What every training of this run shares; besides the set-up, which its record's folder is named by, no
+# result depends on it.
 open_scope(
+    setup=SETUP,
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
     gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),

@@ -24,9 +24,7 @@ rule train:
         mem_mb=grows("train", "mem_mb", 2000),
         runtime=grows("train", "runtime", 60),
         gpu=asks("train", "gpu", 0),
-    params:
-        request=request,
-        client=code("training/client")[0],
+    # The record's path tells what to train: the set-up, the point, the repetitions.
     shell:
-        "exec python -S -E -P {params.client:q} {params.request:q} {threads} {resources.gpu}"
+        'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
         " {output:q} {log:q} {input:q}"

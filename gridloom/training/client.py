@@ -35,14 +35,15 @@ ERROR = "error: "
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
 
-    The arguments are the request as JSON, threads and GPUs, the record to write, the log,
-    ``train.parquet`` and ``split.json``; the settings of the run stand in the environment.
+    The arguments are threads and GPUs, the record to write, whose path tells what to train, the
+    log, ``train.parquet`` and ``split.json``; what all jobs of the run share stands in the
+    environment.
     """
-    request, threads, gpus, *files = arguments
+    threads, gpus, *files = arguments
     names = ("record", "log", "rows", "split")
     job = json.loads(os.environ["GRIDLOOM_SETTINGS"])
     job.update((name, os.path.abspath(file)) for name, file in zip(names, files, strict=True))
-    job.update(request=json.loads(request), threads=int(threads), gpus=int(gpus))
+    job.update(threads=int(threads), gpus=int(gpus))
     if not job["warm"]:
         cold = [sys.executable, "-m", "gridloom.training.worker", "--once", json.dumps(job)]
         os.execv(sys.executable, cold)
@@ -204,4 +205,4 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except KeyboardInterrupt:
         # All arguments are there: only a person or Snakemake interrupts.
-        fail({"log": sys.argv[5]}, "was interrupted")
+        fail({"log": sys.argv[4]}, "was interrupted")

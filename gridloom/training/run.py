@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gridloom.blocks import job_repetitions, point_of
 from gridloom.data.preparation import (
     PreparedRows,
     TrainingRows,
@@ -28,7 +29,7 @@ from gridloom.data.preparation import (
 )
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
-from gridloom.grid import Value, point_path
+from gridloom.grid import Value, point_path, read_path
 from gridloom.seeds import training_seeds
 from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
@@ -106,30 +107,22 @@ class Request:
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
-    """Read a job as the client sends it: its settings, files, and what the rule requests."""
-    request = job["request"]
-    first, last = request["repetitions"]
+    """Read a job as the client sends it: its settings and files."""
+    setup, record = job["setup"], Path(job["record"])
     return Request(
-        hyperparameters={
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in request["hyperparameters"].items()
-        },
-        repetitions=tuple(range(first, last + 1)),
-        seed=request["seed"],
-        vary=tuple(request["vary"]),
-        validation=request["validation"],
-        class_weight=request["class_weight"],
-        scaling=request["scaling"],
+        hyperparameters=read_path(point_of(record)),
+        repetitions=tuple(job_repetitions(record)),
+        seed=setup["seed"],
+        vary=tuple(setup["vary"]),
+        validation=setup["validation"],
+        class_weight=setup["class_weight"],
+        scaling=setup["scaling"],
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
-        setup={
-            name: value
-            for name, value in request.items()
-            if name not in ("hyperparameters", "repetitions")
-        },
-        engine=request["engine"],
-        xla=request["xla"],
+        setup=setup,
+        engine=setup["engine"],
+        xla=setup["xla"],
         lockstep=job["lockstep"],
     )
 

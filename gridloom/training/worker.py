@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gridloom.blocks import job_repetitions
 from gridloom.errors import GridloomError, StudyError, nearest
 from gridloom.files import write_text
 from gridloom.scope import alive
@@ -199,8 +200,7 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
                     error = _train(job, trainer)
             except OSError as problem:
                 error = f"{job['log']}: cannot be written ({problem.strerror})"
-            first, last = job["request"]["repetitions"]
-            trainings += last - first + 1
+            trainings += len(job_repetitions(Path(job["record"])))
             done.set()
             if trainings >= settings["recycle_trainings"] or _memory_mb() >= settings["recycle_mb"]:
                 listener.close()  # before the answer: the next client must not come here

@@ -197,7 +197,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     server.settimeout(30)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
     client = Path(__file__).parents[2] / "gridloom" / "training" / "client.py"
-    arguments = ["{}", "1", "0", *(str(tmp_path / name) for name in "abcd")]
+    arguments = ["1", "0", *(str(tmp_path / name) for name in "abcd")]
     environment = {**os.environ, "GRIDLOOM_SETTINGS": json.dumps(settings)}
     seconds = []
     for _ in range(5):
