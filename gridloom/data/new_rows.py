@@ -39,28 +39,28 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     given = None if path.suffix.lower() in ENDINGS else dataset.format
     format = table_format(str(path), given, None)
     try:
-        if "shape" not in description:
+        if "shape" not in description or description["columns"]:
             if format == "npz":
                 raise DataError("the study's rows are those of a table; give a table")
-            return _columns(read_raw_table(path, format, dataset), description)
-        if format != "npz" and dataset.shape is None:
+            features: Features = _columns(read_raw_table(path, format, dataset), description)
+        elif format == "npz":
+            features = _array(load_arrays(path))
+        else:
             raise DataError("the study's rows are arrays; give an NPZ file with an array x")
-        features = (
-            _array(load_arrays(path))
-            if format == "npz"
-            else _all_columns(read_raw_table(path, format, dataset), dataset)
-        )
-        array = features if dataset.shape is None else shaped(features, dataset.shape)
-        if list(array.shape[1:]) != description["shape"]:
+        if "shape" not in description:
+            return features
+        if dataset.shape is not None:
+            features = shaped(features, dataset.shape)
+        if list(features.shape[1:]) != description["shape"]:
             raise DataError(
-                f"a row has the shape {list(array.shape[1:])}, those of the study "
+                f"a row has the shape {list(features.shape[1:])}, those of the study "
                 f"{description['shape']}"
             )
     except DataError as error:
         raise DataError(f"{path}: {str(error).removeprefix('dataset.source: ')}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    return array
+    return features
 
 
 def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -71,14 +71,14 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _columns(table: pd.DataFrame, description: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the columns that the study predicts from, by their names."""
+    categorical = description.get("categorical", {})
     columns = {}
-    for name in [*description["numeric"], *description["categorical"]]:
+    for name in description.get("columns") or [*description["numeric"], *categorical]:
         if name not in table.columns:
             raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
         column = table[name]
-        columns[name] = (
-            as_categories(column) if name in description["categorical"] else _numeric(column)
-        )
+        columns[name] = as_categories(column) if name in categorical else _numeric(column)
     return pd.DataFrame(columns)
 
 
@@ -91,14 +91,6 @@ def _numeric(column: pd.Series) -> np.ndarray:
             f"{int(np.argmax(wrong)) + 1}, where the study had numbers; mend the file"
         )
     return as_numbers(numbers, lambda flags: f"row {int(np.argmax(np.asarray(flags))) + 1}")
-
-
-def _all_columns(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """Leave out what is no feature, so far as it is there."""
-    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
-    others = {*targets, *dataset.drop, dataset.group, dataset.order, dataset.weight}
-    kept = table[[name for name in table.columns if name not in others]]
-    return kept.dropna(axis="columns", how="all")
 
 
 def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | None:

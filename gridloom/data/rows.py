@@ -39,6 +39,8 @@ class Rows:
         Which rows are given as the test set, shape (rows,); None if it is to be drawn.
     dropped
         Column left out → why.
+    columns
+        Names of those that an array was made of; none if it came as an array.
     """
 
     features: Features
@@ -48,6 +50,7 @@ class Rows:
     ordered: bool = False
     test: np.ndarray | None = None
     dropped: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def take(self, places: np.ndarray) -> Rows:
         """Return some of the rows."""

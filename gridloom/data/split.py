@@ -37,7 +37,10 @@ def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split)
         rows = read_table(files, format, dataset, test)
     if dataset.shape is None:
         return rows
-    return replace(rows, features=shaped(rows.features, dataset.shape), dropped={})
+    table = isinstance(rows.features, pd.DataFrame)
+    columns = tuple(map(str, rows.features)) if table else ()
+    features = shaped(rows.features, dataset.shape)
+    return replace(rows, features=features, dropped={}, columns=columns)
 
 
 def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
@@ -122,8 +125,8 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
     dict
         `task`; `targets`, their names; `classes`, sorted, or None; for a table `numeric` columns,
         `incomplete` ones among them (missing values), `categorical` columns with their categories,
-        and `dropped` ones with the reason; for arrays the `shape` of a row; `ordered`; `rows`, and
-        the SHA-256 of each part.
+        and `dropped` ones with the reason; for arrays the `shape` of a row, and the `columns` that
+        they were made of; `ordered`; `rows`, and the SHA-256 of each part.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
     if isinstance(train.features, pd.DataFrame):
         description |= _layout(train.features, train.dropped)
     else:
-        description["shape"] = list(train.features.shape[1:])
+        description |= {"shape": list(train.features.shape[1:]), "columns": list(train.columns)}
     return description | {
         "rows": {"train": len(train.target), "test": len(test.target)},
         "train_sha256": _fingerprint(train),

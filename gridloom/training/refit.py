@@ -164,6 +164,8 @@ def refit(
 def _meaning(network: keras.Model, classes: list[str] | None) -> dict[str, Any]:
     """Say how a network's outputs are to be read, as its loss reads them."""
     loss = network.loss
+    kind = type(loss) if isinstance(loss, keras.losses.Loss) else loss
+    known = isinstance(loss, str) or getattr(kind, "__module__", "").startswith("keras.")
     config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
     name = loss_name(network)
     activation = None
@@ -172,7 +174,7 @@ def _meaning(network: keras.Model, classes: list[str] | None) -> dict[str, Any]:
         activation = "softmax" if together and not name.startswith("binary") else "sigmoid"
     return {
         "activation": activation,
-        "probabilities": "crossentropy" in name,
+        "probabilities": known and "crossentropy" in name,
         "threshold": 0.0 if name in ("hinge", "squared_hinge") else 0.5,
     }
 

@@ -86,29 +86,41 @@ def test_parquet_serves_a_study_of_a_csv(tmp_path):
     assert rows["floor"].tolist() == ["2"]
 
 
+def arrays_of(*shape):
+    return {"shape": list(shape), "columns": []}
+
+
 def test_arrays_must_have_the_shape_of_the_study(tmp_path):
-    dataset = Dataset(source="mine.npz")
-    np.savez(tmp_path / "new.npz", x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
-    assert read_new_rows(tmp_path / "new.npz", dataset, {"shape": [4, 4]}).shape == (2, 4, 4)
+    dataset, path = Dataset(source="mine.npz"), tmp_path / "new.npz"
+    np.savez(path, x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
+    assert read_new_rows(path, dataset, arrays_of(4, 4)).shape == (2, 4, 4)
     for description, told in [
-        ({"shape": [5, 5]}, r"a row has the shape \[4, 4\], those of the study \[5, 5\]"),
+        (arrays_of(5, 5), r"a row has the shape \[4, 4\], those of the study \[5, 5\]"),
         (TABLE, "give a table"),
     ]:
         with pytest.raises(DataError, match=told):
-            read_new_rows(tmp_path / "new.npz", dataset, description)
-    np.savez(tmp_path / "new.npz", x_train=np.zeros((2, 4)))
+            read_new_rows(path, dataset, description)
+    np.savez(path, x_train=np.zeros((2, 4)))
     with pytest.raises(DataError, match="no array 'x'; there are x_train"):
-        read_new_rows(tmp_path / "new.npz", dataset, {"shape": [4]})
+        read_new_rows(path, dataset, arrays_of(4))
 
 
-def test_a_table_of_pixels_gets_the_shape_of_the_study_with_or_without_its_target(tmp_path):
+def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_path):
     dataset = Dataset(source="mine.csv", target="digit", shape=[2, 2, 1])
-    description = {"shape": [2, 2, 1]}
-    for text in ("a,b,c,d\n1,2,3,4\n", "digit,a,b,c,d\n7,1,2,3,4\n"):
+    description = {"shape": [2, 2, 1], "columns": list("abcd")}
+    for text in ("a,b,c,d\n1,2,3,4\n", "digit,d,c,b,a,part\n7,4,3,2,1,test\n"):
         rows = read(tmp_path, text, dataset, description)
         assert rows.dtype == np.uint8
         assert rows.ravel().tolist() == [1, 2, 3, 4]
-    with pytest.raises(DataError, match=r"new\.csv: dataset\.shape: \[2, 2, 1\] has 4 numbers"):
+    with pytest.raises(DataError, match=r"new\.csv: there is no column 'd'"):
         read(tmp_path, "a,b,c\n1,2,3\n", dataset, description)
+    with pytest.raises(DataError, match="'b' holds text or misses values"):
+        read(tmp_path, "a,b,c,d\n1,,3,4\n", dataset, description)
+    np.savez(tmp_path / "new.npz", x=np.zeros((1, 2, 2, 1)))
+    with pytest.raises(DataError, match="give a table"):
+        read_new_rows(tmp_path / "new.npz", dataset, description)
+
+
+def test_a_table_cannot_stand_for_arrays(tmp_path):
     with pytest.raises(DataError, match="give an NPZ file with an array x"):
-        read(tmp_path, "a,b\n1,2\n", Dataset(source="mine.npz"), {"shape": [2]})
+        read(tmp_path, "a,b\n1,2\n", Dataset(source="mine.npz"), arrays_of(2))

@@ -92,7 +92,10 @@ def test_columns_take_the_shape_of_images(tmp_path):
     assert rows.features.dtype == np.uint8
     assert rows.features[3, :, :, 0].tolist() == [[3, 4, 5], [6, 7, 8]]
     train, test = split(rows)
-    assert describe_split(train, test, DATASET)["shape"] == [2, 3, 1]
+    description = describe_split(train, test, DATASET)
+    assert description["shape"] == [2, 3, 1]
+    assert description["columns"] == list(rows.columns)
+    assert len(rows.columns) == 6
     with pytest.raises(DataError, match=r"dataset\.shape: \[4\] has 4 numbers, a row has 6"):
         read(shape=[4])
 

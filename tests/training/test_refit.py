@@ -192,12 +192,18 @@ def test_one_output_and_logits_come_as_probabilities(tmp_path, last, loss, rule)
         )
 
 
-def test_outputs_that_are_no_probabilities_are_not_called_so(tmp_path):
+@pytest.mark.parametrize(
+    ("last", "loss", "threshold"),
+    [('"tanh"', '"hinge"', 0), ('"sigmoid"', '"mse"', 0.5), ("None", "own_crossentropy", 0.5)],
+)
+def test_outputs_that_may_be_no_probabilities_are_not_called_so(tmp_path, last, loss, threshold):
     case = Case(tmp_path)
-    model = case.saved(last='keras.layers.Dense(1, activation="tanh")', loss='"hinge"')
+    more = "def own_crossentropy(y, p): return keras.ops.mean((y - p) ** 2, axis=-1)\n"
+    model = case.saved(last=f"keras.layers.Dense(1, {last})", loss=loss, more=more)
     predictions = model.predict(case.test.features)
     assert list(predictions) == ["predicted_y", "score_yes"]
-    assert ((predictions["score_yes"] > 0) == (predictions["predicted_y"] == "yes")).all()
+    over = predictions["score_yes"] > threshold
+    assert (over == (predictions["predicted_y"] == "yes")).all()
 
 
 def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
