@@ -164,10 +164,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="CSV file to write; else it is printed")
     asked = parser.parse_args(arguments)
 
-    from gridloom.training.process import output_to, set_devices, set_libraries
+    from gridloom.training.process import loading, output_to, set_devices, set_libraries
 
     set_libraries()
-    with output_to(os.devnull):  # what TensorFlow tells of itself
+    with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
         set_devices(os.cpu_count() or 1, [])
     try:
         model = FittedModel.load(asked.model)

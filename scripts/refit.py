@@ -9,7 +9,7 @@ import pandas as pd
 from gridloom.analysis.selection import choose
 from gridloom.errors import told_in
 from gridloom.training.devices import require_devices, visible_devices
-from gridloom.training.process import output_to, set_devices, set_libraries
+from gridloom.training.process import loading, output_to, set_devices, set_libraries
 
 with told_in(snakemake.log[0]):
     gpus = snakemake.resources.gpu
@@ -22,8 +22,9 @@ with told_in(snakemake.log[0]):
     model_file = Path(snakemake.input.model)
     set_libraries()
     with output_to(snakemake.log[0]):
-        set_devices(snakemake.threads, devices)
-        from gridloom.training.refit import refit, save, tell
+        with loading():
+            set_devices(snakemake.threads, devices)
+            from gridloom.training.refit import refit, save, tell
 
         refitted = refit(
             choice,

@@ -34,7 +34,7 @@ from gridloom.files import write_text
 from gridloom.scope import alive
 from gridloom.training import client
 from gridloom.training.devices import lease, visible_devices
-from gridloom.training.process import output_to, set_devices, set_libraries
+from gridloom.training.process import loading, output_to, set_devices, set_libraries
 
 #: How often the host looks after Snakemake and the workers.
 POLL_SECONDS = 0.2
@@ -63,8 +63,10 @@ def train_once(job: Mapping[str, Any]) -> int:
     except (GridloomError, SystemExit) as error:
         client.fail(dict(job), str(error))
     set_libraries()
-    set_devices(job["threads"], devices)
-    message = _train(job, _trainer())
+    with loading():
+        set_devices(job["threads"], devices)
+        trainer = _trainer()
+    message = _train(job, trainer)
     if message is not None:
         client.fail(dict(job), message)
     return 0
@@ -102,7 +104,8 @@ class Host:
         self.listener.bind(str(address))
         self.listener.listen(128)
         set_libraries()
-        import gridloom.training.run  # noqa: F401
+        with loading():
+            import gridloom.training.run  # noqa: F401
 
         while alive(self.watched) and self.folder.exists():
             ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)

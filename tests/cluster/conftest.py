@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -13,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.slurm import Cluster, missing
-from tests.workflow.conftest import ROOT, Project, finished, jobs
+from tests.workflow.conftest import (
+    ROOT,
+    Project,
+    finished,
+    jobs,
+    processes_with,
+    untrained_copy_of,
+)
 
 __all__ = ["finished"]
 
@@ -113,23 +122,9 @@ class ClusterProject(Project):
         ]
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start `snakemake`; what it prints is in `told`."""
-        with (self.folder / "snakemake.out").open("a") as out:
-            self.started.append(
-                subprocess.Popen(
-                    self.command(*arguments),
-                    cwd=self.folder,
-                    env=self.environment(),
-                    stdout=out,
-                    stderr=out,
-                )
-            )
+        """Start `snakemake`, to be ended with the test; see `told`."""
+        self.started.append(super().start(*arguments))
         return self.started[-1]
-
-    @property
-    def told(self) -> str:
-        """Return what the started `snakemake`s printed so far."""
-        return (self.folder / "snakemake.out").read_text()
 
     def printed(self, job: str) -> str:
         """Return what a submitted script printed."""
@@ -139,7 +134,7 @@ class ClusterProject(Project):
         """Wait for the `snakemake` started last to succeed; return how many jobs it planned."""
         self.cluster.wait_for(lambda: self.started[-1].poll() is not None, seconds)
         assert self.started[-1].returncode == 0, self.told + self.cluster.logs()
-        return jobs(self.told.rpartition("Building DAG of jobs")[2])
+        return jobs(self.told)
 
 
 @pytest.fixture(scope="session")
@@ -177,15 +172,14 @@ def install_plugin(folder: Path) -> None:
 @pytest.fixture
 def study(cluster, finished, tmp_path) -> Iterator[ClusterProject]:
     """Copy a project, untrained but with its data, onto the cluster; end what it left there."""
-    folder = tmp_path / "study"
-    trained = ("points", "figures", "runs.csv", "history.parquet", "summary.csv")
-    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(*trained))
-    made = object.__new__(ClusterProject)
-    made.folder, made.results = folder, folder / "results"
+    made = untrained_copy_of(finished, tmp_path / "study", ClusterProject)
     made.cluster, made.started = cluster, []
     yield made
     for snakemake in made.started:
         snakemake.kill()
         snakemake.wait()
     cluster.clear()
+    for orphan in processes_with(made.folder):  # of a node that was lost, nobody else ends them
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(orphan, signal.SIGKILL)
     shutil.rmtree(made.temporary, ignore_errors=True)

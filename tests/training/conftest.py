@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import keras
@@ -107,5 +108,6 @@ def one_thread():
     """Compute as a worker with one thread does."""
     import tensorflow as tf
 
+    gc.freeze()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

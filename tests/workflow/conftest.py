@@ -105,6 +105,28 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
+    def start(self, *arguments: str, cores: int = 2) -> subprocess.Popen:
+        """Start `snakemake` in a process group of its own, as a shell does; see `told`."""
+        with self.out.open("w") as out:
+            return subprocess.Popen(
+                self.command(*arguments, cores=cores),
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    @property
+    def out(self) -> Path:
+        """Where a started `snakemake` prints to: not beside the study, whose disk may be full."""
+        return self.temporary / "snakemake.out"
+
+    @property
+    def told(self) -> str:
+        """Return what the `snakemake` started last has printed so far."""
+        return self.out.read_text()
+
     def succeed(self, *arguments: str, cores: int = 2) -> dict[str, int]:
         """Run `snakemake`, expect success, and return how many jobs of each rule ran."""
         done = self.run(*arguments, cores=cores)
@@ -135,6 +157,22 @@ class Project:
     def runs(self) -> pd.DataFrame:
         """Return runs.csv without its columns of time and place."""
         return comparable(self.results / "runs.csv")
+
+
+def processes_with(word: Path) -> list[int]:
+    """List the processes with a path in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_text()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and str(word) in words:
+            found.append(int(entry.name))
+    return found
 
 
 def comparable(path: Path) -> pd.DataFrame:
@@ -177,9 +215,33 @@ def finished(tmp_path_factory, worker_id):
 @pytest.fixture
 def copied(finished, tmp_path):
     """Copy the finished project, times and Snakemake's notes included."""
-    folder = tmp_path / "study"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    made = object.__new__(Project)
-    made.folder, made.results = folder, folder / "results"
+    made = copy_of(finished, tmp_path / "study")
     yield made
     shutil.rmtree(made.temporary, ignore_errors=True)
+
+
+@pytest.fixture
+def untrained(finished, tmp_path):
+    """Copy the finished project with its data, but nothing that was trained."""
+    made = untrained_copy_of(finished, tmp_path / "study")
+    yield made
+    shutil.rmtree(made.temporary, ignore_errors=True)
+
+
+def copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:
+    """Copy a project into a folder."""
+    shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+    made = object.__new__(kind)
+    made.folder, made.results = folder, folder / "results"
+    return made
+
+
+def untrained_copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:
+    """Copy a project with its data, but nothing that was trained or made of it."""
+    made = copy_of(finished, folder, kind)
+    for part in made.results.iterdir():
+        if part.is_file():
+            part.unlink()
+        elif part.name != "data":
+            shutil.rmtree(part)
+    return made

@@ -23,9 +23,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import TINY, Project
+from tests.workflow.conftest import TINY, Project, copy_of
 from tests.workflow.test_workers import (
-    END_SECONDS,
     endless,
     host_and_workers,
     left_behind,
@@ -78,12 +77,6 @@ def at(folder: Path) -> Project:
     return made
 
 
-def copy_to(folder: Path, finished: Project) -> Project:
-    """Copy the finished project, times and Snakemake's notes included."""
-    shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
-    return at(folder)
-
-
 def fill(folder: Path) -> Path:
     """Take every byte that is left on a disk."""
     filler = folder / "filler"
@@ -95,25 +88,12 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-def start(project: Project, out: Path, *arguments: str) -> subprocess.Popen:
-    """Start `snakemake` in a process group of its own, as a shell does."""
-    with out.open("w") as log:
-        return subprocess.Popen(
-            project.command(*arguments),
-            cwd=project.folder,
-            env=project.environment(),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
 # -- the disk
 
 
 @pytest.mark.parametrize("stage", ["train", "gather", "figures"])
-def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, tmp_path, stage):
-    project = copy_to(disk, finished)
+def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stage):
+    project = copy_of(finished, disk)
     before = project.records()
     if stage == "train":
         path, _ = before.popitem()
@@ -122,13 +102,12 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, tmp_
         (project.results / "runs.csv").unlink()
     else:
         shutil.rmtree(project.results / "figures")
-    out = tmp_path / "out"
-    running = start(project, out)
+    running = project.start()
     # Nothing that a job imports takes less than the moment that filling takes.
-    assert wait_for(lambda: "Execute" in out.read_text())
+    assert wait_for(lambda: "Execute" in project.told)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
-    told = out.read_text()
+    told = project.told
     assert "Traceback" not in told
     assert "No space left on device" in told or "the disk is full; free some space" in told
     assert project.records() == before
@@ -138,18 +117,17 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, tmp_
     assert before.items() <= project.records().items()
 
 
-def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk, tmp_path):
+def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk):
     """Snakemake's own notes are on another disk here, and have room."""
     shutil.rmtree(copied.results)
     shutil.copytree(finished.results, disk / "results")
     copied.results.symlink_to(disk / "results")
     (copied.results / "summary.csv").unlink()
-    out = tmp_path / "out"
-    running = start(copied, out)
-    assert wait_for(lambda: "Execute" in out.read_text())
+    running = copied.start()
+    assert wait_for(lambda: "Execute" in copied.told)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
-    told = out.read_text()
+    told = copied.told
     assert re.search(r"results/\S+: cannot be written, the disk is full; free some space", told)
     assert "Traceback" not in told
     filler.unlink()
@@ -158,7 +136,7 @@ def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied,
 
 
 def test_a_full_disk_ends_a_run_before_it_starts(finished, disk):
-    project = copy_to(disk, finished)
+    project = copy_of(finished, disk)
     (project.results / "runs.csv").unlink()
     filler = fill(disk)
     told = project.fail()
@@ -251,10 +229,9 @@ def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(cop
 # -- the person
 
 
-def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(project, tmp_path):
+def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(project):
     endless(project)
-    out = tmp_path / "out"
-    running = start(project, out)
+    running = project.start()
     try:
         assert wait_for(lambda: training(project))
         told = project.fail()
@@ -264,10 +241,10 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(projec
         assert running.wait(timeout=60) != 0
     finally:
         running.kill()
-    told = out.read_text()
+    told = project.told
     assert "Traceback" not in told
     assert "1 × was interrupted" in told
-    assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
+    assert wait_for(lambda: not processes_of(project))
     assert left_behind(project) == []
     assert project.records() == {}
     endless(project, epochs=2)
@@ -395,9 +372,9 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become anot
 
 
 @as_root
-def test_no_other_user_can_reach_the_workers(project, tmp_path):
+def test_no_other_user_can_reach_the_workers(project):
     endless(project)
-    running = start(project, tmp_path / "out")
+    running = project.start()
     try:
         assert wait_for(lambda: training(project))
         project.temporary.chmod(0o1777)  # as /tmp is
@@ -414,7 +391,7 @@ def test_no_other_user_can_reach_the_workers(project, tmp_path):
     refused = json.loads(asked.stdout)
     assert {"list", "add", "connect host.sock", "connect 1t0g-0.sock"} <= refused.keys()
     assert [name for name, so in refused.items() if not so] == []
-    assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
+    assert wait_for(lambda: not processes_of(project))
 
 
 @as_root
@@ -452,7 +429,7 @@ def noted(project: Project) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_50_random_faults_lose_nothing_and_change_nothing(tmp_path, disk):
+def test_50_random_faults_lose_nothing_and_change_nothing(disk):
     """Soft ones while a run goes on, and each run ended by a hard one, until there were 50."""
     project = Project(disk)
     slow(project, points=30, epochs=60)
@@ -460,7 +437,6 @@ def test_50_random_faults_lose_nothing_and_change_nothing(tmp_path, disk):
     total = len(project.records())
     expected, tables = project.runs(), pd.read_csv(project.results / "summary.csv")
     shutil.rmtree(project.results)
-    out = tmp_path / "out"
     dice = random.Random(11)
     happened: Counter[str] = Counter()
     kept: dict[str, str] = {}
@@ -512,7 +488,7 @@ def test_50_random_faults_lose_nothing_and_change_nothing(tmp_path, disk):
             kind = dice.choice(["truncated", "emptied", "deleted"])
             damage(kind)
             happened[kind] += 1
-        running = start(project, out, "--retries", "2")
+        running = project.start("--retries", "2")
         count = len(project.records())
         wait_for(lambda n=count, r=running: len(project.records()) > n or r.poll() is not None)
         for _ in range(dice.randint(9, 15)):
@@ -539,7 +515,7 @@ def test_50_random_faults_lose_nothing_and_change_nothing(tmp_path, disk):
                     time.sleep(0.5)
                     os.killpg(running.pid, signal.SIGINT)
         running.wait(timeout=60)
-        assert "Traceback" not in out.read_text()
+        assert "Traceback" not in project.told
         # A host that was importing TensorFlow looks after Snakemake only when it is done.
         assert wait_for(lambda: not processes_of(project), 60), happened
         look()

@@ -11,12 +11,12 @@ def told(project, *arguments):
     return done.stdout
 
 
-def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(project):
-    lines = told(project, "plan").splitlines()
+def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(untrained):
+    lines = told(untrained, "plan").splitlines()
     assert lines[0].split() == ["points", "4", "dropout", "(2)", "×", "units", "(2)"]
     assert lines[3].split()[:3] == ["to", "train", "8"]
     assert lines[4].startswith("time       not known")
-    assert project.records() == {}
+    assert untrained.records() == {}
 
 
 def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
@@ -77,5 +77,5 @@ def test_partial_takes_no_record_of_another_set_up(copied):
     assert copied.records() == before
 
 
-def test_partial_of_nothing_says_so(project):
-    assert "no training of this study is finished yet" in project.fail("partial")
+def test_partial_of_nothing_says_so(untrained):
+    assert "no training of this study is finished yet" in untrained.fail("partial")

@@ -15,26 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import TINY, processes_with
 
 #: What the issue of a dead Snakemake may take to reach its workers.
-END_SECONDS = 2
 
 
 def processes_of(project) -> list[int]:
-    """List the processes that work for a project, by its temporary folder or its own."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_text()
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z" and str(project.temporary) in words:
-            found.append(int(entry.name))
-    return found
+    """List the processes that work for a project, by its temporary folder."""
+    return processes_with(project.temporary)
 
 
 def host_and_workers(project) -> tuple[list[int], list[int]]:
@@ -68,17 +56,6 @@ def wait_for(condition, seconds=30.0):
     return False
 
 
-def start(project, *arguments):
-    with (project.folder / "snakemake.out").open("w") as log:
-        return subprocess.Popen(
-            project.command(*arguments),
-            cwd=project.folder,
-            env=project.environment(),
-            stdout=log,
-            stderr=log,
-        )
-
-
 def slow(project, points=30, epochs=60):
     """Give the project a study that takes a while."""
     project.change(
@@ -99,41 +76,41 @@ def endless(project, epochs=5000):
     project.change(repetitions=1, hyperparameters=knobs)
 
 
-def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_trains(project):
-    endless(project)
-    running = start(project)
-    assert wait_for(lambda: training(project))
-    (worker,) = host_and_workers(project)[1]
+def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_trains(untrained):
+    endless(untrained)
+    running = untrained.start()
+    assert wait_for(lambda: training(untrained))
+    (worker,) = host_and_workers(untrained)[1]
     os.kill(worker, signal.SIGKILL)
     assert running.wait(timeout=60) != 0
-    told = (project.folder / "snakemake.out").read_text()
+    told = untrained.told
     assert "the worker that trained this point was ended by signal 9 (SIGKILL" in told
-    assert project.records() == {}
-    endless(project, epochs=2)
-    assert project.succeed()["train"] == 1
+    assert untrained.records() == {}
+    endless(untrained, epochs=2)
+    assert untrained.succeed()["train"] == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_snakemake_and_leave_nothing(project, number):
-    slow(project)
-    running = start(project)
-    assert wait_for(lambda: len(project.records()) > 2)
+def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
+    slow(untrained)
+    running = untrained.start()
+    assert wait_for(lambda: len(untrained.records()) > 2)
     os.kill(running.pid, number)
     running.wait(timeout=60)
-    assert wait_for(lambda: not processes_of(project), END_SECONDS + 1), processes_of(project)
-    assert wait_for(lambda: not left_behind(project), 1), left_behind(project)
+    assert wait_for(lambda: not processes_of(untrained)), processes_of(untrained)
+    assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
 
 
-def test_a_client_that_dies_stops_its_training(project):
-    endless(project)
-    running = start(project)
+def test_a_client_that_dies_stops_its_training(untrained):
+    endless(untrained)
+    running = untrained.start()
     try:
-        assert wait_for(lambda: training(project))
-        (client,) = wait_for_client(project)
+        assert wait_for(lambda: training(untrained))
+        (client,) = wait_for_client(untrained)
         os.kill(client, signal.SIGTERM)  # a shell in the background has SIGINT ignored
-        assert wait_for(lambda: not host_and_workers(project)[1], END_SECONDS), "it trains on"
+        assert wait_for(lambda: not host_and_workers(untrained)[1]), "it trains on"
         assert running.wait(timeout=30) != 0
-        assert wait_for(lambda: not processes_of(project), END_SECONDS + 1)
+        assert wait_for(lambda: not processes_of(untrained))
     finally:
         running.kill()
         running.wait()
@@ -163,21 +140,21 @@ def wait_for_client(project):
     ]
 
 
-def test_workers_meet_in_a_folder_closed_to_others(project):
-    slow(project)
-    running = start(project)
+def test_workers_meet_in_a_folder_closed_to_others(untrained):
+    slow(untrained)
+    running = untrained.start()
     try:
-        assert wait_for_socket(project)
-        (folder,) = project.temporary.glob("gridloom-*")
+        assert wait_for_socket(untrained)
+        (folder,) = untrained.temporary.glob("gridloom-*")
         assert folder.stat().st_mode & 0o777 == 0o700
         assert all(len(bytes(path)) <= 107 for path in folder.glob("*.sock"))
     finally:
         running.kill()
         running.wait()
-        wait_for(lambda: not processes_of(project))
+        wait_for(lambda: not processes_of(untrained))
 
 
-def test_a_folder_open_to_others_is_refused(project, tmp_path):
+def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
     from gridloom.training import client
 
     folder = tmp_path / "open"
@@ -218,9 +195,9 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     assert min(seconds) < 0.05
 
 
-def test_a_gpu_that_is_not_there_is_told_with_the_setting(project):
-    project.change(resources={"train": {"gpu": 1}}, hyperparameters={"units": 1, "dropout": 0})
-    done = project.run()
+def test_a_gpu_that_is_not_there_is_told_with_the_setting(untrained):
+    untrained.change(resources={"train": {"gpu": 1}}, hyperparameters={"units": 1, "dropout": 0})
+    done = untrained.run()
     assert done.returncode != 0
     assert "resources.train.gpu: asks for 1 GPU, this machine shows 0" in done.stdout + done.stderr
 
@@ -240,11 +217,11 @@ def build_model(input_shape, outputs, units, learning_rate):
 
 
 def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
-    project, monkeypatch
+    untrained, monkeypatch
 ):
     """Declared devices stand in for real ones; TensorFlow then falls back to the CPU."""
-    (project.folder / "models" / "sees.py").write_text(SEES)
-    seen = project.folder / "seen.txt"
+    (untrained.folder / "models" / "sees.py").write_text(SEES)
+    seen = untrained.folder / "seen.txt"
     monkeypatch.setenv("SEEN", str(seen))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     study = {
@@ -258,8 +235,8 @@ def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
             "epochs": 2,
         },
     }
-    project.write(study)
-    project.succeed("--resources", "gpu=4", cores=4)
+    untrained.write(study)
+    untrained.succeed("--resources", "gpu=4", cores=4)
     lines = [json.loads(line) for line in seen.read_text().splitlines()]
     workers = {worker: device for device, worker in lines}
     assert set(workers.values()) == {"3", "5"}
@@ -268,23 +245,23 @@ def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
     assert max(shares) <= 2
 
 
-def test_a_training_without_a_gpu_sees_none(project, monkeypatch):
-    (project.folder / "models" / "sees.py").write_text(SEES)
-    seen = project.folder / "seen.txt"
+def test_a_training_without_a_gpu_sees_none(untrained, monkeypatch):
+    (untrained.folder / "models" / "sees.py").write_text(SEES)
+    seen = untrained.folder / "seen.txt"
     monkeypatch.setenv("SEEN", str(seen))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    project.write(
+    untrained.write(
         {
             **TINY,
             "model": "models/sees.py",
             "hyperparameters": {"units": 1, "learning_rate": 0.1, "batch_size": 32, "epochs": 1},
         }
     )
-    project.succeed()
+    untrained.succeed()
     assert {json.loads(line)[0] for line in seen.read_text().splitlines()} == {"-1"}
 
 
-def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(project, finished):
-    project.change(trainer={"recycle_trainings": 1})
-    project.succeed()
-    assert project.runs().equals(finished.runs())
+def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(untrained, finished):
+    untrained.change(trainer={"recycle_trainings": 1})
+    untrained.succeed()
+    assert untrained.runs().equals(finished.runs())
