@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, softmax
 
 from gridloom.data.new_rows import read_new_rows, tell_unknown
 from gridloom.data.rows import Features
@@ -26,6 +27,9 @@ from gridloom.study import Dataset
 
 #: Raised when a model of this version cannot be read as the one before.
 FORMAT = 1
+
+#: Rows predicted at once: many are fast, images must still fit.
+BATCH_ROWS = 256
 
 #: Files of a fitted model, beside a copy of its model file.
 NETWORK, PREPARATION, ABOUT = "model.keras", "preparation.joblib", "model.json"
@@ -100,14 +104,14 @@ class FittedModel:
 
         Logits, which the loss took for what they are, come as probabilities.
         """
-        raw = self.network.predict(self.preparation.transform(features), verbose=0)
+        inputs = self.preparation.transform(features)
+        raw = self.network.predict(inputs, batch_size=BATCH_ROWS, verbose=0)
         outputs: np.ndarray = np.asarray(raw, np.float32)
         match self.about["outputs"]["activation"]:
             case "softmax":
-                powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-                outputs = powers / powers.sum(axis=1, keepdims=True)
+                outputs = softmax(outputs, axis=1)
             case "sigmoid":
-                outputs = 1 / (1 + np.exp(-outputs))
+                outputs = expit(outputs)
         return outputs
 
     def predict(self, features: Features) -> pd.DataFrame:
