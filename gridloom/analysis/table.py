@@ -134,9 +134,10 @@ def gather(
                 epochs.setdefault(name, []).extend([value] * count)
             epochs.setdefault("epoch", []).extend(range(1, count + 1))
             for name, values in history.items():
-                # Trainings may log different names: callbacks may depend on hyperparameters.
-                earlier = len(epochs["epoch"]) - count
-                epochs.setdefault(name, [float("nan")] * earlier).extend(map(_number, values))
+                if name not in epochs:
+                    # Trainings may log different names: callbacks may depend on hyperparameters.
+                    epochs[name] = [float("nan")] * (len(epochs["epoch"]) - count)
+                epochs[name].extend(map(_number, values))
             for values in epochs.values():
                 values.extend([float("nan")] * (len(epochs["epoch"]) - len(values)))
     if damaged:

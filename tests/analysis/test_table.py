@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +64,18 @@ def test_one_row_a_training_and_one_an_epoch(tmp_path):
     assert found.runs["val_accuracy"].tolist() == [0.5, 0.7, 0.5, 0.7]
     assert len(found.history) == 8
     assert found.history["epoch"].tolist() == [1, 2] * 4
+
+
+def test_the_time_grows_in_line_with_the_trainings(tmp_path):
+    def seconds(count):
+        names = [f"metric_{place}" for place in range(20)]
+        path = record(tmp_path / str(count), {"units": 1}, [0.5] * count, logged=names)
+        started = time.perf_counter()
+        tables([path], repetitions=count)
+        return time.perf_counter() - started
+
+    # Four times as many take four times as long, sixteen times if each goes over those before it.
+    assert min(seconds(8000) / seconds(2000) for _ in range(3)) < 8
 
 
 def test_what_a_callback_logs_overwrites_no_hyperparameter_and_no_other_column(tmp_path):
