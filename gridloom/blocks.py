@@ -23,6 +23,11 @@ class Block:
     last: int
 
     @property
+    def repetitions(self) -> range:
+        """The repetitions, in order."""
+        return range(self.first, self.last + 1)
+
+    @property
     def file(self) -> str:
         """Name of its record."""
         return f"reps={self.first}-{self.last}.json"
@@ -45,7 +50,7 @@ def job_repetitions(record: Path) -> range:
     block = read_block(record.name)
     if block is None:
         raise ValueError(f"{record} is no record's path")
-    return range(block.first, block.last + 1)
+    return block.repetitions
 
 
 def point_of(record: str | Path) -> str:

@@ -58,7 +58,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: holds another point, {record['point']}; {remedy}")
     block = read_block(path.name)
     held = {training["repetition"] for training in record["trainings"]}
-    if block is not None and held != set(range(block.first, block.last + 1)):
+    if block is not None and held != set(block.repetitions):
         raise RecordError(f"{path}: holds other repetitions than its name says; {remedy}")
     return record
 

@@ -51,7 +51,8 @@ def test_the_way_to_ones_own_study_works_as_it_is_written(project):
             if program == "cp":
                 shutil.copy(*(project.folder / argument for argument in arguments))
             elif program == "python":
-                project.python(*arguments)
+                done = project.python(*arguments)
+                assert done.returncode == 0, done.stderr
             else:
                 assert program == "snakemake"
                 arguments = [a for a in arguments if a not in ("--cores", "all", "1")]
