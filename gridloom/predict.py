@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from gridloom.study import Dataset
 
 #: Raised when a model of this version cannot be read as the one before.
 FORMAT = 1
+
+ANEW = "delete the folder and make it anew by `snakemake refit`"
 
 #: Rows predicted at once: many are fast, images must still fit.
 BATCH_ROWS = 256
@@ -62,7 +65,7 @@ class FittedModel:
         Raises
         ------
         ModelError
-            If the folder holds no fitted model, or one of another version.
+            If the folder holds no fitted model, a damaged one, or one of another version.
         """
         folder = Path(folder)
         try:
@@ -71,11 +74,15 @@ class FittedModel:
             raise ModelError(
                 f"{folder / ABOUT}: cannot be read ({error.strerror}); `snakemake refit` makes it"
             ) from None
-        if about["format"] != FORMAT:
+        except ValueError:
+            raise ModelError(f"{folder / ABOUT}: is damaged; {ANEW}") from None
+        if about.get("format") != FORMAT:
             raise ModelError(
-                f"{folder}: has format {about['format']}, this version reads {FORMAT}; make it "
-                "anew by `snakemake refit`"
+                f"{folder}: has format {about.get('format')}, this version reads {FORMAT}; {ANEW}"
             )
+        for name in (NETWORK, PREPARATION, about["model_file"]):
+            if not (folder / name).is_file():
+                raise ModelError(f"{folder / name}: is not there; {ANEW}")
         # Not before it is needed: TensorFlow takes seconds.
         import joblib
         import keras
@@ -190,4 +197,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it in peace
     main(sys.argv[1:])

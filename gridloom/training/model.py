@@ -352,9 +352,8 @@ def _foreign(part: Any) -> bool:
     return isinstance(part, list | tuple) and any(map(_foreign, part))
 
 
-def loss_name(model: keras.Model) -> str:
-    """Return the name of the model's loss, such as ``categorical_crossentropy``."""
-    loss = model.loss
+def loss_name(loss: Any) -> str:
+    """Return the name of a compiled model's loss, such as ``categorical_crossentropy``."""
     return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or loss)
 
 
@@ -399,7 +398,7 @@ def encode_target(
             f"model: its output has {width} columns, the data {len(classes)} classes; end with "
             "Dense(outputs)"
         )
-    if loss_name(model).startswith("sparse_"):
+    if loss_name(model.loss).startswith("sparse_"):
         return target.astype(np.int32)
     one_hot: np.ndarray = np.eye(len(classes), dtype=np.float32)[target]
     return one_hot

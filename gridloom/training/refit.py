@@ -18,7 +18,7 @@ from gridloom.analysis.selection import Choice
 from gridloom.data.preparation import Preparation, PreparedRows, row_weights, training_rows
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
-from gridloom.grid import read_path
+from gridloom.grid import read_path, table_value
 from gridloom.predict import ABOUT, FORMAT, NETWORK, PREPARATION, FittedModel
 from gridloom.seeds import training_seeds
 from gridloom.training import keras_fit
@@ -45,14 +45,16 @@ class Refitted:
         Both fitted on all training rows.
     about
         ``model.json``; see `refit`.
-    inputs
-        Prepared test rows, shape (rows, …), to compare a saved network by.
+    inputs, outputs
+        Prepared test rows, shape (rows, …), and what the network gives for them, shape
+        (rows, outputs), to compare a saved network by.
     """
 
     network: keras.Model
     preparation: Preparation
     about: dict[str, Any]
     inputs: np.ndarray
+    outputs: np.ndarray
 
 
 def refit(
@@ -126,6 +128,7 @@ def refit(
         return_dict=True,
         verbose=0,
     )
+    outputs = network.predict(x_test, verbose=0)
     about = {
         "format": FORMAT,
         "point": choice.point,
@@ -151,26 +154,25 @@ def refit(
         "task": description["task"],
         "targets": description["targets"],
         "classes": rows.classes,
-        "outputs": _meaning(network, rows.classes),
+        "outputs": _meaning(network.loss, outputs.shape[1], rows.classes),
         "dataset": dict(dataset),
         "split": description,
         "model_file": model_file.name,
         "setup": dict(setup),
         "environment": environment(),
     }
-    return Refitted(network, preparation, about, x_test)
+    return Refitted(network, preparation, about, x_test, outputs)
 
 
-def _meaning(network: keras.Model, classes: list[str] | None) -> dict[str, Any]:
-    """Say how a network's outputs are to be read, as its loss reads them."""
-    loss = network.loss
+def _meaning(loss: Any, width: int, classes: list[str] | None) -> dict[str, Any]:
+    """Say how a network's outputs, so many a row, are to be read, as its loss reads them."""
     kind = type(loss) if isinstance(loss, keras.losses.Loss) else loss
     known = isinstance(loss, str) or getattr(kind, "__module__", "").startswith("keras.")
     config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-    name = loss_name(network)
+    name = loss_name(loss)
     activation = None
     if config.get("from_logits"):
-        together = classes is not None and network.output_shape[-1] > 1
+        together = classes is not None and width > 1
         activation = "softmax" if together and not name.startswith("binary") else "sigmoid"
     return {
         "activation": activation,
@@ -204,7 +206,7 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             f"model: Keras cannot save and load this network: {told(error, model_file)}; a class "
             "of your own needs `get_config`, with all arguments of its constructor"
         ) from error
-    if not np.allclose(loaded, refitted.network.predict(refitted.inputs, verbose=0), 1e-4, 1e-5):
+    if not np.allclose(loaded, refitted.outputs, 1e-4, 1e-5):
         raise ModelError(
             "model: saved and loaded, this network computes something else; give its layers a "
             "`get_config` that holds all their settings, and their weights by `add_weight`"
@@ -214,9 +216,10 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
 def tell(about: Mapping[str, Any]) -> str:
     """Say what was chosen, why, and what it scored, in a few lines."""
     chosen, fitted, test = about["chosen"], about["training"], about["test"]
+    point = about["hyperparameters"]
     error = "" if chosen["se"] is None else f" (standard error {chosen['se']:.3g})"
     knobs = ", ".join(
-        f"{name} {value}" for name, value in about["hyperparameters"].items() if value is not None
+        f"{name} {table_value(point, name)}" for name, value in point.items() if value is not None
     )
     measured = ", ".join(
         f"{name} {value:.4g}" if value is not None else f"{name} not finite"

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from gridloom.training.devices import DeviceError, lease, visible_devices
+from gridloom.training.devices import DeviceError, lease, require_devices, visible_devices
 
 HOLDER = """
 import sys, json
@@ -86,6 +86,9 @@ def test_a_training_that_asks_for_two_gets_two_different_ones(holders):
 def test_asking_for_more_than_there_are_names_the_setting(tmp_path):
     with pytest.raises(DeviceError, match=r"resources\.train\.gpu: asks for 1 GPU, .* shows 0"):
         lease(tmp_path, 1, [], None)
+    with pytest.raises(DeviceError, match=r"resources\.refit\.gpu: asks for 2 GPUs, .* shows 1"):
+        require_devices("refit", 2, ["7"])
+    assert require_devices("refit", 1, ["7", "8"]) == ["7"]
 
 
 @pytest.mark.parametrize(

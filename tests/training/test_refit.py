@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,11 +90,13 @@ class Case:
         loss='"categorical_crossentropy"',
         metrics="",
         more="",
+        text=None,
         epochs=3,
         **setup,
     ):
         self.model_file = self.folder / "mine.py"
-        self.model_file.write_text(MODEL.format(last=last, loss=loss, metrics=metrics, more=more))
+        made = MODEL.format(last=last, loss=loss, metrics=metrics, more=more)
+        self.model_file.write_text(text or made)
         return refit(
             replace(CHOICE, epochs=epochs),
             {**SETUP, **setup},
@@ -149,7 +152,7 @@ def test_weights_of_classes_and_the_studys_seed_count(tmp_path, plain, setup):
 
 def test_what_is_loaded_predicts_what_was_fitted(case, plain):
     loaded = FittedModel.load(case.folder / "model")
-    expected = plain.network.predict(plain.inputs, verbose=0)
+    expected = plain.outputs
     np.testing.assert_allclose(loaded.outputs(case.test.features), expected, rtol=1e-5)
     predictions = loaded.predict(case.test.features)
     assert list(predictions) == ["predicted_y", "probability_no", "probability_yes"]
@@ -309,6 +312,8 @@ def test_the_screen_says_what_was_chosen_and_why(plain):
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
     ]
     assert "accuracy" in told.splitlines()[3]
+    layered = tell({**plain.about, "hyperparameters": {"layers": (32, 16), "units": None}})
+    assert layered.splitlines()[0] == "chosen      layers [32, 16]"
 
 
 @pytest.fixture
@@ -326,6 +331,50 @@ def test_the_command_prints_or_writes_a_line_for_each_row(tmp_path, case, plain,
     assert "'kind': 12 rows hold a category that no training row had" in printed.err
     main([str(folder), str(new), "--output", str(tmp_path / "out.csv")])
     assert (tmp_path / "out.csv").read_text() == printed.out
+
+
+SUBCLASS = """
+import keras
+
+class Own(keras.Model):
+    def __init__(self, outputs, **rest):
+        super().__init__(**rest)
+        self.outputs_wanted = outputs
+        self.last = keras.layers.Dense(outputs)
+    def build(self, shape):
+        self.last.build(shape)
+        self.built = True
+    def call(self, x):
+        return self.last(x)
+    def get_config(self):
+        return {"outputs": self.outputs_wanted}
+
+def build_model(input_shape, outputs, *, units):
+    model = Own(outputs)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    return model
+"""
+
+
+def test_a_model_of_a_class_of_ones_own_comes_back(tmp_path):
+    case = Case(tmp_path)
+    model = case.saved(text=SUBCLASS)
+    probabilities = model.outputs(case.test.features)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["model.keras", "preparation.joblib", "mine.py", "model.json"])
+def test_a_folder_that_lacks_a_file_or_was_cut_short_says_what_to_do(tmp_path, case, plain, broken):
+    folder = tmp_path / "model"
+    shutil.copytree(case.folder / "model", folder)
+    path = folder / broken
+    if broken == "model.json":
+        path.write_text(path.read_text()[:50])
+    else:
+        path.unlink()
+    with pytest.raises(ModelError, match="delete the folder and make it anew") as error:
+        FittedModel.load(folder)
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(
