@@ -27,7 +27,7 @@ rule refit:
         model=f"{RESULTS}/model/{Path(STUDY.model).name}",
     log:
         f"{RESULTS}/logs/refit.log",
-    threads: asks("refit", "threads", 1)
+    threads: asks("refit", "threads", asks("train", "threads", 1))
     resources:
         mem_mb=grows("refit", "mem_mb", asks("train", "mem_mb", 2000)),
         runtime=grows("refit", "runtime", asks("train", "runtime", 60)),
