@@ -67,3 +67,5 @@ def test_the_way_to_ones_own_study_works_as_it_is_written(project):
     table = pd.read_csv(project.folder / "mine.csv")
     assert len(predictions) == len(table)
     assert (predictions["predicted_let"] == table["let"]).mean() > 0.7
+    for target in ("refit", "all"):  # neither asks for anything that is there
+        assert project.succeed(target, "--configfile", "mine.yaml") == {}
