@@ -3,16 +3,16 @@
 A *program* is what the graph runs: one model (`OneByOne`), or the stacked repetitions of one
 (`Lockstep`). `CompiledFit` is the loop around it: shuffled batches, validation after each epoch,
 early stopping with the best weights restored. What varies from point to point without changing
-the graph (data, order of rows, batch size, epochs, learning rate, seeds, weights) is handed to
-the graph, so one trace serves many points.
+the graph (rows, their number and order, batch size, epochs, learning rate, seeds, weights) is
+handed to the graph, so one trace serves many points. A graph that is to serve another network than
+the one it was traced from is first held to one step of that network's own (`check_step`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -23,15 +23,14 @@ from gridloom.data.preparation import PreparedRows
 from gridloom.errors import ModelError, nearest
 from gridloom.seeds import Seeds, row_orders
 from gridloom.training import lockstep
+from gridloom.training.keras_private import make_variables, no_numpy_draws
 from gridloom.training.model import generator_seed, seed_states, told
-
-#: Rows of one validation step; larger than any batch in use, small enough for any memory.
-VALIDATION_ROWS = 1024
+from gridloom.training.structure import learning_rate
 
 #: What to set where the compiled fit cannot follow `model.fit`.
 REMEDY = "set `trainer: {engine: keras}`"
 
-#: Parts of `model.fit` that the compiled fit does in its own way: versions of them are not called.
+#: Parts of `model.fit` that the compiled fit bypasses; overrides have no effect.
 _OWN_PARTS = (
     "fit",
     "evaluate",
@@ -174,8 +173,6 @@ class Program(ABC):
 
     repetitions: int
     directions: dict[str, int]
-    #: Whether validation goes by batches, as training does, as its numbers depend on the batches.
-    validates_in_batches = False
 
     @abstractmethod
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
@@ -224,29 +221,18 @@ class OneByOne(Program):
     def __init__(self, model: keras.Model, training: Training) -> None:
         self.model = model
         self.repetitions = 1
-        rows = training.rows
-        states = [variable.numpy() for variable in seed_states(model)]
-        # Losses and metrics make their variables at first use, which must not be in the graph.
-        try:
-            model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1])))
-        except Exception as error:
-            raise ModelError(f"model: its test_step raised {told(error)}") from error
-        # Recurrent layers draw their masks at validation too, once a batch, and do not use them.
-        draws = any(
-            (variable.numpy() != state).any()
-            for variable, state in zip(seed_states(model), states, strict=True)
-        )
+        _make_metrics(model, training)
+        self.metric_starts = [variable.numpy() for variable in _metric_variables(model)]
         self.optimizer_start = _OptimizerStart(model.optimizer, model.trainable_variables)
         self.directions = _directions(model)
-        self.validates_in_batches = draws or not lockstep.measures_rows(model)
 
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         (training,) = trainings
-        for variable, value in zip(self.model.weights, training.weights, strict=True):
+        set_start(self.model, training)
+        # A metric of one's own may have a `reset_state` that does nothing.
+        for variable, value in zip(_metric_variables(self.model), self.metric_starts, strict=True):
             variable.assign(value)
         self.optimizer_start.restart(model.optimizer)
-        for place, state in enumerate(seed_states(self.model)):
-            state.assign([generator_seed(training.seeds.dropout, place), 0])
 
     def variables(self) -> list[Any]:
         return list(self.model.weights)
@@ -271,7 +257,7 @@ class OneByOne(Program):
 
         def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
             # As `model.fit` does: validation rows have no weights.
-            logs = self.model.test_step(tuple(part[0] for part in batch[:2]))
+            logs = self.model.test_step(tuple(part[0] for part in batch))
             self._check_logs("test_step", logs)
             return ()
 
@@ -300,7 +286,7 @@ class OneByOne(Program):
             *self.model.weights,
             *seed_states(self.model),
             *self.model.optimizer.variables,
-            *(variable for metric in self.model.metrics for variable in metric.variables),
+            *_metric_variables(self.model),
         ]
         handles = {id(variable.handle) for variable in own}
         handles |= {id(variable.value.handle) for variable in known}
@@ -328,13 +314,10 @@ class Lockstep(Program):
     def __init__(self, model: keras.Model, trainings: Sequence[Training]) -> None:
         self.repetitions = len(trainings)
         self.model = lockstep.stack(model, self.repetitions)
-        loss = lockstep.row_loss(model)
+        loss = lockstep.row_loss(model.loss)
         assert loss is not None
         self.loss = loss
-        first = trainings[0].rows
-        model.test_step(
-            (tf.constant(first.x_train[:1]), tf.constant(first.y_train[:1]), tf.ones(1))
-        )
+        _make_metrics(model, trainings[0])
         self.directions = _directions(model)
         self.metrics = compiled_metrics(model)
         self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
@@ -367,9 +350,9 @@ class Lockstep(Program):
     def _penalties(self) -> list[Any]:
         """Return what each regularizer adds to the repetitions' losses, shape (R,)."""
         return [
-            tf.stack([regularizer(part) for part in tf.unstack(variable.value)])
+            tf.stack([regularizer(tf.reshape(part, shape)) for part in tf.unstack(variable.value)])
             for layer in self.model.layers
-            for regularizer, variable in getattr(layer, "regularized", ())
+            for regularizer, variable, shape in getattr(layer, "regularized", ())
         ]
 
     def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
@@ -415,10 +398,11 @@ class Lockstep(Program):
         )
         loss_sum, outputs = batches.each(step, start)
         outputs = tf.transpose(outputs, [1, 0, 2])
-        return self._results(loss_sum / tf.cast(rows, tf.float32), batches.arrays[1], outputs)
+        mean = loss_sum * tf.math.reciprocal(tf.cast(rows, tf.float32))
+        return self._results(mean, batches.arrays[1], outputs)
 
     def validate(self, batches: Batches) -> Any:
-        x, y, _ = batches.arrays
+        x, y = batches.arrays
         outputs = self.model(x, training=False)
         loss = tf.add_n([tf.reduce_mean(self.loss(y, outputs), axis=1), *self._penalties()])
         return self._results(loss, y, outputs)
@@ -426,19 +410,7 @@ class Lockstep(Program):
     def _results(self, loss: Any, y: Any, outputs: Any) -> Any:
         values = {"loss": loss}
         for metric in self.metrics:
-            if isinstance(metric, keras.metrics.MeanMetricWrapper) and lockstep._own(metric._fn):
-                measure = lockstep.rowwise(partial(metric._fn, **metric._fn_kwargs))
-                rows = tf.cast(measure(y, outputs), tf.float32)
-                values[metric.name] = tf.reduce_mean(rows, axis=1)
-            else:
-                values[metric.name] = tf.stack(
-                    [
-                        _once(metric, y_one, outputs_one)
-                        for y_one, outputs_one in zip(
-                            tf.unstack(y), tf.unstack(outputs), strict=True
-                        )
-                    ]
-                )
+            values[metric.name] = lockstep.measure(metric, y, outputs)
         return tf.stack([values[name] for name in self.directions])
 
     def weights_of(self, place: int) -> list[np.ndarray]:
@@ -448,11 +420,25 @@ class Lockstep(Program):
         ]
 
 
-def _once(metric: Any, y: Any, outputs: Any) -> Any:
-    """Evaluate a metric that keeps counts of its own on one repetition's rows."""
-    metric.reset_state()
-    metric.update_state(y, outputs)
-    return tf.cast(metric.result(), tf.float32)
+def set_start(model: keras.Model, training: Training) -> None:
+    """Give a model the initial weights of a training, and its generators their seeds."""
+    for variable, value in zip(model.weights, training.weights, strict=True):
+        variable.assign(value)
+    for place, state in enumerate(seed_states(model)):
+        state.assign([generator_seed(training.seeds.dropout, place), 0])
+
+
+def _metric_variables(model: keras.Model) -> list[Any]:
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _make_metrics(model: keras.Model, training: Training) -> None:
+    """Make the variables of loss and metrics, which must not be made inside of a graph."""
+    rows = training.rows
+    try:
+        make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
+    except Exception as error:
+        raise ModelError(f"model: its test_step raised {told(error)}") from error
 
 
 def _directions(model: keras.Model) -> dict[str, int]:
@@ -515,11 +501,9 @@ class _OptimizerStart:
         """Set the optimizer back, with the learning rate of a fresh one."""
         for place, variable in enumerate(self.optimizer.variables):
             variable.assign(self.copies.get(place, self.values[place]))
-        # With mixed precision, Keras wraps the optimizer in one that scales the loss.
-        inner = getattr(fresh, "inner_optimizer", fresh)
-        rate = inner.get_config().get("learning_rate")
-        if isinstance(rate, float):
-            self.optimizer.learning_rate = rate
+        rate = learning_rate(fresh)
+        if rate is not None:
+            learning_rate(self.optimizer).assign(rate)
 
 
 def cannot(feature: str) -> ModelError:
@@ -540,8 +524,10 @@ def check_expressible(model: keras.Model) -> None:
             raise cannot(f"a {name} of the model's own")
     if model.train_function is not None:
         raise cannot("a train_function of the model's own")
-    if model.run_eagerly:
+    if model.run_eagerly or tf.config.functions_run_eagerly():
         raise cannot("run_eagerly")
+    if keras.config.floatx() != "float32":
+        raise cannot(f"the float type {keras.config.floatx()} (keras.config.set_floatx)")
     if model._distribute_strategy is not None:
         raise cannot("a distribution strategy")
     for layer in model._flatten_layers(include_self=False):
@@ -571,7 +557,7 @@ class CompiledFit:
         self.xla = xla
         #: How often a graph was traced.
         self.traces = 0
-        self._graphs: dict[tuple[int, int] | None, Any] = {}
+        self._graphs: dict[tuple[int, ...] | None, Any] = {}
         self._best = [tf.Variable(variable.value, trainable=False) for variable in self._restored()]
 
     def _restored(self) -> list[Any]:
@@ -594,6 +580,8 @@ class CompiledFit:
             As many as the program has repetitions, all with the same numbers of rows.
         model
             The point's network, freshly built: its learning rate and dropout are used.
+        batch_size, epochs, stopping
+            As in `model.fit`; None for no early stopping.
 
         Raises
         ------
@@ -623,7 +611,7 @@ class CompiledFit:
             tf.constant(batch_size),
             tf.constant(epochs),
             tf.constant(stopping.patience if stopping else 0),
-            tf.constant(stopping.min_delta if stopping else 0.0),
+            tf.constant(stopping.min_delta if stopping else 0.0, tf.float64),
             tf.constant(monitor),
             tf.constant(sign),
         )
@@ -641,15 +629,58 @@ class CompiledFit:
             )
         ]
 
+    def check_step(
+        self,
+        trainings: Sequence[Training],
+        model: keras.Model,
+        *,
+        batch_size: int,
+        stopping: Stopping | None,
+    ) -> bool:
+        """Tell whether the graph does to the first batch what the model's own `train_step` does.
+
+        Weights and metrics after the step are compared, up to rounding.
+
+        Parameters
+        ----------
+        trainings
+            As in a call; the first one's network is `model`.
+        model
+            Freshly built and of no further use but its learning rate and dropout: it is trained.
+        batch_size, stopping
+            As in a call.
+        """
+        training = trainings[0]
+        count = min(batch_size, len(training.rows.y_train))
+        (order,) = row_orders(training.seeds.shuffle, 1, count)
+        rows = training.rows
+        _make_metrics(model, training)
+        set_start(model, training)
+        batch = (rows.x_train[order], rows.y_train[order], rows.weights[order])
+        model.reset_metrics()
+        logs = model.train_step(tuple(map(tf.constant, batch)))
+        (fitted, *_) = self(
+            [replace(one, rows=_first(one.rows, count)) for one in trainings],
+            model,
+            batch_size=count,
+            epochs=1,
+            stopping=stopping,
+        )
+        return all(
+            _alike(fitted.history[name][0], np.asarray(logs[name]))
+            for name in self.program.directions
+        ) and all(map(_alike, self.program.weights_of(0), model.get_weights()))
+
     def _graph(self, batch_size: int, epochs: int, arguments: tuple[Any, ...]) -> Any:
         """Return the function for these settings: one for all, or one for each under XLA."""
-        fixed = (batch_size, epochs) if self.xla else None
+        rows = tuple(array.shape[1] for (array, *_) in arguments[:2])
+        fixed = (batch_size, epochs, *rows) if self.xla else None
         if fixed not in self._graphs:
             signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, arguments)
             if fixed is None:
-                orders = signature[2]
-                any_epochs = tf.TensorSpec([None, *orders.shape[1:]], orders.dtype)
-                signature = (*signature[:2], any_epochs, *signature[3:])
+                train, held, orders, *numbers = signature
+                any_orders = tf.TensorSpec([None, orders.shape[1], None], orders.dtype)
+                signature = (_any_rows(train), _any_rows(held), any_orders, *numbers)
             graph = tf.function(
                 lambda *given: self._fit(fixed, *given),
                 input_signature=signature,
@@ -657,7 +688,12 @@ class CompiledFit:
                 autograph=False,
             )
             try:
-                traced = graph.get_concrete_function()
+                with no_numpy_draws(
+                    lambda: cannot(
+                        "random numbers that a step draws by NumPy, which would not vary"
+                    )
+                ):
+                    traced = graph.get_concrete_function()
             except ModelError:
                 raise
             except Exception as error:
@@ -668,7 +704,7 @@ class CompiledFit:
 
     def _fit(
         self,
-        fixed: tuple[int, int] | None,
+        fixed: tuple[int, ...] | None,
         train: tuple[Any, ...],
         held: tuple[Any, ...],
         orders: Any,
@@ -691,11 +727,8 @@ class CompiledFit:
         self.traces += 1
         program, count = self.program, self.program.repetitions
         if fixed is not None:
-            batch_size, epochs = fixed
-        validation = Batches(
-            (*held, tf.ones(held[0].shape[:2])),
-            batch_size if program.validates_in_batches else min(VALIDATION_ROWS, held[0].shape[1]),
-        )
+            batch_size, epochs, *_ = fixed
+        validation = Batches(held, batch_size)
 
         def epoch(
             index: Any, history: Any, ran: Any, best: Any, best_epoch: Any, waited: Any
@@ -715,7 +748,9 @@ class CompiledFit:
             if self.stopping:
                 # As in Keras: the first epoch is the best so far, whatever its value.
                 value = sign * tf.gather(metrics, monitor)
-                better = active & ((value + min_delta < best) | (index == 0))
+                # Keras subtracts in float64, and rounds to float32 to compare.
+                reached = tf.cast(tf.cast(value, tf.float64) + min_delta, tf.float32)
+                better = active & ((reached < best) | (index == 0))
                 best = tf.where(better, value, best)
                 best_epoch = tf.where(better, index, best_epoch)
                 waited = tf.where(better, 0, waited + 1)
@@ -737,6 +772,34 @@ class CompiledFit:
         for kept, variable in zip(self._best, self._restored(), strict=True):
             variable.assign(kept)
         return history, tf.abs(ran), best_epoch
+
+
+def _any_rows(specs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return specs of arrays (R, rows, …) that take any number of rows."""
+    return tuple(
+        tf.TensorSpec([spec.shape[0], None, *spec.shape[2:]], spec.dtype) for spec in specs
+    )
+
+
+def _first(rows: PreparedRows, count: int) -> PreparedRows:
+    return PreparedRows(
+        rows.x_train[:count],
+        rows.y_train[:count],
+        rows.weights[:count],
+        rows.x_val[:count],
+        rows.y_val[:count],
+    )
+
+
+def _alike(some: Any, other: Any) -> bool:
+    """Tell whether arrays agree up to rounding, in all but one number of a hundred.
+
+    An optimizer that looks at signs turns the rounding of a gradient near 0 into a whole step.
+    """
+    if np.shape(some) != np.shape(other):
+        return False
+    close = np.isclose(some, other, rtol=1e-3, atol=1e-5, equal_nan=True)
+    return bool(np.count_nonzero(~close) <= close.size / 100)
 
 
 def monitored(monitor: str, names: Sequence[str], model: keras.Model) -> int:

@@ -13,18 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
 from gridloom.errors import GridloomError, ModelError
 from gridloom.seeds import row_orders
-from gridloom.training.fit import Fitted, Stopping, Training, monitored
-from gridloom.training.model import (
-    OUT_OF_MEMORY,
-    generator_seed,
-    ran_out_of_memory,
-    seed_states,
-    told,
-)
+from gridloom.training.fit import Fitted, Stopping, Training, monitored, set_start
+from gridloom.training.keras_private import gradient_registry, make_variables
+from gridloom.training.model import OUT_OF_MEMORY, ran_out_of_memory, told
 
 
 def fit(
@@ -71,17 +65,16 @@ def fit(
         model.jit_compile = xla == "on"
     rows = training.rows
     recorder = _Recorder()
-    known_gradients = set(_gradients())
+    known_gradients = set(gradient_registry())
     stoppers = [] if stopping is None else _early_stopping(stopping)
     try:
-        _build_metrics(model, training, batch_size)
-        for variable, value in zip(model.weights, training.weights, strict=True):
-            variable.assign(value)
+        # Keras miscounts some metrics (F1Score) in the batch that makes their variables.
+        if not model.run_eagerly:
+            make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
         # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
         model.optimizer.build(model.trainable_variables)
         keras.utils.set_random_seed(training.seeds.dropout)
-        for place, state in enumerate(seed_states(model)):
-            state.assign([generator_seed(training.seeds.dropout, place), 0])
+        set_start(model, training)
         model.fit(
             batches(training, batch_size, epochs),
             epochs=epochs,
@@ -101,9 +94,9 @@ def fit(
         # The graphs of a model refer to it: only the collector frees them.
         model = None
         # TensorFlow never forgets the gradients of a step, nor with them its graph: 0.9 MB each.
-        for name in _gradients().keys() - known_gradients:
+        for name in gradient_registry().keys() - known_gradients:
             if name.startswith("CustomGradient-"):
-                del _gradients()[name]
+                del gradient_registry()[name]
         gc.collect()
     if not recorder.logs:
         raise ModelError(
@@ -118,12 +111,6 @@ def fit(
         ):
             restored = callback.best_epoch
     return Fitted(history=recorder.history(), restored_epoch=restored)
-
-
-def _gradients() -> dict[str, Any]:
-    """Return TensorFlow's register of gradients, by name."""
-    gradients: dict[str, Any] = ops.gradient_registry._registry
-    return gradients
 
 
 def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset:
@@ -150,17 +137,6 @@ def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset
     steps = -(-len(rows.y_train) // batch_size)
     ordered = tf.data.Dataset.range(1).flat_map(rows_of_pass).map(batch)
     return ordered.apply(tf.data.experimental.assert_cardinality(steps))
-
-
-def _build_metrics(model: keras.Model, training: Training, batch_size: int) -> None:
-    """Make the metrics' variables: Keras miscounts some (F1Score) in the batch that makes them."""
-    unbuilt = [metric for metric in model.metrics if not getattr(metric, "built", True)]
-    if unbuilt:
-        x, y = training.rows.x_train[:batch_size], training.rows.y_train[:batch_size]
-        outputs = model(x, training=False)
-        for metric in unbuilt:
-            metric.update_state(y, outputs)
-            metric.reset_state()
 
 
 def _early_stopping(stopping: Stopping) -> list[keras.callbacks.Callback]:

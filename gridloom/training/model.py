@@ -1,11 +1,9 @@
-"""From a model file to built Keras models: the contract, the graph's identity, the weights."""
+"""From a model file to built Keras models: the contract, the seeds, the targets."""
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
-import json
-import random
 import sys
 import sysconfig
 import traceback
@@ -22,7 +20,12 @@ from gridloom.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION
 from gridloom.errors import ModelError
 from gridloom.grid import Value
 from gridloom.study import FIT_HYPERPARAMETERS
-from gridloom.training.lockstep import excludes_weights
+from gridloom.training.keras_private import (
+    GlobalState,
+    make_variables,
+    name_tables,
+    watching_draws,
+)
 
 Builder = Callable[..., Any]
 
@@ -33,17 +36,11 @@ OUT_OF_MEMORY = (
     "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
 )
 
-#: Where Keras reads names, in `compile` and in layers.
-_NAMED = (
-    keras.activations,
-    keras.constraints,
-    keras.losses,
-    keras.metrics,
-    keras.regularizers,
-)
-
 #: Names that the model file of this process registered with Keras.
 _registered: set[str] = set()
+
+#: Keras's global state before any model file ran.
+_PRISTINE = GlobalState.now()
 
 
 @dataclass(frozen=True)
@@ -60,12 +57,32 @@ class ModelFile:
         Makes a training's callbacks (see `make_callbacks`); None if the file has none.
     names
         Name → class or function that the file defines, `custom_objects` among them.
+    state
+        Keras's global state as the file leaves it, in which each network is built.
     """
 
     path: Path
     build_model: Builder
     callbacks: Callable[..., Any] | None
     names: dict[str, Any]
+    state: GlobalState
+
+
+@dataclass(frozen=True)
+class Network:
+    """What `build_model` returned.
+
+    Attributes
+    ----------
+    model
+        Built and compiled.
+    drew
+        Whether random numbers were drawn otherwise than by Keras's initializers and layers: then
+        anything about the network may depend on the seed, not its initial weights alone.
+    """
+
+    model: keras.Model
+    drew: bool
 
 
 def load_model_file(path: Path) -> ModelFile:
@@ -82,6 +99,7 @@ def load_model_file(path: Path) -> ModelFile:
         raise ModelError(f"model: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # custom Keras objects find their module by name
+    _PRISTINE.restore()
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -101,7 +119,8 @@ def load_model_file(path: Path) -> ModelFile:
         for key, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", None) == name
     }
-    return ModelFile(path, builder, callbacks, {**own, **custom_objects})
+    names = {**own, **custom_objects}
+    return ModelFile(path, builder, callbacks, names, GlobalState.now())
 
 
 def _register(path: Path, custom_objects: Any) -> None:
@@ -111,9 +130,8 @@ def _register(path: Path, custom_objects: Any) -> None:
             f"model: {path}: `{CUSTOM_OBJECTS}` is a {type(custom_objects).__name__}; make it a "
             "dict from name to object, such as {'my_loss': my_loss}"
         )
-    tables = [keras.saving.get_custom_objects()]
     # Keras 3 asks its custom objects where it loads a model, and not where it reads a name.
-    tables += [module.get.__globals__["ALL_OBJECTS_DICT"] for module in _NAMED]
+    tables = [keras.saving.get_custom_objects(), *name_tables()]
     for table in tables:
         for name in _registered:
             table.pop(name, None)
@@ -185,20 +203,20 @@ def build(
     outputs: int,
     hyperparameters: Mapping[str, Value],
     init_seed: int,
-    *,
-    seed_tensorflow: bool,
-) -> keras.Model:
+    state: GlobalState = _PRISTINE,
+) -> Network:
     """Build one point's network, its initial weights drawn from `init_seed`.
 
-    Whole numbers become floats for arguments annotated ``float``: ``1`` and ``1.0`` are one value
-    of a grid, and Keras refuses the first as a learning rate.
+    It is built in the same state of Keras as each other one, whatever networks came before: float
+    type, policy, counters of names. Whole numbers become floats for arguments annotated ``float``:
+    ``1`` and ``1.0`` are one value of a grid, and Keras refuses the first as a learning rate.
 
     Parameters
     ----------
-    seed_tensorflow
-        Whether to seed TensorFlow's own generators too, besides those of Python and NumPy, from
-        which Keras's initializers draw. It makes TensorFlow prepare every traced graph anew,
-        about 0.1 s each, so only networks that need it get it.
+    init_seed
+        Seeds Python's and NumPy's generators, and TensorFlow's where the file draws from them.
+    state
+        Keras's global state to build it in.
 
     Raises
     ------
@@ -213,17 +231,27 @@ def build(
         for name, value in hyperparameters.items()
         if name not in FIT_HYPERPARAMETERS
     }
-    if seed_tensorflow:
+    state.restore()
+    with watching_draws(init_seed) as draws:
+        model = _built(builder, input_shape, outputs, arguments)
+    if draws.seen:
+        # Seeding TensorFlow's generators too makes it prepare every traced graph anew, about 0.1 s
+        # each, so only networks that draw get it.
+        state.restore()
         keras.utils.set_random_seed(init_seed)
-    else:
-        random.seed(init_seed)
-        np.random.seed(init_seed)
+        model = _built(builder, input_shape, outputs, arguments)
+    return Network(model, draws.seen)
+
+
+def _built(
+    builder: Builder, input_shape: tuple[int, ...], outputs: int, arguments: Mapping[str, Any]
+) -> keras.Model:
     path = Path(inspect.getfile(builder))
     given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     try:
         model = builder(input_shape, outputs, **arguments)
-        if isinstance(model, keras.Model) and not model.built:
-            model.build((None, *input_shape))
+        if isinstance(model, keras.Model):
+            _make_weights(model, input_shape)
     except Exception as error:
         if ran_out_of_memory(error):
             raise ModelError(f"model: {FUNCTION}({given}) in {path} {OUT_OF_MEMORY}") from error
@@ -239,6 +267,15 @@ def build(
             "model.compile(optimizer, loss, metrics) first"
         )
     return model
+
+
+def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
+    """Make all weights, as `fit` does at its first batch."""
+    if not model.built and type(model).build is not keras.Model.build:
+        model.build((None, *input_shape))
+    if not all(layer.built for layer in model._flatten_layers()):
+        row = np.zeros((1, *input_shape), np.float32)
+        make_variables(lambda arrays: model(arrays[0], training=False), (row,))
 
 
 def _annotated(parameter: inspect.Parameter | None, name: str) -> bool:
@@ -273,83 +310,6 @@ def told(error: Exception, path: Path | None = None) -> str:
         message = message[:MAX_TOLD] + "…"
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {message}" + place
-
-
-def graph_key(
-    model: keras.Model, hyperparameters: Mapping[str, Value], rate: Callable[[float], Any]
-) -> str:
-    """Return a text that two models share only if one traced graph serves both.
-
-    It holds all that shapes the graph: layers, loss, metrics and the optimizer, but not the
-    learning rate, which is data to it. A model with code of a person's own in it shares its
-    graph with no other point, as its configuration may not tell all.
-
-    Parameters
-    ----------
-    rate
-        What of a dropout's rate shapes the graph.
-    """
-    try:
-        layers = model.get_config()
-        compiled = model.get_compile_config()
-    except (NotImplementedError, TypeError, ValueError):
-        return json.dumps(dict(hyperparameters), sort_keys=True, default=str)
-    # No clear_session to make names start from zero: it would also drop all traced graphs.
-    named = [layer["config"]["name"] for layer in layers.get("layers", [])]
-    names = {name: f"#{place}" for place, name in enumerate([model.name, *named])}
-    layers = _renamed(layers, names)
-    optimizer = compiled.get("optimizer", {}).get("config", {})
-    optimizer.pop("name", None)
-    if isinstance(optimizer.get("learning_rate"), float):
-        optimizer["learning_rate"] = "data"
-    for layer in layers.get("layers", []):
-        if layer.get("class_name") == "Dropout":
-            layer["config"]["rate"] = rate(layer["config"]["rate"])
-    parts: list[Any] = [type(model).__name__, layers, compiled, _untold(model)]
-    if (
-        not type(model).__module__.startswith("keras.")
-        or _foreign(parts)
-        or excludes_weights(model.optimizer)
-    ):
-        parts.append(dict(hyperparameters))
-    return json.dumps(parts, sort_keys=True, default=str)
-
-
-def _untold(model: keras.Model) -> list[Any]:
-    """Return what losses and metrics do not tell in their configuration, such as Huber's delta."""
-    compiled = getattr(model, "_compile_config", None)
-    parts: list[Any] = [] if compiled is None else [compiled.config]
-    found = []
-    while parts:
-        part = parts.pop()
-        if isinstance(part, Mapping):
-            parts += [part[key] for key in sorted(part)]
-        elif isinstance(part, list | tuple):
-            parts += part
-        elif isinstance(part, keras.losses.Loss | keras.metrics.Metric):
-            found.append(getattr(part, "_fn_kwargs", None))
-    return found
-
-
-def _renamed(part: Any, names: Mapping[str, str]) -> Any:
-    """Replace the names of layers, which count on from model to model, by their places."""
-    if isinstance(part, Mapping):
-        return {key: _renamed(value, names) for key, value in part.items()}
-    if isinstance(part, list | tuple):
-        return [_renamed(item, names) for item in part]
-    return names.get(part, part) if isinstance(part, str) else part
-
-
-def _foreign(part: Any) -> bool:
-    """Tell whether a serialized part holds an object that is not Keras's own."""
-    if isinstance(part, Mapping):
-        module = part.get("module")
-        if isinstance(module, str) and not (module == "keras" or module.startswith("keras.")):
-            return True
-        return part.get("class_name") in ("Lambda", "__lambda__") or any(
-            map(_foreign, part.values())
-        )
-    return isinstance(part, list | tuple) and any(map(_foreign, part))
 
 
 def loss_name(loss: Any) -> str:

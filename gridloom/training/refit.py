@@ -104,7 +104,7 @@ def refit(
     point: dict[str, Any] = read_path(choice.point)
     seeds = training_seeds(setup["seed"], 0, setup["vary"])
     file = load_model_file(model_file)
-    network = build(file.build_model, shape, rows.outputs, point, seeds.init, seed_tensorflow=True)
+    network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
     y = encode_target(network, shape, rows.target, rows.classes)
     weights = row_weights(rows, np.arange(len(y)), setup["class_weight"])
     fitted = keras_fit.fit(

@@ -9,8 +9,8 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,7 +30,7 @@ from gridloom.data.preparation import (
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path, read_path
-from gridloom.seeds import training_seeds
+from gridloom.seeds import Seeds, training_seeds
 from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
     REMEDY,
@@ -38,19 +38,22 @@ from gridloom.training.fit import (
     Fitted,
     Lockstep,
     OneByOne,
+    Program,
     Stopping,
     Training,
     check_expressible,
 )
+from gridloom.training.keras_private import GlobalState
 from gridloom.training.model import (
     ModelFile,
+    Network,
     build,
     encode_target,
-    graph_key,
     load_model_file,
     make_callbacks,
 )
 from gridloom.training.record import FORMAT, shortest
+from gridloom.training.structure import Structure, structure_of
 
 T = TypeVar("T")
 
@@ -62,6 +65,9 @@ MAX_KEPT_BYTES = 2**30
 
 #: Repetitions share memory in lockstep only up to this size of their stacked rows.
 MAX_LOCKSTEP_BYTES = 512 * 2**20
+
+#: Trainings in one lockstep: a graph has operations for each, so it grows with their number.
+MAX_LANES = 32
 
 PACKAGES = ("gridloom", "keras", "numpy", "pandas", "scikit-learn", "tensorflow")
 
@@ -127,6 +133,73 @@ def read_request(job: Mapping[str, Any]) -> Request:
     )
 
 
+@dataclass(frozen=True)
+class _Fits:
+    """The outcome of a job's trainings, and how they trained."""
+
+    fitted: list[Fitted]
+    engine: str
+    why_not_lockstep: str | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request with what it needs to train.
+
+    Attributes
+    ----------
+    rows
+        Of the study.
+    parts
+        Repetition → the prepared rows of each fold.
+    seeds
+        Repetition → its streams.
+    file
+        The model file.
+    """
+
+    request: Request
+    rows: TrainingRows
+    parts: dict[int, list[PreparedRows]]
+    seeds: dict[int, Seeds]
+    file: ModelFile
+
+    @property
+    def point(self) -> dict[str, Any]:
+        return self.request.hyperparameters
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        (first, *_) = self.parts.values()
+        return first[0].x_train.shape[1:]
+
+    def built(self, seed: int) -> Network:
+        """Build the point's network, its initial weights drawn from `seed`."""
+        file = self.file
+        shape, outputs = self.row_shape, self.rows.outputs
+        return build(file.build_model, shape, outputs, self.point, seed, file.state)
+
+    def trainings(
+        self, model: keras.Model, repetition: int, weights: list[np.ndarray]
+    ) -> list[Training]:
+        """Return a repetition's trainings, one a fold, with the targets that the model takes."""
+        streams, shape, classes = self.seeds[repetition], self.row_shape, self.rows.classes
+        return [
+            Training(
+                repetition,
+                fold,
+                streams,
+                replace(
+                    part,
+                    y_train=encode_target(model, shape, part.y_train, classes),
+                    y_val=encode_target(model, shape, part.y_val, classes),
+                ),
+                weights,
+            )
+            for fold, part in enumerate(self.parts[repetition])
+        ]
+
+
 class Trainer:
     """Trains points, one after another; keeps what the next one may share.
 
@@ -141,8 +214,8 @@ class Trainer:
             lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
         )
         self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
-        self._graphs: _Kept[CompiledFit] = _Kept()
-        self._seed_tensorflow = self._checked = False
+        self._graphs: _Kept[_Graph] = _Kept()
+        self._why_not: _Kept[str | None] = _Kept()
 
     def run(self, request: Request) -> dict[str, Any]:
         """Train a point's repetitions and return the record.
@@ -167,87 +240,30 @@ class Trainer:
             repetition: self._prepare(request, rows, streams.validation)
             for repetition, streams in seeds.items()
         }
-        shape = parts[request.repetitions[0]][0].x_train.shape[1:]
-        point: dict[str, Any] = request.hyperparameters
         file: ModelFile = self._read("model", request.model_file, load_model_file)
-
-        def built(seed: int) -> keras.Model:
-            return build(
-                file.build_model,
-                shape,
-                rows.outputs,
-                point,
-                seed,
-                seed_tensorflow=self._seed_tensorflow,
-            )
-
-        first = seeds[request.repetitions[0]].init
-        model = built(first)
-        stacked = lockstep.why_not(model) is None
-        # Whether there is dropout decides what initializers draw; the rate itself does not.
-        weights_key = graph_key(model, point, bool)
-        key = graph_key(model, point, (lambda rate: "data") if stacked else float)
-        known = self._weights.get(weights_key, dict).get(first)
-        if known is not None and not _equal(model.get_weights(), known):
-            # It sets weights that its configuration does not tell of: share nothing.
-            weights_key += json.dumps(point, sort_keys=True)
-            key += weights_key
-        weights = self._weights.get(weights_key, dict)
-        if not self._checked:
-            self._checked = True
-            if not _equal(model.get_weights(), built(first).get_weights()):
-                # This model file draws from generators that only a full seeding resets.
-                self._seed_tensorflow = True
-                model = built(first)
-        weights.setdefault(first, model.get_weights())
-        trainings = []
-        for repetition, streams in seeds.items():
-            if streams.init not in weights:
-                weights[streams.init] = built(streams.init).get_weights()
-            for fold, prepared in enumerate(parts[repetition]):
-                encoded = replace(
-                    prepared,
-                    y_train=encode_target(model, shape, prepared.y_train, rows.classes),
-                    y_val=encode_target(model, shape, prepared.y_val, rows.classes),
-                )
-                trainings.append(
-                    Training(repetition, fold, streams, encoded, weights[streams.init])
-                )
-        if request.engine == "keras":
-            engine = "keras"
-            fitted = [
-                keras_fit.fit(
-                    built(training.seeds.init),
-                    training,
-                    make_callbacks(file, point),
-                    batch_size=point["batch_size"],
-                    epochs=point["epochs"],
-                    stopping=_stopping(point),
-                    xla=request.xla,
-                )
-                for training in trainings
-            ]
-        elif file.callbacks is not None:
-            raise ModelError(
-                f"model: {file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
-            )
-        else:
-            fitted, engine = self._fit(request, key, model, trainings, stacked)
-        seconds = (time.perf_counter() - clock) / len(trainings)
+        job = _Job(request, rows, parts, seeds, file)
+        network = job.built(seeds[request.repetitions[0]].init)
+        parameters = network.model.count_params()
+        fits = self._fit_by_keras(job) if request.engine == "keras" else self._fit(job, network)
+        order = [
+            (repetition, fold) for repetition in seeds for fold in range(len(parts[repetition]))
+        ]
+        seconds = (time.perf_counter() - clock) / len(order)
         return {
             "format": FORMAT,
-            "point": point_path(point),
-            "hyperparameters": point,
-            "parameters": model.count_params(),
+            "point": point_path(job.point),
+            "hyperparameters": job.point,
+            "parameters": parameters,
             "trainings": [
-                _training_record(training, fit, seconds)
-                for training, fit in zip(trainings, fitted, strict=True)
+                _training_record(repetition, fold, seeds[repetition], fit, seconds)
+                for (repetition, fold), fit in zip(order, fits.fitted, strict=True)
             ],
             "environment": {
                 **environment(),
                 "setup": request.setup,
                 "inputs": {"training rows": content},
-                "engine": engine,
+                "engine": fits.engine,
+                "why_not_lockstep": fits.why_not_lockstep,
                 "started": round(started, 3),
             },
         }
@@ -263,9 +279,8 @@ class Trainer:
         stamp = (str(path.absolute()), status.st_mtime_ns, status.st_size)
         known = self._files.get(name)
         if known is None or known[0] != stamp:
-            for kept in (self._prepared, self._weights, self._graphs):
+            for kept in (self._prepared, self._weights, self._graphs, self._why_not):
                 kept.clear()
-            self._seed_tensorflow = self._checked = False
             known = self._files[name] = (stamp, read(path))
         return known[1]
 
@@ -281,49 +296,219 @@ class Trainer:
             ],
         )
 
-    def _fit(
+    def _fit_by_keras(self, job: _Job) -> _Fits:
+        """Fit each training by `model.fit`, on a network of its own."""
+        fitted = []
+        for repetition, parts in job.parts.items():
+            for fold in range(len(parts)):
+                model = job.built(job.seeds[repetition].init).model
+                training = job.trainings(model, repetition, model.get_weights())[fold]
+                callbacks = make_callbacks(job.file, job.point)
+                settings = {**_settings(job.point), "xla": job.request.xla}
+                fitted.append(keras_fit.fit(model, training, callbacks, **settings))
+        return _Fits(fitted, "keras", None)
+
+    def _fit(self, job: _Job, first: Network) -> _Fits:
+        """Fit all trainings by compiled graphs.
+
+        Parameters
+        ----------
+        first
+            Network of the first repetition.
+        """
+        if job.file.callbacks is not None:
+            raise ModelError(
+                f"model: {job.file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
+            )
+        check_expressible(first.model)
+        structure = structure_of(first.model)
+        if structure.hidden:
+            return self._fit_apart(job, "the model holds an object that cannot be looked into")
+        state = str(GlobalState.now())
+        weights = self._initial_weights(job, first, structure, state)
+        if weights is None:
+            return self._fit_apart(job, "build_model gives each repetition another network")
+        trainings = [
+            training
+            for repetition, streams in job.seeds.items()
+            for training in job.trainings(first.model, repetition, weights[streams.init])
+        ]
+        return self._fit_alike(job, first.model, trainings, structure, state)
+
+    def _initial_weights(
+        self, job: _Job, first: Network, structure: Structure, state: str
+    ) -> dict[int, list[np.ndarray]] | None:
+        """Return init seed → initial weights; None if networks differ in more than that.
+
+        Weights of a kind of network are kept: they follow from the seed and from all that makes
+        the kind, of which rates of dropout count only as they draw a seed or do not.
+        """
+        key = json.dumps(
+            [structure.digest, state, [rate > 0 for rate in structure.rates], _own(job, structure)]
+        )
+        seed = job.seeds[job.request.repetitions[0]].init
+        mine = first.model.get_weights()
+        known = self._weights.get(key, dict)
+        if first.drew or not _equal(mine, known.get(seed, mine)):
+            known = {}  # they depend on more than that
+        known.setdefault(seed, mine)
+        for other in (streams.init for streams in job.seeds.values()):
+            if other not in known:
+                network = job.built(other)
+                if structure_of(network.model) != structure:
+                    return None
+                known[other] = network.model.get_weights()
+        return known
+
+    def _fit_apart(self, job: _Job, why_not: str) -> _Fits:
+        """Fit each training by a graph of its own, for networks that are not known to be alike."""
+        fitted = []
+        settings = _settings(job.point)
+        for repetition, streams in job.seeds.items():
+            for fold in range(len(job.parts[repetition])):
+                model = job.built(streams.init).model
+                training = job.trainings(model, repetition, model.get_weights())[fold]
+                stopping = settings["stopping"] is not None
+                program = OneByOne(model, training)
+                fit = CompiledFit(program, stopping=stopping, xla=self._xla(job, model))
+                fitted += fit([training], model, **settings)
+        return _Fits(fitted, "one by one", why_not)
+
+    def _fit_alike(
         self,
-        request: Request,
-        key: str,
+        job: _Job,
         model: keras.Model,
         trainings: Sequence[Training],
-        stacked: bool,
-    ) -> tuple[list[Fitted], str]:
-        """Fit all trainings, in lockstep where model and memory allow it."""
-        check_expressible(model)
-        point: dict[str, Any] = request.hyperparameters
-        stopping = _stopping(point)
+        structure: Structure,
+        state: str,
+    ) -> _Fits:
+        """Fit trainings of one network, in lockstep where model and memory allow it."""
+        kind = json.dumps([structure.digest, state, _own(job, structure)])
+        why_not = self._why_not_lockstep(job, model, trainings, kind)
+        if why_not is None:
+            fitted = self._fit_together(job, model, trainings, structure, kind)
+            if fitted is not None:
+                return _Fits(fitted, "lockstep", None)
+            why_not = "in a check, a step in lockstep gave other numbers than alone"
+            self._why_not.put(kind, why_not)
+            model = job.built(trainings[0].seeds.init).model
+        kind += json.dumps(structure.rates)
+        fitted = []
+        for training in trainings:
+            make = partial(OneByOne, training=training)
+            fit = self._shared(job, kind, make, [training], model, structure)
+            assert fit is not None  # only a stacked twin may fail
+            fitted += fit([training], model, **_settings(job.point))
+        return _Fits(fitted, "one by one", why_not)
+
+    def _why_not_lockstep(
+        self, job: _Job, model: keras.Model, trainings: Sequence[Training], kind: str
+    ) -> str | None:
+        if not job.request.lockstep:
+            return "trainer.lockstep is false"
+        if sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings) > MAX_LOCKSTEP_BYTES:
+            return f"the rows of all take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
+        return self._why_not.get(kind, lambda: lockstep.why_not(model))
+
+    def _fit_together(
+        self,
+        job: _Job,
+        model: keras.Model,
+        trainings: Sequence[Training],
+        structure: Structure,
+        kind: str,
+    ) -> list[Fitted] | None:
+        """Fit in lockstep; None if a step of it is not what the model's own step does."""
+        # Only equal numbers of rows stack, and the folds of k may differ by one.
+        alike: dict[tuple[int, int], list[int]] = {}
+        for place, training in enumerate(trainings):
+            sizes = (len(training.rows.y_train), len(training.rows.y_val))
+            alike.setdefault(sizes, []).append(place)
+        fitted: dict[int, Fitted] = {}
+        for places in (part for group in alike.values() for part in _chunks(group, MAX_LANES)):
+            lanes = [trainings[place] for place in places]
+            make = partial(Lockstep, trainings=lanes)
+            fit = self._shared(job, kind, make, lanes, model, structure)
+            if fit is None:
+                return None
+            fitted |= zip(places, fit(lanes, model, **_settings(job.point)), strict=True)
+        return [fitted[place] for place in range(len(trainings))]
+
+    def _shared(
+        self,
+        job: _Job,
+        kind: str,
+        make: Callable[[keras.Model], Program],
+        lanes: Sequence[Training],
+        model: keras.Model,
+        structure: Structure,
+    ) -> CompiledFit | None:
+        """Return a traced graph for a kind of network, the kept one where it may serve.
+
+        A kept graph is held to one step of this network when it first serves another value of what
+        is data to it, a stacked twin when it is traced.
+
+        Returns
+        -------
+        CompiledFit or None
+            None if the twin's step is not the network's own.
+        """
+        xla = self._xla(job, model)
+        targets = lanes[0].rows.y_train.shape[1:]
+        key = json.dumps([kind, len(lanes), targets, _stopping(job.point) is not None, xla])
+        settings = _settings(job.point)
+        settings.pop("epochs")
+        data = {
+            "learning rate": structure.learning_rate,
+            **{f"rate {place}": rate for place, rate in enumerate(structure.rates)},
+            **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(structure.rates)},
+        }
+        graph = self._graphs.find(key)
+        if graph is not None:
+            new = {name for name in data if data[name] != graph.data[name]} - graph.proven
+            # XLA draws other masks of dropout than Keras's own step.
+            if not new or xla or graph.fit.check_step(lanes, model, **settings):
+                graph.proven |= new
+                return graph.fit
+            print(f"a kept graph does not serve another {', '.join(sorted(new))}; {_REPORT}")
+            model = job.built(lanes[0].seeds.init).model
+        fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
+        stacked = isinstance(fit.program, Lockstep) and not xla
+        if stacked and not fit.check_step(lanes, model, **settings):
+            print(f"the stacked twin of this network does not compute what it does; {_REPORT}")
+            return None
+        self._graphs.put(key, _Graph(fit, data))
+        return fit
+
+    def _xla(self, job: _Job, model: keras.Model) -> bool:
         # A model compiled with jit_compile=True asks for XLA itself.
-        xla = request.xla == "on" or (
-            request.xla == "auto"
+        return job.request.xla == "on" or (
+            job.request.xla == "auto"
             and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
         )
-        size = sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings)
-        together = stacked and request.lockstep and size <= MAX_LOCKSTEP_BYTES
-        # Only equal numbers of rows stack, and the folds of k may differ by one.
-        batches: dict[tuple[int, ...], list[int]] = {}
-        for place, training in enumerate(trainings):
-            alike = (len(training.rows.y_train), len(training.rows.y_val))
-            batches.setdefault(alike if together else (place,), []).append(place)
-        fitted: dict[int, Fitted] = {}
-        for places in batches.values():
-            batch = [trainings[place] for place in places]
 
-            def traced(batch: list[Training] = batch) -> CompiledFit:
-                program = Lockstep(model, batch) if stacked else OneByOne(model, batch[0])
-                return CompiledFit(program, stopping=stopping is not None, xla=xla)
 
-            graph_id = f"{key} {len(batch)} {stopping is not None} {xla}"
-            results = self._graphs.get(graph_id, traced)(
-                batch,
-                model,
-                batch_size=point["batch_size"],
-                epochs=point["epochs"],
-                stopping=stopping,
-            )
-            fitted.update(zip(places, results, strict=True))
-        engine = "lockstep" if together else "one by one"
-        return [fitted[place] for place in range(len(trainings))], engine
+#: Said of what should never be; the training itself is right, it only takes longer.
+_REPORT = "it is traced anew, and the results are right; please report this with the model file"
+
+
+@dataclass
+class _Graph:
+    """A traced graph that may serve other networks.
+
+    Attributes
+    ----------
+    fit
+        The graph.
+    data
+        What is data to it → the value in the network from which it was traced.
+    proven
+        Which of `data` were checked with another value.
+    """
+
+    fit: CompiledFit
+    data: dict[str, Any]
+    proven: set[str] = field(default_factory=set)
 
 
 class _Kept(Generic[T]):
@@ -340,16 +525,22 @@ class _Kept(Generic[T]):
         self._size = size
 
     def get(self, key: str, make: Callable[[], T]) -> T:
+        if key not in self._things:
+            self.put(key, make())
+        self._things.move_to_end(key)
+        return self._things[key]
+
+    def find(self, key: str) -> T | None:
         if key in self._things:
             self._things.move_to_end(key)
-        else:
-            self._things[key] = make()
-            while len(self._things) > MAX_GRAPHS or (
-                len(self._things) > 1
-                and sum(map(self._size, self._things.values())) > MAX_KEPT_BYTES
-            ):
-                self._things.popitem(last=False)
-        return self._things[key]
+        return self._things.get(key)
+
+    def put(self, key: str, thing: T) -> None:
+        self._things[key] = thing
+        while len(self._things) > MAX_GRAPHS or (
+            len(self._things) > 1 and sum(map(self._size, self._things.values())) > MAX_KEPT_BYTES
+        ):
+            self._things.popitem(last=False)
 
     def clear(self) -> None:
         self._things.clear()
@@ -358,12 +549,33 @@ class _Kept(Generic[T]):
         return len(self._things)
 
 
+def _chunks(places: list[int], most: int) -> list[list[int]]:
+    """Cut a list into parts of nearly equal length, at most `most`."""
+    count = -(-len(places) // most)
+    length = -(-len(places) // count)
+    return [places[start : start + length] for start in range(0, len(places), length)]
+
+
+def _own(job: _Job, structure: Structure) -> dict[str, Any] | None:
+    """Return what keeps a network with parts of the model file's own from sharing with others."""
+    return job.point if structure.own else None
+
+
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     return len(some) == len(others) and all(map(np.array_equal, some, others))
 
 
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _settings(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point's arguments of a fit."""
+    return {
+        "batch_size": point["batch_size"],
+        "epochs": point["epochs"],
+        "stopping": _stopping(point),
+    }
 
 
 def _stopping(point: Mapping[str, Any]) -> Stopping | None:
@@ -377,7 +589,9 @@ def _stopping(point: Mapping[str, Any]) -> Stopping | None:
     )
 
 
-def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict[str, Any]:
+def _training_record(
+    repetition: int, fold: int, seeds: Seeds, fitted: Fitted, seconds: float
+) -> dict[str, Any]:
     history = {
         name: [shortest(value) for value in values] for name, values in fitted.history.items()
     }
@@ -388,9 +602,9 @@ def _training_record(training: Training, fitted: Fitted, seconds: float) -> dict
     losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
     finite = all(value is not None for value in losses)
     return {
-        "repetition": training.repetition,
-        "fold": training.fold,
-        "seeds": asdict(training.seeds),
+        "repetition": repetition,
+        "fold": fold,
+        "seeds": asdict(seeds),
         "status": "ok" if finite else "diverged",
         "restored_epoch": fitted.restored_epoch,
         "seconds": round(seconds, 6),

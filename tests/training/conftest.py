@@ -36,7 +36,7 @@ def trainings_of(builder, repetitions: int, classes: int | None = 3, rows: Prepa
     trainings, first = [], None
     for repetition in range(repetitions):
         seeds = training_seeds(0, repetition, STREAMS)
-        model = build(builder, shape, outputs, {}, seeds.init, seed_tensorflow=False)
+        model = build(builder, shape, outputs, {}, seeds.init).model
         first = first or model
         encoded = replace(
             rows,
@@ -51,7 +51,7 @@ def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int):
     """Train by `model.fit`, on the very batches and random numbers of the compiled fit."""
     rows = training.rows
     shape = rows.x_train.shape[1:]
-    model = build(builder, shape, outputs, {}, training.seeds.init, seed_tensorflow=False)
+    model = build(builder, shape, outputs, {}, training.seeds.init).model
     # Keras miscounts metrics such as F1Score in the batch that makes their variables.
     model.test_on_batch(rows.x_val, rows.y_val)
     for place, state in enumerate(seed_states(model)):

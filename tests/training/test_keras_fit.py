@@ -26,7 +26,7 @@ from tests.training.test_fit import (
 
 def fit_keras(builder, training, *, callbacks=(), stopping=None, epochs=EPOCHS, outputs=3):
     shape = training.rows.x_train.shape[1:]
-    model = build(builder, shape, outputs, {}, training.seeds.init, seed_tensorflow=False)
+    model = build(builder, shape, outputs, {}, training.seeds.init).model
     fitted = keras_fit.fit(
         model, training, callbacks, batch_size=BATCH, epochs=epochs, stopping=stopping
     )

@@ -17,7 +17,7 @@ from gridloom.data.split import describe_split, read_raw, split_rows, write_spli
 from gridloom.errors import ModelError
 from gridloom.seeds import STREAMS, training_seeds
 from gridloom.study import Dataset, Split
-from gridloom.training.fit import Fitted, Training
+from gridloom.training.fit import Fitted
 from gridloom.training.model import load_model_file
 from gridloom.training.run import Request, Trainer, _training_record
 
@@ -193,8 +193,10 @@ def test_a_validation_loss_that_ends_infinite_is_a_divergence():
         "val_loss": np.float32([np.inf, 0.6]),
         "val_accuracy": np.float32([0.5, 0.6]),
     }
-    training = Training(0, 0, training_seeds(0, 0, STREAMS), None, [])
-    status = [_training_record(training, Fitted(curves, epoch), 0.0)["status"] for epoch in (0, 1)]
+    seeds = training_seeds(0, 0, STREAMS)
+    status = [
+        _training_record(0, 0, seeds, Fitted(curves, epoch), 0.0)["status"] for epoch in (0, 1)
+    ]
     assert status == ["diverged", "ok"]  # infinite on the way, it recovered
 
 

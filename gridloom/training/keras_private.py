@@ -1,0 +1,184 @@
+"""Parts of Keras and TensorFlow that are not public, in one place.
+
+Each is looked up when this module is imported, so that a version that lacks one fails here and at
+once, not in a training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend import compute_output_spec
+from keras.src.backend import config as keras_config
+from keras.src.backend.common import global_state
+from keras.src.random import seed_generator
+from tensorflow.python.framework import ops, random_seed
+from tensorflow.python.ops import stateful_random_ops
+
+_SETTINGS = ("_FLOATX", "_EPSILON", "_IMAGE_DATA_FORMAT")
+
+for _module, _names in (
+    (keras_config, _SETTINGS),
+    (global_state, ("GLOBAL_STATE_TRACKER",)),
+    (seed_generator, ("python_random", "GLOBAL_SEED_GENERATOR")),
+    (random_seed, ("get_seed",)),
+    (stateful_random_ops, ("global_generator",)),
+):
+    for _name in _names:
+        if not hasattr(_module, _name):
+            raise ImportError(
+                f"this version of Keras or TensorFlow has no {_module.__name__}.{_name}, which "
+                "Gridloom needs; install the versions that uv.lock names"
+            )
+
+
+@dataclass(frozen=True)
+class GlobalState:
+    """What Keras and TensorFlow keep for a whole process, so for one network after another.
+
+    Attributes
+    ----------
+    settings
+        Float type, epsilon and image format.
+    attributes
+        All else that Keras keeps: the dtype policy, counters of names, its global generator.
+    eager
+        Whether `tf.function` is told to run eagerly.
+    """
+
+    settings: dict[str, Any]
+    attributes: dict[str, Any]
+    eager: bool
+
+    @classmethod
+    def now(cls) -> GlobalState:
+        """Return the present state, with counters of names that start anew."""
+        policy = keras.config.dtype_policy()  # made at first use
+        attributes = dict(vars(global_state.GLOBAL_STATE_TRACKER), dtype_policy=policy)
+        attributes.pop("object_name_uids", None)
+        attributes.pop(seed_generator.GLOBAL_SEED_GENERATOR, None)
+        settings = {name: getattr(keras_config, name) for name in _SETTINGS}
+        return cls(settings, attributes, tf.config.functions_run_eagerly())
+
+    def __str__(self) -> str:
+        return f"{self.settings} {self.attributes['dtype_policy'].name} {self.eager}"
+
+    def restore(self) -> None:
+        """Set this state, as `keras.utils.clear_session` would, but keep all traced graphs."""
+        for name, value in self.settings.items():
+            setattr(keras_config, name, value)
+        kept = vars(global_state.GLOBAL_STATE_TRACKER)
+        kept.clear()
+        kept.update(self.attributes)
+        if tf.config.functions_run_eagerly() != self.eager:
+            tf.config.run_functions_eagerly(self.eager)
+
+
+@dataclass
+class Draws:
+    """Whether anything but Keras's initializers and layers drew random numbers."""
+
+    seen: bool = False
+
+
+@contextlib.contextmanager
+def watching_draws(seed: int) -> Iterator[Draws]:
+    """Seed Python's and NumPy's generators, and notice draws from any generator of the process.
+
+    Keras draws the seeds of its initializers and layers from Python's generator; here it gets one
+    of its own, with the same seed, so that what else draws shows.
+    """
+    draws = Draws()
+    random.seed(seed)
+    np.random.seed(seed)
+    python, numpy = random.getstate(), np.random.get_state()
+    generator = stateful_random_ops.global_generator
+    before = _state_of(generator)
+    get_seed, python_random = random_seed.get_seed, seed_generator.python_random
+
+    def seen(op_seed: Any) -> Any:
+        draws.seen = True
+        return get_seed(op_seed)
+
+    seed_generator.python_random = random.Random(seed)
+    random_seed.get_seed = seen
+    try:
+        yield draws
+    finally:
+        random_seed.get_seed = get_seed
+        seed_generator.python_random = python_random
+    draws.seen |= (
+        random.getstate() != python
+        or not _same_state(np.random.get_state(), numpy)
+        or stateful_random_ops.global_generator is not generator
+        or _state_of(generator) != before
+        or global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR) is not None
+    )
+
+
+def _state_of(generator: Any) -> list[int] | None:
+    """Return the state of one of TensorFlow's generators."""
+    return None if generator is None else list(generator.state.numpy())
+
+
+def _same_state(some: Any, other: Any) -> bool:
+    return all(map(np.array_equal, some, other))
+
+
+@contextlib.contextmanager
+def no_numpy_draws(refuse: Callable[[], Exception]) -> Iterator[None]:
+    """Raise what `refuse` gives if NumPy's global generator is drawn from inside."""
+    before = np.random.get_state()
+    yield
+    if not _same_state(np.random.get_state(), before):
+        raise refuse()
+
+
+def make_variables(step: Callable[..., Any], batch: tuple[Any, ...]) -> None:
+    """Run a step of a model with symbols for numbers, so that it makes its variables.
+
+    No variable changes its value.
+
+    Parameters
+    ----------
+    step
+        Takes a tuple of tensors.
+    batch
+        Arrays of at least one row; only their types and the shapes of their rows are used.
+    """
+    symbols = [
+        keras.KerasTensor((None, *array.shape[1:]), keras.backend.standardize_dtype(array.dtype))
+        for array in batch
+    ]
+    compute_output_spec(lambda *tensors: step(tensors), *symbols)
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Return what a model was compiled with, as it was given."""
+    arguments: dict[str, Any] = model._compile_config.config
+    return arguments
+
+
+def name_tables() -> list[dict[str, Any]]:
+    """Return the tables in which `compile` and layers look up names of functions and classes."""
+    named = (
+        keras.activations,
+        keras.constraints,
+        keras.losses,
+        keras.metrics,
+        keras.regularizers,
+    )
+    return [module.get.__globals__["ALL_OBJECTS_DICT"] for module in named]
+
+
+def gradient_registry() -> dict[str, Any]:
+    """Return TensorFlow's register of gradients, by name."""
+    gradients: dict[str, Any] = ops.gradient_registry._registry
+    return gradients
