@@ -60,15 +60,15 @@ class GlobalState:
     @classmethod
     def now(cls) -> GlobalState:
         """Return the present state, with counters of names that start anew."""
-        policy = keras.config.dtype_policy()  # made at first use
-        attributes = dict(vars(global_state.GLOBAL_STATE_TRACKER), dtype_policy=policy)
+        attributes = dict(vars(global_state.GLOBAL_STATE_TRACKER))
         attributes.pop("object_name_uids", None)
         attributes.pop(seed_generator.GLOBAL_SEED_GENERATOR, None)
         settings = {name: getattr(keras_config, name) for name in _SETTINGS}
         return cls(settings, attributes, tf.config.functions_run_eagerly())
 
     def __str__(self) -> str:
-        return f"{self.settings} {self.attributes['dtype_policy'].name} {self.eager}"
+        policy = self.attributes.get("dtype_policy")  # made from the float type at first use
+        return f"{self.settings} {getattr(policy, 'name', policy)} {self.eager}"
 
     def restore(self) -> None:
         """Set this state, as `keras.utils.clear_session` would, but keep all traced graphs."""

@@ -1,0 +1,333 @@
+"""Promises of a warm trainer: a network trains as its file says, whatever trained before it.
+
+Each case is a model file and points that differ in something that no configuration tells, or that
+the network before leaves behind. The measure is `model.fit` on a network of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gridloom.data.sources import download
+from gridloom.data.split import describe_split, read_raw, split_rows, write_split
+from gridloom.seeds import STREAMS
+from gridloom.study import Dataset, Split
+from gridloom.training import lockstep
+from gridloom.training.run import Request, Trainer
+
+HEAD = """
+import random
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+def chain(input_shape, outputs, *inner):
+    last = layers.Dense(outputs, activation="softmax")
+    return keras.Sequential([keras.Input(input_shape), *inner, last])
+
+def compiled(model, optimizer="sgd", metrics=("mse",)):
+    model.compile(optimizer, "categorical_crossentropy", metrics=list(metrics))
+    return model
+"""
+
+#: Name → the body of `build_model(input_shape, outputs, a)`, what stands before it, values of a.
+CASES = {
+    "a layer named by its activation": (
+        "",
+        "return compiled(chain(input_shape, outputs, layers.Dense(8, activation=a, name=a)))",
+        ["relu", "tanh"],
+    ),
+    "a train_step set on the model": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs))
+    plain = model.train_step
+    model.train_step = lambda data: plain((a * data[0], *data[1:]))
+    return model""",
+        [0.5, 2.5],
+    ),
+    "a compute_loss set on the model": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs))
+    plain = model.compute_loss
+    model.compute_loss = lambda *given, **named: a * plain(*given, **named)
+    return model""",
+        [0.5, 2.5],
+    ),
+    "a call set on a layer": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs))
+    plain = model.layers[-1].call
+    model.layers[-1].call = lambda x, training=False: plain(a * x)
+    return model""",
+        [0.5, 2.5],
+    ),
+    "one Dropout called twice": (
+        "",
+        """
+    inputs = keras.Input(input_shape)
+    drop = layers.Dropout(a)
+    hidden = drop(layers.Dense(8)(drop(inputs)))
+    return compiled(keras.Model(inputs, layers.Dense(outputs, activation="softmax")(hidden)))""",
+        [0.5, 0.3],
+    ),
+    "steps counted from another number": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs), "adam")
+    model.optimizer.iterations.assign(a)
+    return model""",
+        [1, 50],
+    ),
+    "a rate drawn for each repetition": (
+        "",
+        """
+    rate = np.random.uniform(0.1, 0.7)
+    return compiled(chain(input_shape, outputs, layers.Dropout(rate), layers.Dense(a)))""",
+        [4, 3],
+    ),
+    "a learning rate drawn by Python": (
+        "",
+        """
+    rate = random.uniform(0.1, 0.9)
+    return compiled(chain(input_shape, outputs, layers.Dense(a)), keras.optimizers.SGD(rate))""",
+        [4, 3],
+    ),
+    "units drawn for each repetition": (
+        "",
+        """
+    units = np.random.randint(2, 9)
+    return compiled(chain(input_shape, outputs, layers.Dense(units), layers.Dense(a)))""",
+        [4, 3],
+    ),
+    "weights set by hand": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs), keras.optimizers.SGD(a))
+    model.set_weights([np.full_like(weight, a) for weight in model.get_weights()])
+    return model""",
+        [0.1, 0.2],
+    ),
+    "a metric whose reset_state does nothing": (
+        """
+class Stubborn(keras.metrics.MeanSquaredError):
+    def reset_state(self):
+        pass
+""",
+        "return compiled(chain(input_shape, outputs, layers.Dense(4)), keras.optimizers.SGD(a), "
+        "[Stubborn()])",
+        [0.1, 0.2],
+    ),
+    "a generator of TensorFlow at a later point only": (
+        """
+def start(shape, dtype=None):
+    return tf.random.normal(shape, seed=3, dtype=dtype)
+""",
+        """
+    kernel = start if a else "glorot_uniform"
+    return compiled(chain(input_shape, outputs, layers.Dense(4, kernel_initializer=kernel)))""",
+        [0, 1, 0],
+    ),
+    "a policy for one point": (
+        "",
+        """
+    if a:
+        keras.mixed_precision.set_global_policy("float64")
+    return compiled(chain(input_shape, outputs, layers.Dense(4)))""",
+        [1, 0],
+    ),
+    "an epsilon for one point": (
+        "",
+        """
+    if a:
+        keras.config.set_epsilon(0.2)
+    return compiled(chain(input_shape, outputs, layers.Dense(4)))""",
+        [1, 0],
+    ),
+    "metrics without names": (
+        "",
+        "return compiled(chain(input_shape, outputs, layers.Dense(a)), "
+        "metrics=[keras.metrics.AUC(), keras.metrics.Precision(), keras.metrics.AUC(curve='PR')])",
+        [3, 4],
+    ),
+    "a state that the model file keeps": (
+        "scale = {}\n",
+        """
+    scale["a"] = a
+    return compiled(chain(input_shape, outputs, layers.Lambda(lambda x: scale["a"] * x)))""",
+        [0.5, 2.0],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    dataset, split = Dataset(source="builtin:iris"), Split(test=0.6)
+    download(dataset.source, format="csv", table=folder / "raw.csv")
+    train, test = split_rows(read_raw([folder / "raw.csv"], "csv", dataset, split), dataset, split)
+    write_split(
+        train,
+        test,
+        describe_split(train, test, dataset),
+        train_file=folder / "train.parquet",
+        test_file=folder / "test.parquet",
+        description_file=folder / "split.json",
+    )
+    return folder
+
+
+def request_of(data, model, a, **settings):
+    request = Request(
+        setup={},
+        hyperparameters={"a": a, "batch_size": 20, "epochs": 2},
+        repetitions=(0, 1),
+        seed=0,
+        vary=STREAMS,
+        validation={"method": "holdout", "fraction": 0.25},
+        class_weight=None,
+        scaling="standard",
+        rows_file=data / "train.parquet",
+        split_file=data / "split.json",
+        model_file=model,
+    )
+    return replace(request, **settings)
+
+
+def written(folder, body, before=""):
+    model = folder / "net.py"
+    indented = body if body.startswith("\n") else f"\n    {body}"
+    model.write_text(f"{HEAD}{before}\ndef build_model(input_shape, outputs, *, a):{indented}\n")
+    return model
+
+
+def assert_close(history, expected):
+    assert history.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_warm_trainer_gives_what_model_fit_gives(data, tmp_path, case):
+    before, body, values = CASES[case]
+    model = written(tmp_path, body, before)
+    warm = Trainer()
+    for a in [*values, values[0]]:
+        record = warm.run(request_of(data, model, a))
+        fresh = request_of(data, model, a, engine="keras", repetitions=(1,))
+        (expected,) = Trainer().run(fresh)["trainings"]
+        assert_close(record["trainings"][1]["history"], expected["history"])
+
+
+MLP = "return compiled(chain(input_shape, outputs, layers.Dense(4)), keras.optimizers.SGD(a))"
+
+
+def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_path):
+    def environment(body, **settings):
+        model = written(tmp_path, body)
+        return Trainer().run(request_of(data, model, 0.1, **settings))["environment"]
+
+    told = {
+        MLP: ("lockstep", None),
+        "return compiled(chain(input_shape, outputs, layers.BatchNormalization()))": (
+            "one by one",
+            "the layer BatchNormalization has no stacked twin",
+        ),
+        "return compiled(chain(input_shape, outputs, layers.Dropout(random.random())))": (
+            "one by one",
+            "build_model gives each repetition another network",
+        ),
+    }
+    for body, (engine, why_not) in told.items():
+        made = environment(body)
+        assert (made["engine"], made["why_not_lockstep"]) == (engine, why_not)
+    made = environment(MLP, lockstep=False)
+    assert (made["engine"], made["why_not_lockstep"]) == (
+        "one by one",
+        "trainer.lockstep is false",
+    )
+    made = environment(MLP, engine="keras")
+    assert (made["engine"], made["why_not_lockstep"]) == ("keras", None)
+
+
+@pytest.mark.parametrize("engine", ["lockstep", "one by one"])
+@pytest.mark.parametrize("folds", [2, 7, 20])
+def test_folds_of_uneven_size_share_a_graph_and_give_what_model_fit_gives(
+    data, tmp_path, engine, folds
+):
+    model = written(tmp_path, MLP)
+    warm = Trainer()
+    validation = {"method": "kfold", "folds": folds}
+    common = {"validation": validation, "lockstep": engine == "lockstep"}
+    for repetitions in ((0, 1), (1,)):
+        record = warm.run(request_of(data, model, 0.1, repetitions=repetitions, **common))
+        assert record["environment"]["engine"] == engine
+        assert len(record["trainings"]) == folds * len(repetitions)
+    if engine == "one by one":
+        assert warm.graphs == 1
+    last = record["trainings"][-1]
+    request = request_of(data, model, 0.1, engine="keras", repetitions=(1,), **common)
+    if folds == 7:  # the measure takes a second a training
+        expected = Trainer().run(request)["trainings"]
+        for one, other in zip(record["trainings"], expected, strict=True):
+            assert_close(one["history"], other["history"])
+    assert (last["repetition"], last["fold"]) == (1, folds - 1)
+
+
+def test_a_stacked_twin_that_is_wrong_is_found_before_it_trains(
+    data, tmp_path, monkeypatch, capsys
+):
+    right = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1, lockstep=False))
+    plain = lockstep.StackedDense.call
+    monkeypatch.setattr(lockstep.StackedDense, "call", lambda self, x: 1.01 * plain(self, x))
+    record = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1))
+    assert record["environment"]["engine"] == "one by one"
+    assert record["environment"]["why_not_lockstep"].startswith("in a check, a step in lockstep")
+    assert "please report this with the model file" in capsys.readouterr().out
+    for one, other in zip(record["trainings"], right["trainings"], strict=True):
+        assert one["history"] == other["history"]
+
+
+def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_trains(
+    data, tmp_path, monkeypatch, capsys
+):
+    """As if the regularizer's strength were thought to be data to the graph."""
+    body = (
+        "return compiled(chain(input_shape, outputs, layers.Dense(4, kernel_regularizer="
+        "keras.regularizers.L2(a))), keras.optimizers.SGD(a))"
+    )
+    model = written(tmp_path, body)
+    right = Trainer().run(request_of(data, model, 0.2))
+    from gridloom.training import run, structure
+
+    def blind(model):
+        return replace(structure.structure_of(model), digest="alike")
+
+    monkeypatch.setattr(run, "structure_of", blind)
+    warm = Trainer()
+    warm.run(request_of(data, model, 0.1))
+    capsys.readouterr()
+    record = warm.run(request_of(data, model, 0.2))
+    assert "a kept graph does not serve another learning rate" in capsys.readouterr().out
+    for one, other in zip(record["trainings"], right["trainings"], strict=True):
+        assert one["history"] == other["history"]
+
+
+def test_random_numbers_that_a_step_draws_by_numpy_are_refused(data, tmp_path):
+    from gridloom.errors import ModelError
+
+    body = """
+    model = compiled(chain(input_shape, outputs))
+    plain = model.layers[-1].call
+    model.layers[-1].call = lambda x, training=False: plain(x + np.random.normal())
+    return model"""
+    model = written(tmp_path, body)
+    with pytest.raises(ModelError, match=r"draws by NumPy.*set `trainer: {engine: keras}`"):
+        Trainer().run(request_of(data, model, 0.1))
+    assert Trainer().run(request_of(data, model, 0.1, engine="keras"))["trainings"]
