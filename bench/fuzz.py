@@ -9,7 +9,8 @@ Keras, classes of one's own, instances changed by hand) and a few points of it, 
 in a fork of a process that has imported TensorFlow and run nothing. Each point is *equal*,
 *refused* with a sentence, or *invalid* (`model.fit` refuses too); all else is a failure:
 
-- different: other numbers or other metrics than `model.fit`, beyond ten times what a change of
+- other names: other metrics than `model.fit` has;
+- different: other numbers than those of `model.fit`, beyond ten times what a change of
   the initial weights in their last bit does to the same training, at least 1e-5;
 - crash: an error that is no sentence for a person;
 - no remedy: `model.fit` trains it, and the refusal does not name `trainer: {engine: keras}`;
@@ -53,6 +54,9 @@ from common import report
 
 #: Wall seconds of a study, its references included.
 TIME_LIMIT = 120
+
+#: Points of a study that are compared.
+MAX_REFERENCES = 2
 
 #: Relative difference that rounding explains without further proof.
 TOLERANCE = 1e-5
@@ -488,6 +492,12 @@ VOLUME: dict[str, str] = {
     "ZeroPadding3D": "1",
 }
 
+#: Layers of which repetitions train in lockstep.
+STACKABLE = (
+    "Activation Dense Dense Dense Dropout Dropout Dropout ELU Identity LayerNormalization "
+    "LayerNormalization LeakyReLU Normalization Normalization ReLU"
+).split()
+
 MERGES = "Add Average Concatenate Maximum Minimum Multiply Subtract".split()
 
 LOSSES = {
@@ -662,6 +672,12 @@ class Draw:
         self.odd = self.pick([0.03, 0.1, 0.2, 0.35])
         self.vary = self.pick([0.05, 0.12, 0.25])
         self.target = ""
+        #: Whether rows are more than numbers in a row where layers are drawn.
+        self.inside = False
+        #: Whether all layers are among those that train in lockstep.
+        self.stackable = self.chance(0.4)
+        if self.stackable:
+            self.note("stackable")
 
     def pick(self, values: Sequence[Any]) -> Any:
         return values[int(self.random.integers(len(values)))]
@@ -761,13 +777,16 @@ class Draw:
 
     def option(self, name: str) -> str | None:
         """Draw a value of an option by its name; None if there is none to draw."""
+        if name == "noise_shape" and self.inside:
+            return None
         for ending, make in (
             ("_initializer", self.initializer),
             ("_regularizer", self.regularizer),
             ("_constraint", self.constraint),
         ):
             if name.endswith(ending):
-                return self.either(make)
+                matrix = name.startswith(("kernel", "embeddings"))
+                return self.either(lambda: make(matrix))
         values = OPTIONS.get(name)
         if not values:
             return None
@@ -786,10 +805,10 @@ class Draw:
         if activation and self.chance(self.odd):
             texts.append(activation.replace("activation=", "name="))
             self.note("named by its activation")
-        if self.chance(self.odd / 5):
+        if self.chance(self.odd / (25 if self.stackable else 5)):
             texts.append(f"trainable={self.value([False, True], more=5)}")
             self.note("frozen layer")
-        if self.chance(self.odd / 6) and name not in ("Bidirectional", "TimeDistributed", "RNN"):
+        if self.chance(self.odd / (30 if self.stackable else 8)) and name not in ("Bidirectional", "TimeDistributed", "RNN"):
             policies = ["float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float32"]
             texts.append(f"dtype={self.value(policies)}")
             self.note("a layer's dtype")
@@ -827,43 +846,51 @@ class Draw:
         common = ["relu", "tanh", "elu", "sigmoid"]
         return self.value(ACTIVATIONS if self.chance(0.5) else common, more=1.5)
 
-    def initializer(self) -> str:
+    def initializer(self, matrix: bool) -> str:
         if self.chance(self.odd / 2):
             return f"{self.uses(self.pick(['Ramp', 'Numpy', 'Tensor']))}({self.size(0.1, 0.6)})"
+        if matrix and self.chance(0.5):
+            return self.pick(
+                [
+                    "'he_normal'",
+                    "'glorot_normal'",
+                    "'lecun_uniform'",
+                    "'orthogonal'",
+                    f"keras.initializers.VarianceScaling({self.size(0.3, 2)}, 'fan_out')",
+                    "keras.initializers.GlorotUniform(seed=3)",
+                    f"keras.initializers.Orthogonal(gain={self.size(0.3, 1.5)})",
+                ]
+            )
         return self.pick(
             [
-                "'he_normal'",
-                "'glorot_normal'",
-                "'lecun_uniform'",
-                "'orthogonal'",
                 "'zeros'",
+                "'ones'",
                 f"keras.initializers.Constant({self.size(0.05, 0.4)})",
                 f"keras.initializers.RandomNormal(stddev={self.size(0.1, 0.6)})",
                 f"keras.initializers.TruncatedNormal(0.1, {self.size(0.1, 0.6)})",
-                f"keras.initializers.VarianceScaling({self.size(0.3, 2)}, 'fan_out')",
-                "keras.initializers.GlorotUniform(seed=3)",
-                f"keras.initializers.Orthogonal(gain={self.size(0.3, 1.5)})",
+                f"keras.initializers.RandomUniform({-0.3}, {self.size(0.1, 0.6)}, seed=5)",
             ]
         )
 
-    def regularizer(self) -> str:
+    def regularizer(self, matrix: bool) -> str:
         if self.chance(self.odd / 2):
             name = self.pick(["OwnNorm", "Columns", "ToldNorm"])
             return f"{self.uses(name)}({self.size(0.01, 0.2)})"
         if self.chance(self.odd / 4):
             self.note("a function as regularizer")
             return f"lambda w: {self.size(0.01, 0.2)} * keras.ops.sum(w ** 2)"
+        if matrix and self.chance(0.15):
+            return f"keras.regularizers.OrthogonalRegularizer({self.size(0.01, 0.1)})"
         return self.pick(
             [
                 f"keras.regularizers.L2({self.size(0.01, 0.2)})",
                 f"keras.regularizers.L1({self.size(0.01, 0.1)})",
                 f"keras.regularizers.L1L2(0.01, {self.size(0.01, 0.1)})",
                 "'l2'",
-                f"keras.regularizers.OrthogonalRegularizer({self.size(0.01, 0.1)})",
             ]
         )
 
-    def constraint(self) -> str:
+    def constraint(self, matrix: bool) -> str:
         if self.chance(self.odd / 2):
             return f"{self.uses('Small')}({self.size(0.1, 0.4)})"
         return self.pick(
@@ -886,10 +913,11 @@ class Draw:
                 self.before.append(f"Slow.share = {self.size()}")
                 self.note("class attribute")
             return f"Slow({rate})"
-        name = self.pick(["SGD", "Adam"]) if self.chance(0.4) else self.pick(OPTIMIZERS)
+        usual = self.chance(0.7 if self.stackable else 0.4)
+        name = self.pick(["SGD", "Adam", "RMSprop"]) if usual else self.pick(OPTIMIZERS)
         self.note(name)
         if name == "LossScaleOptimizer":
-            return f"keras.optimizers.LossScaleOptimizer({self.optimizer()}, initial_scale=8.0)"
+            return f"keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam({rate}), 8.0)"
         texts = self.options(getattr(keras.optimizers, name), rate)
         clipping = [text for text in texts if text.partition("=")[0].endswith(("norm", "value"))]
         for text in clipping[1:]:  # Keras takes one of them
@@ -974,6 +1002,11 @@ class Draw:
 
     def block(self, *, functional: bool) -> list[str]:
         """Draw layers that take and give (rows, numbers); with ``{x}`` if they name their input."""
+        if self.stackable:
+            if self.chance(0.08):
+                return ["keras.layers.Reshape((-1, 1))", self.layer("Dense", "2"), "keras.layers.Flatten()"]
+            name = self.pick(STACKABLE)
+            return [self.layer(name, ANYWHERE[name])]
         kind = self.pick(["dense"] * 8 + ["sequence", "image", "embedding", "volume", "own", "odd"])
         if kind == "dense":
             names = ["Dense", "Dropout"] if self.chance(0.5) else sorted(ANYWHERE)
@@ -999,7 +1032,6 @@ class Draw:
                         f"keras.layers.Dropout({self.rate()})])",
                         "keras.layers.Discretization(bin_boundaries=[-1.0, 0.0, 1.0], "
                         "output_mode='multi_hot')",
-                        "keras.layers.Wrapper(keras.layers.Dense(3))",
                     ]
                 )
             ]
@@ -1015,6 +1047,7 @@ class Draw:
             inside, ends = VOLUME, {"Flatten": ""}
             enter = ["keras.layers.Dense(16)", "keras.layers.Reshape((2, 2, 2, 2))"]
         middle = []
+        self.inside = True
         for _ in range(self.pick([1, 1, 2])):
             if kind == "sequence" and functional and self.chance(0.25):
                 more = f"dropout={self.rate()}" if self.chance(0.3) else ""
@@ -1026,7 +1059,9 @@ class Draw:
             pool = ANYWHERE if self.chance(0.2) else inside
             name = self.pick(sorted(pool))
             middle.append(self.layer(name, pool[name]))
-        return [*enter, *middle, *self.leave(ends)]
+        last = self.leave(ends)
+        self.inside = False
+        return [*enter, *middle, *last]
 
     def leave(self, ends: Mapping[str, str]) -> list[str]:
         name = self.pick(sorted(ends))
@@ -1051,10 +1086,8 @@ class Draw:
             return [f"keras.layers.Dense({units})", f"keras.layers.Activation('{usual}')"]
         return [f"keras.layers.Dense({units}, activation='{usual}')"]
 
-    def blocks(self, *, functional: bool) -> list[str]:
-        count = self.pick([1, 1, 2, 2, 3])
-        layers = [text for _ in range(count) for text in self.block(functional=functional)]
-        return layers
+    def blocks(self, *, functional: bool) -> list[list[str]]:
+        return [self.block(functional=functional) for _ in range(self.pick([1, 1, 2, 2, 3]))]
 
     def model_name(self) -> str:
         if self.chance(self.odd / 2):
@@ -1063,7 +1096,7 @@ class Draw:
         return ""
 
     def sequential(self) -> list[str]:
-        layers = [self.either(lambda text=text: text) for text in self.blocks(functional=False)]
+        layers = [text for block in self.blocks(functional=False) for text in block]
         start = [] if self.chance(0.05) else ["keras.Input(input_shape)"]
         if not start:
             self.note("Sequential without Input")
@@ -1074,11 +1107,10 @@ class Draw:
         self.note("functional")
         lines = ["inputs = x = keras.Input(input_shape)"]
         steps: list[list[str]] = [
-            [_applied(text, "x", "x")] for text in self.blocks(functional=True)
+            [_applied(text, "x", "x") for text in block] for block in self.blocks(functional=True)
         ]
         for _ in range(self.pick([0, 1, 1, 2])):
             steps.insert(int(self.random.integers(len(steps) + 1)), self.joint())
-        # A joint may stand between an entry into a detour and its end: then it is invalid.
         lines += [line for step in steps for line in step]
         lines += [_applied(text, "x", "x") for text in self.head()]
         return [*lines, f"model = keras.Model(inputs, x{self.model_name()})"]
@@ -1132,7 +1164,8 @@ class Draw:
 
     def subclassed(self) -> list[str]:
         self.note("subclassed")
-        layers = [*self.blocks(functional=False), *self.head()]
+        layers = [text for block in self.blocks(functional=False) for text in block]
+        layers += self.head()
         own = self.pick(["", "", "", *STEPS])
         base = f"""
 class Net(keras.Model):
@@ -1346,6 +1379,8 @@ def draw_study(seed: int, number: int) -> Study:
             start = draw.fill_size(text).split("\n")
             drawn = name if name in ("drawn rate", "drawn units", "adapted", "inverted") else ""
     kind = draw.pick(["sequential"] * 5 + ["functional"] * 4 + ["subclassed"] * 2)
+    if draw.stackable and kind == "subclassed":
+        kind = "sequential"
     body = getattr(draw, kind)()
     if drawn:
         body = _with_drawn(body, drawn)
@@ -1404,13 +1439,13 @@ def _with_points(draw: Draw, number: int, text: str) -> Study:
     rows = int(draw.random.integers(33, 65))
     batches = [int(b) for b in draw.random.choice([7, 8, 12, 16, 20, 32], 2, replace=False)]
     stops = draw.chance(0.2)
-    epochs = [3, 4] if stops else draw.pick([[1], [2], [3], [2, 3]])
+    epochs = [4, 5] if stops else draw.pick([[1], [2], [3], [2, 3]])
     fit_axes: dict[str, list[Any]] = {
         "batch_size": batches if draw.chance(0.2) else batches[:1],
         "epochs": epochs,
     }
     if stops:
-        fit_axes["early_stopping_patience"] = draw.pick([[0], [1], [0, 1]])
+        fit_axes["early_stopping_patience"] = draw.pick([[1], [2], [1, 2]])
         if draw.chance(0.5):
             fit_axes["early_stopping_min_delta"] = draw.pick([[0.001], [0.05], [0.0, 0.1]])
         if draw.chance(0.3):
@@ -1427,6 +1462,7 @@ def _with_points(draw: Draw, number: int, text: str) -> Study:
             point["batch_size"] *= 2
     if draw.chance(0.35):
         points.append(points[0])
+    # Uneven folds are frequent: few numbers of rows divide by 2 to 5.
     method = draw.pick(["holdout", "holdout", "kfold"])
     folds = int(draw.random.integers(2, 6)) if method == "kfold" else 1
     validation = (
@@ -1742,11 +1778,9 @@ def difference(one: Any, other: Any) -> float:
 def apart(reference: Mapping[str, Any], training: Mapping[str, Any]) -> tuple[float, str]:
     """Return the largest difference of two trainings, and where it is."""
     ours, theirs = training["history"], reference["history"]
-    if ours.keys() != theirs.keys():
-        return math.inf, f"names: model.fit {sorted(theirs)}, Gridloom {sorted(ours)}"
     worst, where = 0.0, ""
     for name, values in theirs.items():
-        for epoch, (value, own) in enumerate(zip(values, ours[name], strict=False)):
+        for epoch, (value, own) in enumerate(zip(values, ours.get(name, ()), strict=False)):
             far = difference(value, own)
             if far > worst:
                 worst, where = far, f"{name}[{epoch}]: model.fit {value}, Gridloom {own}"
@@ -1802,6 +1836,9 @@ def judge(
             return "different", f"{where} ({worst:.2g}; last bit {spreads[key]:.2g})"
     elif worst > TOLERANCE:
         return "different", where
+    names = sorted(reference["history"]), sorted(found["training"]["history"])
+    if names[0] != names[1]:
+        return "other names", f"model.fit has {names[0]}, Gridloom {names[1]}"
     stops = stops_alike(reference, found["training"])
     if stops:
         monitored = plain.point.get("early_stopping_monitor", "val_loss")
@@ -1839,11 +1876,16 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         outcomes = [
             {"error": str(crash), "kind": "process", "told": False} for _ in study.points
         ]
+    # Later points meet what earlier ones left: of these, the last are compared first.
+    keys = [json.dumps(point, sort_keys=True) for point in study.points]
+    compared = list(dict.fromkeys(reversed(keys)))[:MAX_REFERENCES]
     references: dict[str, tuple[Any, Any, Any]] = {}
     spreads: dict[int, float] = {}
     points = []
     for place, found in enumerate(outcomes):
-        key = json.dumps(study.points[place], sort_keys=True)
+        key = keys[place]
+        if key not in compared and found.get("told", True):
+            continue
         if key not in references:
             plain = plain_of(study, folder, place)
             references[key] = (plain, *in_fork(lambda plain=plain: train_plainly(plain)))
@@ -1852,6 +1894,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
         outcome, detail = judge(plain, reference, error, found, spreads, number)
         points.append(
             {
+                "place": place,
                 "point": study.points[place],
                 "outcome": outcome,
                 "detail": detail,
@@ -1922,7 +1965,9 @@ def studies(numbers: Sequence[int], seed: int, jobs: int) -> Iterator[tuple[Stud
 def failure_text(study: Study, result: Mapping[str, Any]) -> str:
     """Describe a study that failed: what differs, its settings and its model file."""
     lines = [f"# study {study.number}: {', '.join(study.features)}"]
-    for (repetition, fold), point in zip(study.chosen, result["points"], strict=False):
+    lines.append(f"# points in this order: {study.points}")
+    for point in result["points"]:
+        repetition, fold = study.chosen[point.get("place", 0)]
         lines.append(f"# {point['point']} repetition {repetition} fold {fold} {point['how']}")
         for line in f"{point['outcome']}: {point['detail']}".strip().split("\n"):
             lines.append(f"#     {line}")
