@@ -67,7 +67,7 @@ STREAMS = ("init", "shuffle", "dropout", "validation")
 INTERNAL = re.compile(
     r"\b(KeyError|AttributeError|IndexError|AssertionError|UnboundLocalError|NameError|zip\(\)"
     r"|TensorSpec|InaccessibleTensorError|OperatorNotAllowedInGraphError|Binding inputs"
-    r"|Traceback)\b"
+    r"|Traceback|raised \w+(Error|Exception))\b"
 )
 
 REMEDY = re.compile(r"engine: ?keras")
@@ -498,6 +498,12 @@ STACKABLE = (
     "LayerNormalization LeakyReLU Normalization Normalization ReLU"
 ).split()
 
+#: Options that repetitions do not share a graph with: rare where all else could train in lockstep.
+ALONE = (
+    "noise_shape use_ema ema_momentum ema_overwrite_frequency clipnorm global_clipnorm "
+    "gradient_accumulation_steps loss_scale_factor"
+).split()
+
 MERGES = "Add Average Concatenate Maximum Minimum Multiply Subtract".split()
 
 LOSSES = {
@@ -695,6 +701,12 @@ class Draw:
         self.axes[name] = list(values)
         return name
 
+    def used(self, text: str) -> None:
+        """Forget hyperparameters that no line of the model file uses."""
+        for name in list(self.axes):
+            if not re.search(rf"\b{name}\b", text):
+                del self.axes[name]
+
     def value(self, values: Sequence[Any], *, more: float = 1.0) -> str:
         """Return one of the values as text, or a hyperparameter that goes over some of them."""
         if len(self.axes) < self.MAX_AXES and len(values) > 1 and self.chance(self.vary * more):
@@ -778,6 +790,9 @@ class Draw:
     def option(self, name: str) -> str | None:
         """Draw a value of an option by its name; None if there is none to draw."""
         if name == "noise_shape" and self.inside:
+            return None
+        alone = name in ALONE or name.endswith("_constraint") or name == "activity_regularizer"
+        if alone and self.stackable and self.chance(0.85):
             return None
         for ending, make in (
             ("_initializer", self.initializer),
@@ -1389,6 +1404,7 @@ def draw_study(seed: int, number: int) -> Study:
         line for _ in range(draw.pick([0, 0, 1]) if draw.chance(3 * draw.odd) else 0)
         for line in draw.tweak()
     ]
+    draw.used("\n".join([*start, *draw.before, *body, compiled, *tweaks, OWN_NET.get(draw, "")]))
     if not draw.axes:
         compiled = "model.compile(keras.optimizers.SGD(h0)" + _rest_of_compile(compiled)
         draw.axis([0.01, 0.05, 0.2])
@@ -1598,7 +1614,8 @@ def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules["fuzzed_model"] = module
     spec.loader.exec_module(module)
-    own = {k: v for k, v in plain.point.items() if re.fullmatch(r"h\d", k)}
+    fit_keys = ("batch_size", "epochs", "early_stopping_")
+    own = {name: v for name, v in plain.point.items() if not name.startswith(fit_keys)}
     keras.utils.set_random_seed(plain.seeds.init)
     model = module.build_model(plain.shape, plain.outputs, **own)
     if not model.built:
@@ -1814,7 +1831,8 @@ def judge(
     if "error" in found:
         said = f"{found['kind']}: {found['error']}"
         if not found["told"]:
-            return "crash", said + "\n" + found.get("traceback", "")
+            plainly = "which model.fit trains" if reference else f"model.fit: {error}"
+            return "crash", f"{said} ({plainly})\n{found.get('traceback', '')}"
         if reference is None:
             return "invalid", f"{error} | {said}"
         if INTERNAL.search(found["error"]):
