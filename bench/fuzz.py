@@ -1,4 +1,4 @@
-"""Random studies: does `Trainer` give what `model.fit` gives, or say that it cannot?
+"""Random studies: `Trainer` must give what `model.fit` gives, or say that it cannot.
 
     python bench/fuzz.py --studies 2000 --seed 0 --jobs 2
     python bench/fuzz.py --study 17                     (one study again, with its model file)
@@ -28,6 +28,7 @@ import math
 import os
 import pickle
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -38,19 +39,16 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-
 import keras
 import numpy as np
-import pandas as pd
 import sklearn.model_selection  # noqa: F401 - imported once, before the forks
 import tensorflow as tf
-from common import report
+from common import ROOT, report
 
 #: Wall seconds of a study, its references included.
 TIME_LIMIT = 120
@@ -370,7 +368,7 @@ ACTIVATIONS = [
     and not name.startswith("_")
 ]
 
-OWN_LAYERS = (
+OWN_LAYERS = tuple(
     "Scaled Told Counting Noisy Penalized Watched Weighted Mixing Drawn Wide Wild Traced".split()
 )
 
@@ -493,18 +491,16 @@ VOLUME: dict[str, str] = {
 }
 
 #: Layers of which repetitions train in lockstep.
-STACKABLE = (
+STACKABLE = tuple(
     "Activation Dense Dense Dense Dropout Dropout Dropout ELU Identity LayerNormalization "
-    "LayerNormalization LeakyReLU Normalization Normalization ReLU"
-).split()
-
+    "LayerNormalization LeakyReLU Normalization Normalization ReLU".split()
+)
 #: Options that repetitions do not share a graph with: rare where all else could train in lockstep.
-ALONE = (
+ALONE = tuple(
     "noise_shape use_ema ema_momentum ema_overwrite_frequency clipnorm global_clipnorm "
-    "gradient_accumulation_steps loss_scale_factor"
-).split()
-
-MERGES = "Add Average Concatenate Maximum Minimum Multiply Subtract".split()
+    "gradient_accumulation_steps loss_scale_factor".split()
+)
+MERGES = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
 
 LOSSES = {
     "regression": "Huber LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError "
@@ -549,11 +545,10 @@ NEEDED = {
     "TopKCategoricalAccuracy": "k=2",
 }
 
-OPTIMIZERS = (
+OPTIMIZERS = tuple(
     "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD "
-    "ScheduleFreeAdamW LossScaleOptimizer"
-).split()
-
+    "ScheduleFreeAdamW LossScaleOptimizer".split()
+)
 SCHEDULES = {
     "CosineDecay": "{lr}, 10",
     "CosineDecayRestarts": "{lr}, 4",
@@ -801,13 +796,13 @@ class Draw:
         ):
             if name.endswith(ending):
                 matrix = name.startswith(("kernel", "embeddings"))
-                return self.either(lambda: make(matrix))
+                return self.either(partial(make, matrix))
         values = OPTIONS.get(name)
         if not values:
             return None
         if callable(values):
             return values(self)
-        if self.chance(self.vary) and values[0] in (True, False) and len(values) == 1:
+        if self.chance(self.vary) and isinstance(values[0], bool):
             return self.value([True, False], more=5)
         return self.value(values).replace("'(None, 1)'", "(None, 1)")
 
@@ -823,7 +818,11 @@ class Draw:
         if self.chance(self.odd / (25 if self.stackable else 5)):
             texts.append(f"trainable={self.value([False, True], more=5)}")
             self.note("frozen layer")
-        if self.chance(self.odd / (30 if self.stackable else 8)) and name not in ("Bidirectional", "TimeDistributed", "RNN"):
+        if self.chance(self.odd / (30 if self.stackable else 8)) and name not in (
+            "Bidirectional",
+            "TimeDistributed",
+            "RNN",
+        ):
             policies = ["float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float32"]
             texts.append(f"dtype={self.value(policies)}")
             self.note("a layer's dtype")
@@ -1019,7 +1018,11 @@ class Draw:
         """Draw layers that take and give (rows, numbers); with ``{x}`` if they name their input."""
         if self.stackable:
             if self.chance(0.08):
-                return ["keras.layers.Reshape((-1, 1))", self.layer("Dense", "2"), "keras.layers.Flatten()"]
+                return [
+                    "keras.layers.Reshape((-1, 1))",
+                    self.layer("Dense", "2"),
+                    "keras.layers.Flatten()",
+                ]
             name = self.pick(STACKABLE)
             return [self.layer(name, ANYWHERE[name])]
         kind = self.pick(["dense"] * 8 + ["sequence", "image", "embedding", "volume", "own", "odd"])
@@ -1116,7 +1119,11 @@ class Draw:
         if not start:
             self.note("Sequential without Input")
         lines = [f"        {text}," for text in [*start, *layers, *self.head()]]
-        return ["model = keras.Sequential([", *[line[4:] for line in lines], f"]{self.model_name()})"]
+        return [
+            "model = keras.Sequential([",
+            *[line[4:] for line in lines],
+            f"]{self.model_name()})",
+        ]
 
     def functional(self) -> list[str]:
         self.note("functional")
@@ -1182,7 +1189,7 @@ class Draw:
         layers = [text for block in self.blocks(functional=False) for text in block]
         layers += self.head()
         own = self.pick(["", "", "", *STEPS])
-        base = f"""
+        base = """
 class Net(keras.Model):
     def __init__(self, parts, strength=1.0):
         super().__init__()
@@ -1378,7 +1385,9 @@ def _applied(text: str, source: str, to: str) -> str:
 def draw_study(seed: int, number: int) -> Study:
     """Draw a study from its number."""
     draw = Draw(seed, number)
-    draw.target = draw.pick(["regression", "binary", "multiclass", "multiclass", "sparse", "labels"])
+    draw.target = draw.pick(
+        ["regression", "binary", "multiclass", "multiclass", "sparse", "labels"]
+    )
     start: list[str] = []
     drawn = ""
     if draw.chance(2 * draw.odd):
@@ -1401,7 +1410,8 @@ def draw_study(seed: int, number: int) -> Study:
         body = _with_drawn(body, drawn)
     compiled = draw.compiled()
     tweaks = [
-        line for _ in range(draw.pick([0, 0, 1]) if draw.chance(3 * draw.odd) else 0)
+        line
+        for _ in range(draw.pick([0, 0, 1]) if draw.chance(3 * draw.odd) else 0)
         for line in draw.tweak()
     ]
     draw.used("\n".join([*start, *draw.before, *body, compiled, *tweaks, OWN_NET.get(draw, "")]))
@@ -1891,9 +1901,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     outcomes, crash = in_fork(lambda: train_warm(study, folder))
     warm = time.perf_counter() - started
     if outcomes is None:
-        outcomes = [
-            {"error": str(crash), "kind": "process", "told": False} for _ in study.points
-        ]
+        outcomes = [{"error": str(crash), "kind": "process", "told": False} for _ in study.points]
     # Later points meet what earlier ones left: of these, the last are compared first.
     keys = [json.dumps(point, sort_keys=True) for point in study.points]
     compared = list(dict.fromkeys(reversed(keys)))[:MAX_REFERENCES]
@@ -2011,7 +2019,9 @@ def summarize(results: Sequence[Mapping[str, Any]], seconds: float) -> list[dict
     how = Counter(point["how"] for point in points if point["how"])
     rows += [{"what": f"trained {way}", "points": count} for way, count in how.most_common()]
     rows.append({"what": "studies", "points": len(results)})
-    rows.append({"what": "seconds", "points": round(seconds)})
+    rows.append({"what": "wall seconds", "points": round(seconds)})
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rows.append({"what": "processor seconds", "points": round(used.ru_utime + used.ru_stime)})
     return rows
 
 
@@ -2023,8 +2033,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--study", type=int, help="this one only, with its model file")
+    parser.add_argument("--quiet", action="store_true", help="write no result file")
     parser.add_argument("--keep", type=Path, help="folder for failures")
     arguments = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
     numbers = range(arguments.first, arguments.first + arguments.studies)
     if arguments.study is not None:
         numbers = range(arguments.study, arguments.study + 1)
@@ -2043,7 +2055,11 @@ def main() -> None:
                 (arguments.keep / f"{study.number}.py").write_text(text)
         if len(results) % 50 == 0:
             print(f"{len(results)} studies, {failed} failed, {time.monotonic() - started:.0f} s")
-    report(Path(__file__).stem, summarize(results, time.monotonic() - started))
+    rows = summarize(results, time.monotonic() - started)
+    if arguments.quiet or arguments.study is not None:
+        print(*(f"{row['points']:>6} {row['what']}" for row in rows), sep="\n")
+    else:
+        report(Path(__file__).stem, rows)
     sys.exit(1 if failed else 0)
 
 
