@@ -1649,12 +1649,18 @@ def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
     keras.utils.set_random_seed(plain.seeds.dropout)
     for index, state in enumerate(parts.seed_states(model)):
         state.assign([parts.generator_seed(plain.seeds.dropout, index), 0])
-    batches = None
-    for order in plain.orders:
-        epoch = tf.data.Dataset.from_tensor_slices(
-            (rows.x_train[order], y_train[order], rows.weights[order])
-        ).batch(batch_size)
-        batches = epoch if batches is None else batches.concatenate(epoch)
+    arrays = (rows.x_train, y_train, rows.weights)
+    epochs_left = iter(plain.orders)
+
+    def rows_of_epoch() -> Iterator[tuple[np.ndarray, ...]]:
+        order = next(epochs_left)
+        for start in range(0, len(order), batch_size):
+            yield tuple(array[order[start : start + batch_size]] for array in arrays)
+
+    batches = tf.data.Dataset.from_generator(
+        rows_of_epoch,
+        output_signature=tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in arrays),
+    ).apply(tf.data.experimental.assert_cardinality(-(-len(y_train) // batch_size)))
     callbacks = []
     stopper = None
     if plain.point.get("early_stopping_patience") is not None:
@@ -1673,7 +1679,6 @@ def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
     model.fit(
         batches,
         epochs=epochs,
-        steps_per_epoch=-(-len(rows.y_train) // batch_size),
         validation_data=(rows.x_val, y_val),
         validation_batch_size=batch_size,
         callbacks=callbacks,
