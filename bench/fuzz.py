@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import importlib.util
 import inspect
 import json
@@ -46,9 +47,20 @@ from typing import Any
 
 import keras
 import numpy as np
-import sklearn.model_selection  # noqa: F401 - imported once, before the forks
 import tensorflow as tf
 from common import ROOT, report
+
+#: What Gridloom imports in turn: imported once, before the forks.
+PREPARED = (
+    "pandas",
+    "pydantic",
+    "sklearn.compose",
+    "sklearn.impute",
+    "sklearn.model_selection",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "yaml",
+)
 
 #: Wall seconds of a study, its references included.
 TIME_LIMIT = 120
@@ -2047,6 +2059,8 @@ def main() -> None:
         numbers = range(arguments.study, arguments.study + 1)
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
+    for name in PREPARED:
+        importlib.import_module(name)
     gc.freeze()
     results, failed, started = [], 0, time.monotonic()
     for study, result in studies(numbers, arguments.seed, arguments.jobs):
