@@ -348,7 +348,7 @@ class Largest(keras.metrics.Metric):
     def update_state(self, y, p, sample_weight=None):
         self.most.assign(keras.ops.maximum(self.most, self.scale * keras.ops.max(p)))
     def result(self):
-        return self.most
+        return 1.0 * self.most  # the variable itself would show its value of later on
     def reset_state(self):
         self.most.assign(0.0)
 """,

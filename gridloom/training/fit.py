@@ -24,7 +24,7 @@ from gridloom.errors import ModelError, nearest
 from gridloom.seeds import Seeds, row_orders
 from gridloom.training import lockstep
 from gridloom.training.keras_private import make_variables, no_numpy_draws
-from gridloom.training.model import generator_seed, seed_states, told
+from gridloom.training.model import generator_seed, ran_out_of_memory, seed_states, told
 from gridloom.training.structure import learning_rate
 
 #: What to set where the compiled fit cannot follow `model.fit`.
@@ -408,10 +408,8 @@ class Lockstep(Program):
         return self._results(loss, y, outputs)
 
     def _results(self, loss: Any, y: Any, outputs: Any) -> Any:
-        values = {"loss": loss}
-        for metric in self.metrics:
-            values[metric.name] = lockstep.measure(metric, y, outputs)
-        return tf.stack([values[name] for name in self.directions])
+        # In the order of `directions`, whose names Keras makes unique where two metrics share one.
+        return tf.stack([loss, *(lockstep.measure(metric, y, outputs) for metric in self.metrics)])
 
     def weights_of(self, place: int) -> list[np.ndarray]:
         return [
@@ -615,7 +613,13 @@ class CompiledFit:
             tf.constant(monitor),
             tf.constant(sign),
         )
-        history, epochs_run, best_epoch = self._graph(batch_size, epochs, arguments)(*arguments)
+        graph = self._graph(batch_size, epochs, arguments)
+        try:
+            history, epochs_run, best_epoch = graph(*arguments)
+        except tf.errors.OpError as error:
+            if ran_out_of_memory(error):
+                raise
+            raise cannot(f"a step that fails: it raised {told(error)}") from error
         if stopping is None:
             program.finish()
         values = history.numpy()

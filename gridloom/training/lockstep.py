@@ -101,17 +101,16 @@ ROWWISE_LOSSES = {
 }
 
 
-#: Metrics that give the same from all rows at once as batch by batch.
+#: Metrics that give the same from all rows at once as batch by batch. Those of a cross-entropy are
+#: none: Keras takes them from what went into a softmax or sigmoid, which an epoch does not keep.
 ROWWISE_METRICS = {
     getattr(metrics, name)
     for name in (
         "AUC",
         "Accuracy",
         "BinaryAccuracy",
-        "BinaryCrossentropy",
         "BinaryIoU",
         "CategoricalAccuracy",
-        "CategoricalCrossentropy",
         "CategoricalHinge",
         "CosineSimilarity",
         "F1Score",
@@ -134,7 +133,6 @@ ROWWISE_METRICS = {
         "RootMeanSquaredError",
         "SensitivityAtSpecificity",
         "SparseCategoricalAccuracy",
-        "SparseCategoricalCrossentropy",
         "SparseTopKCategoricalAccuracy",
         "SpecificityAtSensitivity",
         "SquaredHinge",
@@ -561,7 +559,7 @@ def _why_not_metrics(compiled: Mapping[str, Any]) -> str | None:
 
 def _measures_rows(metric: Any) -> bool:
     """Tell whether a metric is taken over rows, however these are cut into batches."""
-    if metric is None or metric in ("accuracy", "acc", "crossentropy", "ce"):
+    if metric is None or metric in ("accuracy", "acc"):
         return True
     if isinstance(metric, str):
         try:
@@ -596,7 +594,10 @@ def row_loss(loss: Any) -> Callable[[Any, Any], Any] | None:
             return None
         function, options = getattr(loss, "fn", None), getattr(loss, "_fn_kwargs", {})
     named = getattr(function, "__name__", None)
-    if not from_keras(function) or named not in ROWWISE_LOSSES or options.get("axis", -1) != -1:
+    if not from_keras(function) or named not in ROWWISE_LOSSES:
+        return None
+    # Without rows of an ignored class, a batch's mean is over fewer rows.
+    if options.get("axis", -1) != -1 or options.get("ignore_class") is not None:
         return None
     return rowwise(loss.call if isinstance(loss, losses.Loss) else loss)
 
