@@ -3,7 +3,14 @@
 import sys
 from pathlib import Path
 
-from gridloom.data.split import describe_split, read_raw, split_rows, tell_dropped, write_split
+from gridloom.data.split import (
+    describe_split,
+    read_raw,
+    settle,
+    split_rows,
+    tell_dropped,
+    write_split,
+)
 from gridloom.errors import told_in
 from gridloom.study import Dataset, Split
 
@@ -12,7 +19,7 @@ with told_in(snakemake.log[0]):
     split = Split.model_validate_json(snakemake.params.split)
     files = [Path(path) for path in snakemake.input.tables]
     rows = read_raw(files, snakemake.params.format, dataset, split)
-    train, test = split_rows(rows, dataset, split)
+    train, test = settle(*split_rows(rows, dataset, split), dataset, snakemake.params.format)
     description = describe_split(train, test, dataset)
     write_split(
         train,

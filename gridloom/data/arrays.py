@@ -57,6 +57,7 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
         group=None if group is None else texts(group),
         ordered=order is not None,
         test=np.arange(len(x)) >= len(train[0]) if len(parts) > 1 else None,
+        dtype=train[0].dtype,
     )
     return rows if order is None else rows.take(np.argsort(order, kind="stable"))
 

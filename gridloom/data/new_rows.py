@@ -13,7 +13,7 @@ from gridloom.data.arrays import check_features, load_arrays
 from gridloom.data.rows import MISSING, Features
 from gridloom.data.sources import ENDINGS, table_format
 from gridloom.data.split import shaped
-from gridloom.data.tables import as_categories, as_numbers, read_raw_table
+from gridloom.data.tables import CATEGORY, FLAG, NUMBER, as_kind, check_finite, read_raw_table
 from gridloom.errors import DataError, nearest
 from gridloom.study import Dataset
 
@@ -42,7 +42,7 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
         if "shape" not in description or description["columns"]:
             if format == "npz":
                 raise DataError("the study's rows are those of a table; give a table")
-            features: Features = _columns(read_raw_table(path, format, dataset), description)
+            features: Features = _columns(path, format, dataset, description)
         elif format == "npz":
             features = _array(load_arrays(path))
         else:
@@ -70,27 +70,32 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["x"]
 
 
-def _columns(table: pd.DataFrame, description: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the columns that the study predicts from, by their names."""
+def _columns(
+    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Read the columns that the study predicts from, by their names, as what they are there."""
     categorical = description.get("categorical", {})
+    flags = [name for name, kind in description["reading"].items() if kind == FLAG]
+    table = read_raw_table(path, format, dataset, [*categorical, *flags])
     columns = {}
     for name in description.get("columns") or [*description["numeric"], *categorical]:
         if name not in table.columns:
             raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
-        column = table[name]
-        columns[name] = as_categories(column) if name in categorical else _numeric(column)
+        kind = CATEGORY if name in categorical else description["reading"].get(name, NUMBER)
+        values, wrong = as_kind(table[name], kind, dataset.decimal)
+        if wrong.any():
+            had = "numbers" if kind == NUMBER else "true or false"
+            raise DataError(
+                f"column {name!r} holds {str(table[name][wrong].iloc[0])!r} in {_row(wrong)}, "
+                f"where the study had {had}; mend the file"
+            )
+        check_finite(values, name, _row)
+        columns[name] = values
     return pd.DataFrame(columns)
 
 
-def _numeric(column: pd.Series) -> np.ndarray:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = numbers.isna() & column.notna()
-    if wrong.any():
-        raise DataError(
-            f"column {column.name!r} holds {str(column[wrong].iloc[0])!r} in row "
-            f"{int(np.argmax(wrong)) + 1}, where the study had numbers; mend the file"
-        )
-    return as_numbers(numbers, lambda flags: f"row {int(np.argmax(np.asarray(flags))) + 1}")
+def _row(flags: Any) -> str:
+    return f"row {int(np.argmax(np.asarray(flags))) + 1}"
 
 
 def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | None:
