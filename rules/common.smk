@@ -224,6 +224,7 @@ SETUP = {
             "training/fit",
             "training/keras_fit",
             "training/lockstep",
+            "training/losses",
             "training/model",
             "training/process",
             "training/record",

@@ -23,6 +23,7 @@ from gridloom.errors import ModelError
 from gridloom.grid import Value
 from gridloom.study import FIT_HYPERPARAMETERS
 from gridloom.training.lockstep import excludes_weights
+from gridloom.training.losses import loss_traits
 
 Builder = Callable[..., Any]
 
@@ -352,11 +353,6 @@ def _foreign(part: Any) -> bool:
     return isinstance(part, list | tuple) and any(map(_foreign, part))
 
 
-def loss_name(loss: Any) -> str:
-    """Return the name of a compiled model's loss, such as ``categorical_crossentropy``."""
-    return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or loss)
-
-
 def encode_target(
     model: keras.Model, row_shape: tuple[int, ...], target: np.ndarray, classes: list[str] | None
 ) -> np.ndarray:
@@ -398,7 +394,7 @@ def encode_target(
             f"model: its output has {width} columns, the data {len(classes)} classes; end with "
             "Dense(outputs)"
         )
-    if loss_name(model.loss).startswith("sparse_"):
+    if loss_traits(model.loss, width).sparse:
         return target.astype(np.int32)
     one_hot: np.ndarray = np.eye(len(classes), dtype=np.float32)[target]
     return one_hot
