@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
+from gridloom.data.settings import DataSettings, hand_over
 from gridloom.data.sources import local_sources, table_format
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
@@ -58,6 +59,8 @@ def code(*modules):
 
 
 RESULTS = STUDY.results
+# What names files, and what Snakemake notes, holds no secret.
+DATASET = STUDY.dataset.without_secrets()
 ROWS = fingerprint(
     [
         *SOURCES,
@@ -71,7 +74,7 @@ ROWS = fingerprint(
         ),
     ],
     # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
-    STUDY.dataset.model_dump_json(exclude_defaults=True)
+    DATASET.model_dump_json(exclude_defaults=True)
     + STUDY.split.model_dump_json(exclude_defaults=True),
 )
 # A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
@@ -253,4 +256,17 @@ open_scope(
     # instead of 0.8.
     warm=STUDY.trainer.warm and not workflow.remote_exec,
     **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
+)
+
+hand_over(
+    DataSettings(
+        source=STUDY.dataset.source,
+        test_source=STUDY.dataset.test_source,
+        size=int(STUDY.limits.gib * 2**30),
+        seconds=STUDY.limits.minutes * 60,
+        trainings=(STUDY.repetitions_per_job or STUDY.repetitions)
+        * used_validation().get("folds", 1),
+        parallel=trainings_at_once() if workflow.local_exec else None,
+        mem_mb=asks("train", "mem_mb", 2000),
+    )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from gridloom.data.arrays import check_features, load_arrays
 from gridloom.data.rows import MISSING, Features
-from gridloom.data.sources import ENDINGS, table_format
+from gridloom.data.sources import ending_format, table_format, unpack
 from gridloom.data.split import shaped
 from gridloom.data.tables import CATEGORY, FLAG, NUMBER, as_kind, check_finite, read_raw_table
 from gridloom.errors import DataError, nearest
@@ -24,8 +25,8 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     Parameters
     ----------
     path
-        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending; else of the study's
-        format.
+        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending, also in gzip or zip;
+        else of the study's format.
     dataset
         How the study's own file was read.
     description
@@ -36,17 +37,14 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     DataError
         Naming the column, the row (counted from 1) and the remedy.
     """
-    given = None if path.suffix.lower() in ENDINGS else dataset.format
-    format = table_format(str(path), given, None)
+    format = ending_format(path.name)
+    if format is None:
+        format = table_format(dataset.source, dataset.format, dataset.member)
     try:
-        if "shape" not in description or description["columns"]:
-            if format == "npz":
-                raise DataError("the study's rows are those of a table; give a table")
-            features: Features = _columns(path, format, dataset, description)
-        elif format == "npz":
-            features = _array(load_arrays(path))
-        else:
-            raise DataError("the study's rows are arrays; give an NPZ file with an array x")
+        with tempfile.TemporaryDirectory(prefix="gridloom-") as folder:
+            plain = Path(folder) / "plain"
+            packed = unpack(path, path.name, format, to=plain) is not None
+            features = _features(plain if packed else path, format, dataset, description)
         if "shape" not in description:
             return features
         if dataset.shape is not None:
@@ -61,6 +59,18 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     return features
+
+
+def _features(
+    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
+) -> Features:
+    if "shape" not in description or description["columns"]:
+        if format == "npz":
+            raise DataError("the study's rows are those of a table; give a table")
+        return _columns(path, format, dataset, description)
+    if format != "npz":
+        raise DataError("the study's rows are arrays; give an NPZ file with an array x")
+    return _array(load_arrays(path))
 
 
 def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

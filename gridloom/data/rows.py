@@ -13,6 +13,9 @@ from gridloom.files import atomic_path
 
 Features = pd.DataFrame | np.ndarray
 
+#: The largest number that a network computes with, in float32.
+LARGEST = float(np.finfo(np.float32).max)
+
 #: The category of rows whose value is missing.
 MISSING = "(missing)"
 

@@ -16,13 +16,20 @@ import pandas as pd
 from gridloom.data.arrays import read_arrays
 from gridloom.data.partition import Traits, hold_out
 from gridloom.data.rows import Features, Rows, write_rows
+from gridloom.data.sources import LIMITS, Limits
 from gridloom.data.tables import column_kinds, read_table, typed_columns
 from gridloom.errors import DataError
 from gridloom.files import write_text
 from gridloom.study import Dataset, Split
 
 
-def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split) -> Rows:
+def read_raw(
+    files: Sequence[Path],
+    format: str,
+    dataset: Dataset,
+    split: Split,
+    limits: Limits = LIMITS,
+) -> Rows:
     """Read the raw file, and the one with the test rows if there is one.
 
     What the features are is not decided yet: see `settle`.
@@ -33,9 +40,9 @@ def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split)
         If a network cannot be trained on them.
     """
     if format == "npz":
-        return read_arrays(files, dataset)
+        return read_arrays(files, dataset, limits)
     test = None if split.column is None else (split.column, split.test_value)
-    return read_table(files, format, dataset, test)
+    return read_table(files, format, dataset, test, limits)
 
 
 def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows, Rows]:

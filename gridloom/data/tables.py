@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow import parquet
 
-from gridloom.data.rows import Rows, texts
+from gridloom.data.rows import LARGEST, Rows, texts
+from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, nearest
 from gridloom.study import Dataset
 
@@ -31,7 +33,11 @@ _FLAGS = {"True": 1, "TRUE": 1, "true": 1, "False": 0, "FALSE": 0, "false": 0}
 
 
 def read_table(
-    files: Sequence[Path], format: str, dataset: Dataset, test: tuple[str, str] | None = None
+    files: Sequence[Path],
+    format: str,
+    dataset: Dataset,
+    test: tuple[str, str] | None = None,
+    limits: Limits = LIMITS,
 ) -> Rows:
     """Read a raw table, its target and the other columns that have a role.
 
@@ -57,10 +63,11 @@ def read_table(
     roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
     if test is not None:
         roles["split"] = test[0]
-    named = {*dataset.categorical, roles["group"], roles.get("split")}
+    named: set[Any] = {*dataset.categorical, roles["group"], roles.get("split")}
     if dataset.task == "classification":
         named |= set(targets)
-    tables = _read_alike(files, format, dataset, {name for name in named if name is not None})
+    named.discard(None)
+    tables = _read_alike(files, format, dataset, named, limits)
     table = pd.concat(tables, ignore_index=True)
     _check_columns(table, dataset, targets, roles)
     first = len(tables[0])
@@ -108,10 +115,10 @@ def row_of(lines: np.ndarray, flags: Any) -> str:
 
 
 def _read_alike(
-    files: Sequence[Path], format: str, dataset: Dataset, named: Collection[str]
+    files: Sequence[Path], format: str, dataset: Dataset, named: Collection[str], limits: Limits
 ) -> list[pd.DataFrame]:
     """Read tables so that a column which is text in one of them is text in all."""
-    tables = [read_raw_table(path, format, dataset, named) for path in files]
+    tables = [read_raw_table(path, format, dataset, named, limits) for path in files]
     if len(tables) == 2:
         differing = sorted(set(tables[0].columns) ^ set(tables[1].columns))
         if differing:
@@ -145,7 +152,11 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def read_raw_table(
-    path: Path, format: str, dataset: Dataset, texts: Collection[str] = ()
+    path: Path,
+    format: str,
+    dataset: Dataset,
+    texts: Collection[str] = (),
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Read a table as it is, its columns' names as text.
 
@@ -161,6 +172,7 @@ def read_raw_table(
     """
     if format == "parquet":
         try:
+            _check_size(path, limits)
             table = pd.read_parquet(path)
         except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
             told = str(error).splitlines()[0]
@@ -171,6 +183,23 @@ def read_raw_table(
     if table.empty:
         raise DataError("dataset.source: the file has no rows")
     return table
+
+
+def _check_size(path: Path, limits: Limits) -> None:
+    """Refuse a Parquet file whose rows take too much memory: a few bytes may stand for many."""
+    file = parquet.ParquetFile(path)
+    bytes_a_row = 0
+    for place in range(len(file.schema)):
+        column = file.schema.column(place)
+        # Text is at least a pointer and an object in Python; its letters come on top.
+        wide = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12, "BYTE_ARRAY": 64}
+        bytes_a_row += wide.get(column.physical_type, max(8, column.length))
+    size = bytes_a_row * file.metadata.num_rows
+    if size > limits.size:
+        raise DataError(
+            f"dataset.source: its {file.metadata.num_rows:,} rows take {size / 2**30:.3g} GiB of "
+            f"memory, more than {limits.shown}"
+        )
 
 
 def _read_text(
@@ -463,7 +492,7 @@ def _with_point(value: Any) -> Any:
 
 
 def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> None:
-    """Check that a column of numbers is infinite nowhere.
+    """Check that a column of numbers holds none that a network cannot compute with.
 
     Parameters
     ----------
@@ -475,10 +504,18 @@ def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> 
     DataError
         If it is.
     """
-    if values.dtype != object and np.isinf(values).any():
+    if values.dtype == object:
+        return
+    if np.isinf(values).any():
         raise DataError(
             f"dataset: column {name!r} is infinite in {place(np.isinf(values))}; mend the "
             "file, or add 'inf' to dataset.missing if it means a missing value"
+        )
+    large = np.abs(values) > LARGEST
+    if large.any():
+        raise DataError(
+            f"dataset: column {name!r} holds {values[large][0]:g} in {place(large)}, above 3e38, "
+            "the largest number that a network computes with; mend or rescale it"
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +75,7 @@ def test_what_no_training_row_had_is_told(tmp_path):
         ("town;floor;rooms;area\nBern;1;2;3\nBern;1;two;3\n", "'rooms' holds 'two' in row 2"),
         ("town;floor;rooms;area\nBern;1;2;inf\n", "'area' is infinite in row 1"),
         ("town;floor;rooms;area\n", "the file has no rows"),
+        ("town;floor;rooms;area\nBern;1;2;1e39\n", "'area' holds 1e+39 in row 1, above 3e38"),
         ("town;floor\nBern;1;2;3\n", "not a readable table"),
     ],
 )
@@ -142,6 +146,22 @@ def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_pat
     np.savez(tmp_path / "new.npz", x=np.zeros((1, 2, 2, 1)))
     with pytest.raises(DataError, match="give a table"):
         read_new_rows(tmp_path / "new.npz", dataset, description)
+
+
+def test_new_rows_may_be_packed_as_the_studys_own(tmp_path):
+    plain = "town;floor;rooms;area\nKöln;2;3;4\n".encode()
+    (tmp_path / "new.csv.gz").write_bytes(gzip.compress(plain))
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        archive.writestr("rows.csv", plain)
+    np.savez(tmp_path / "new.npz", x=np.zeros((2, 4)))
+    (tmp_path / "new.npz.gz").write_bytes(gzip.compress((tmp_path / "new.npz").read_bytes()))
+    for name in ("new.csv.gz", "new.zip"):
+        assert read_new_rows(tmp_path / name, DATASET, TABLE)["floor"].tolist() == ["2"]
+    arrays = Dataset(source="mine.npz")
+    assert read_new_rows(tmp_path / "new.npz.gz", arrays, arrays_of(4)).shape == (2, 4)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(plain)[:-9])
+    with pytest.raises(DataError, match=r"cut\.csv\.gz is a damaged archive"):
+        read_new_rows(tmp_path / "cut.csv.gz", DATASET, TABLE)
 
 
 def test_a_table_cannot_stand_for_arrays(tmp_path):

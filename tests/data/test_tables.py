@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from gridloom.data.rows import MISSING
+from gridloom.data.sources import Limits
 from gridloom.data.split import settle
 from gridloom.data.tables import read_table
 from gridloom.errors import DataError
@@ -217,6 +218,17 @@ def test_parquet_keeps_its_types(tmp_path):
         read_table([path], "parquet", Dataset(source="x"))
 
 
+def test_a_small_parquet_file_that_takes_much_memory_is_refused(tmp_path):
+    path = tmp_path / "raw.parquet"
+    table = pd.DataFrame({"a": np.zeros(2_000_000), "target": np.resize([*"xy"], 2_000_000)})
+    table.to_parquet(path)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(
+        DataError, match=r"2,000,000 rows take 0\.134 GiB of memory, more than 0\.1"
+    ):
+        read_table([path], "parquet", ANY, limits=Limits(size=2**30 // 10))
+
+
 MANY = [f"name {i}" for i in range(60)]
 
 FLAWS = {
@@ -241,6 +253,7 @@ FLAWS = {
     "header only": ("a,target\n", {}, "the file has no rows"),
     "one class": ("a,target\n1,x\n2,x\n", {}, "column 'target' has one class only, 'x'"),
     "infinite": (column("a", [1, "inf"]), {}, "column 'a' is infinite in row 2"),
+    "too large": (column("a", [1, -2e39]), {}, "column 'a' holds -2e+39 in row 2, above 3e38"),
     "a slip": (column("a", [1, 2, "two"]), {}, "holds 'two' among numbers in row 3; mend the file"),
     "names": (column("a", MANY), {}, "holds 60 different texts, such as 'name 0'; add it to"),
     "decimal comma": (
