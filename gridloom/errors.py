@@ -18,6 +18,10 @@ class GridloomError(Exception):
         return str(self)
 
 
+class GridloomWarning(UserWarning):
+    """Something that a person should know of a result."""
+
+
 class StudyError(GridloomError):
     """Something in the study's configuration is wrong.
 

@@ -19,7 +19,7 @@ from gridloom.data.preparation import Preparation, PreparedRows, row_weights, tr
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
 from gridloom.grid import read_path, table_value
-from gridloom.predict import ABOUT, FORMAT, NETWORK, PREPARATION, FittedModel
+from gridloom.predict import ABOUT, FORMAT, NETWORK, PREPARATION, load_network
 from gridloom.seeds import training_seeds
 from gridloom.training import keras_fit
 from gridloom.training.fit import Training
@@ -181,7 +181,7 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             shutil.copyfile(model_file, beside)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / ABOUT, about + "\n")
-        loaded = FittedModel.load(folder).network.predict(refitted.inputs, verbose=0)
+        loaded = load_network(folder, refitted.about).predict(refitted.inputs, verbose=0)
     except GridloomError:
         raise
     except Exception as error:
