@@ -43,6 +43,7 @@ rule split:
             *code(
                 "data/alarms",
                 "data/arrays",
+                "data/memory",
                 "data/partition",
                 "data/rows",
                 "data/split",
