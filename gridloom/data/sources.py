@@ -119,7 +119,7 @@ def why_no_source(source: str) -> str | None:
             "the address holds a user name or password; put them into ~/.netrc, where downloads "
             "look for them"
         )
-    return None if named else f"{source} is no address"
+    return None if named else f"{shown(source)} is no address"
 
 
 def table_format(source: str, given: str | None, member: str | None) -> str:
