@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -442,6 +443,8 @@ def _kind(column: pd.Series, dataset: Dataset, lines: np.ndarray, typed: bool) -
             f"dataset: column {column.name!r} holds {column.dtype}, not numbers or text; add it to "
             "dataset.drop"
         )
+    if isinstance(column.dropna().iloc[0], decimal.Decimal):
+        return NUMBER
     if not typed:
         if not as_kind(column, NUMBER, dataset.decimal)[1].any():
             return NUMBER
@@ -471,7 +474,7 @@ def typed_columns(
     return pd.DataFrame(columns)
 
 
-def as_kind(column: pd.Series, kind: str, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
+def as_kind(column: pd.Series, kind: str, sign: str = ".") -> tuple[np.ndarray, np.ndarray]:
     """Return a column as what it is known to be.
 
     Returns
@@ -489,7 +492,7 @@ def as_kind(column: pd.Series, kind: str, decimal: str = ".") -> tuple[np.ndarra
         given = pd.Series(column.to_numpy(dtype=object))
         if kind == FLAG:
             read = given.map(lambda value: _FLAGS.get(str(value)))
-        elif decimal == ",":
+        elif sign == ",":
             read = given.map(_with_point)
         else:
             read = given

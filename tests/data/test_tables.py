@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,15 @@ def test_numbers_beyond_64_bits_are_numbers(tmp_path, more):
     rows = read(tmp_path, column("a", long), more=more)
     assert rows.kinds == {"a": "number"}
     assert rows.features["a"][:60].tolist() == [float(number) for number in long]
+
+
+def test_decimals_of_a_parquet_file_are_numbers(tmp_path):
+    path = tmp_path / "raw.parquet"
+    prices = [Decimal(i) / 4 for i in range(60)]
+    pd.DataFrame({"price": prices, "target": [*"xy"] * 30}).to_parquet(path)
+    rows = settled(read_table([path], "parquet", ANY))
+    assert rows.kinds == {"price": "number"}
+    assert rows.features["price"].tolist() == [i / 4 for i in range(60)]
 
 
 def test_codes_of_a_parquet_file_are_no_categories_if_each_row_has_one(tmp_path):
