@@ -35,8 +35,8 @@ ANEW = "delete the folder and make it anew by `snakemake refit`"
 
 #: Said where a loss does not say what outputs are.
 TOLD_UNKNOWN = (
-    "the loss is none of Keras's own, so it is not known what the network's outputs mean: they "
-    "come as scores"
+    "it is not known what the network's outputs mean to its loss, which may be one of your own: "
+    "they come as scores"
 )
 LARGEST = ", and the class with the largest one is the predicted one"
 NONE = ", and nothing is predicted; choose the threshold yourself"
@@ -177,14 +177,15 @@ class FittedModel:
         meaning, classes = self.about["outputs"], self.about["classes"]
         threshold = meaning["threshold"]
         targets = self.about["targets"]
-        if self.about["task"] != "regression" and not meaning["known"]:
-            largest = classes is not None and outputs.shape[1] > 1
+        largest = classes is not None and outputs.shape[1] > 1
+        unknown = not meaning["known"] if largest else threshold is None
+        if self.about["task"] != "regression" and unknown:
             warnings.warn(TOLD_UNKNOWN + (LARGEST if largest else NONE), GridloomWarning, 2)
         score = "probability" if meaning["probabilities"] else "score"
         if classes is not None:
             predicted = f"predicted_{targets[0]}"
             columns: dict[str, Any] = {}
-            if outputs.shape[1] > 1:
+            if largest:
                 columns[predicted] = np.asarray(classes, dtype=object)[outputs.argmax(axis=1)]
             elif threshold is not None:
                 yes = (outputs[:, 0] > threshold).astype(int)
@@ -235,8 +236,17 @@ class _Outputs(pydantic.BaseModel):
     known: bool
 
 
-class _Split(pydantic.BaseModel):
+class _Columns(pydantic.BaseModel):
     reading: dict[str, str]
+    numeric: list[str]
+    incomplete: list[str]
+    categorical: dict[str, list[str]]
+
+
+class _Arrays(pydantic.BaseModel):
+    reading: dict[str, str]
+    shape: list[int]
+    columns: list[str]
 
 
 class _About(pydantic.BaseModel):
@@ -249,7 +259,7 @@ class _About(pydantic.BaseModel):
     classes: list[str] | None
     outputs: _Outputs
     dataset: Dataset
-    split: _Split
+    split: _Columns | _Arrays
 
 
 def load_network(folder: Path, about: Mapping[str, Any]) -> Any:

@@ -59,7 +59,7 @@ def code(*modules):
 
 
 RESULTS = STUDY.results
-# What names files, and what Snakemake notes, holds no secret.
+# What Snakemake notes of the rules' params holds no secret of an address.
 DATASET = STUDY.dataset.without_secrets()
 ROWS = fingerprint(
     [
@@ -74,7 +74,7 @@ ROWS = fingerprint(
         ),
     ],
     # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
-    DATASET.model_dump_json(exclude_defaults=True)
+    STUDY.dataset.model_dump_json(exclude_defaults=True)
     + STUDY.split.model_dump_json(exclude_defaults=True),
 )
 # A folder for each set of rows, named by all that decides them: settings that are changed, mistyped

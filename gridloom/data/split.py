@@ -61,7 +61,11 @@ def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows
         parts = [_typed(part, kinds, dropped, dataset) for part in (train, test)]
     else:
         # Arrays of test rows may hold more exact numbers; the training rows stay what they were.
-        kept = train.features if train.dtype is None else train.features.astype(train.dtype)
+        kept = (
+            train.features
+            if train.dtype is None
+            else train.features.astype(train.dtype, copy=False)
+        )
         parts = [replace(train, features=kept), test]
     if dataset.shape is not None:
         columns = tuple(map(str, parts[0].kinds))

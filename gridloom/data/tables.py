@@ -176,7 +176,7 @@ def read_raw_table(
         try:
             _check_size(path, limits)
             table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
+        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's are of these kinds
             told = str(error).splitlines()[0]
             raise DataError(f"dataset.source: not a readable Parquet file ({told})") from None
     else:

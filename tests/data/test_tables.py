@@ -137,6 +137,13 @@ def test_groups_and_classes_are_the_text_of_the_file(tmp_path):
     assert rows.target.tolist() == ["01", "02", "02", "01"]
     rows = read(tmp_path, "a,target\n1,0\n2,1\n", more="a,target\n3,1.0\n")
     assert rows.target.tolist() == ["0", "1", "1"]
+    path = tmp_path / "raw.parquet"
+    for target in ([*"xyx"], [*"121"], [True, False, True], [1.0, 2.0, 1.0]):
+        for kind in (None, "category"):
+            table = pd.DataFrame({"a": [1, 2, 3], "target": pd.Series(target, dtype=kind)})
+            table.to_parquet(path)
+            found = read_table([path], "parquet", ANY).target.tolist()
+            assert found == [str(value).removesuffix(".0") for value in target]
 
 
 def test_training_rows_alone_decide_what_a_column_is(tmp_path):

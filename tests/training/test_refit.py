@@ -413,7 +413,8 @@ def test_a_damaged_file_of_the_folder_is_named_in_one_sentence(tmp_path, case, p
     shutil.copytree(case.folder / "model", tmp_path / "model")
     about = json.loads((tmp_path / "model" / "model.json").read_text())
     lacking = {key: value for key, value in about.items() if key != "outputs"}
-    other = json.dumps(about | {"dataset": {"source": 3}}), json.dumps(lacking), "[]", "{"
+    other = [json.dumps(about | {key: {"source": 3}}) for key in ("dataset", "split")]
+    other += [json.dumps(lacking), "[]", "{"]
     broken = [("model.json", text) for text in other]
     broken += [("preparation.joblib", text) for text in ("", "no pickle", "\x80\x04N.")]
     broken += [("model.keras", text) for text in ("", "no zip")]
