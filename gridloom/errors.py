@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
+
+TOO_LARGE = "there is too little memory for this; take fewer rows, or a larger machine"
 
 
 class GridloomError(Exception):
@@ -16,6 +19,10 @@ class GridloomError(Exception):
     def in_full(self) -> str:
         """The text for the log, where it may be longer than on the screen."""
         return str(self)
+
+
+class GridloomWarning(UserWarning):
+    """Something that a person should know of a result."""
 
 
 class StudyError(GridloomError):
@@ -76,11 +83,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
 @contextmanager
 def told_in(log: str) -> Iterator[None]:
     """End a script with one message, in its log and on the screen, at a person's mistake."""
+
+    def end(message: str, in_full: str) -> NoReturn:
+        with suppress(OSError):  # a full disk may be what it is about
+            Path(log).write_text(f"{in_full}\n", encoding="utf-8")
+        sys.exit(message)
+
     try:
         yield
     except GridloomError as error:
-        with suppress(OSError):  # a full disk may be what it is about
-            Path(log).write_text(f"{error.in_full}\n", encoding="utf-8")
-        sys.exit(str(error))
+        end(str(error), error.in_full)
+    except MemoryError:
+        end(TOO_LARGE, TOO_LARGE)
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -11,25 +11,35 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pydantic
 from scipy.special import expit, softmax
 
 from gridloom.data.new_rows import read_new_rows, tell_unknown
 from gridloom.data.rows import Features
-from gridloom.errors import GridloomError, ModelError
+from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
 from gridloom.files import atomic_path
 from gridloom.study import Dataset
 
 #: Raised when a model of this version cannot be read as the one before.
-FORMAT = 1
+FORMAT = 2
 
 ANEW = "delete the folder and make it anew by `snakemake refit`"
+
+#: Said where a loss does not say what outputs are.
+TOLD_UNKNOWN = (
+    "it is not known what the network's outputs mean to its loss, which may be one of your own: "
+    "they come as scores"
+)
+LARGEST = ", and the class with the largest one is the predicted one"
+NONE = ", and nothing is predicted; choose the threshold yourself"
 
 #: Rows predicted at once: many are fast, images must still fit.
 BATCH_ROWS = 256
@@ -68,32 +78,32 @@ class FittedModel:
             If the folder holds no fitted model, a damaged one, or one of another version.
         """
         folder = Path(folder)
-        try:
-            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ModelError(
-                f"{folder / ABOUT}: cannot be read ({error.strerror}); `snakemake refit` makes it"
-            ) from None
-        except ValueError:
-            raise ModelError(f"{folder / ABOUT}: is damaged; {ANEW}") from None
-        if about.get("format") != FORMAT:
-            raise ModelError(
-                f"{folder}: has format {about.get('format')}, this version reads {FORMAT}; {ANEW}"
-            )
+        about = _read_about(folder)
         for name in (NETWORK, PREPARATION, about["model_file"]):
             if not (folder / name).is_file():
                 raise ModelError(f"{folder / name}: is not there; {ANEW}")
         # Not before it is needed: TensorFlow takes seconds.
         import joblib
-        import keras
 
-        from gridloom.training.model import load_model_file
+        from gridloom.data.preparation import Preparation
 
-        names = load_model_file(folder / about["model_file"]).names
-        network = keras.saving.load_model(
-            folder / NETWORK, custom_objects=names, compile=False, safe_mode=False
-        )
-        return cls(network, joblib.load(folder / PREPARATION), about)
+        try:
+            preparation = joblib.load(folder / PREPARATION)
+        except Exception:  # whatever a damaged pickle may raise
+            preparation = None
+        if not isinstance(preparation, Preparation):
+            raise ModelError(f"{folder / PREPARATION}: is damaged; {ANEW}")
+        try:
+            network = load_network(folder, about)
+        except GridloomError:
+            raise
+        except Exception as error:
+            from gridloom.training.model import told
+
+            raise ModelError(
+                f"{folder / NETWORK}: is damaged, or made by another Keras ({told(error)}); {ANEW}"
+            ) from error
+        return cls(network, preparation, about)
 
     def read(self, path: Path | str) -> Features:
         """Read new rows from a file that is like the study's own.
@@ -110,10 +120,29 @@ class FittedModel:
         """Return what the network gives for each row, float32, shape (rows, outputs).
 
         Logits, which the loss took for what they are, come as probabilities.
+
+        Warns
+        -----
+        GridloomWarning
+            If rows hold what no training row had.
+
+        Raises
+        ------
+        DataError
+            If a row cannot be computed with.
         """
+        unknown = tell_unknown(features, self.about["split"])
+        if unknown:
+            warnings.warn(unknown, GridloomWarning, stacklevel=2)
         inputs = self.preparation.transform(features)
         raw = self.network.predict(inputs, batch_size=BATCH_ROWS, verbose=0)
         outputs: np.ndarray = np.asarray(raw, np.float32)
+        finite = np.isfinite(outputs).all(axis=1)
+        if not finite.all():
+            raise DataError(
+                f"row {int(np.argmin(finite)) + 1}: the network gives no finite number for it; its "
+                "values are too far from those of the training rows"
+            )
         match self.about["outputs"]["activation"]:
             case "softmax":
                 outputs = softmax(outputs, axis=1)
@@ -135,33 +164,125 @@ class FittedModel:
             A row for each row. For classes ``predicted_<target>`` and, for each class,
             ``probability_<class>`` (``score_<class>`` if the loss is none of probabilities); for
             several labels ``predicted_<label>``, 0 or 1, and ``probability_<label>`` for each; for
-            numbers ``predicted_<target>`` for each.
+            numbers ``predicted_<target>`` for each. Without ``predicted_…`` if it is not known
+            which scores mean yes.
+
+        Warns
+        -----
+        GridloomWarning
+            If rows hold what no training row had, or if it is not known what outputs mean to the
+            loss.
         """
         outputs = self.outputs(features)
         meaning, classes = self.about["outputs"], self.about["classes"]
-        score = "probability" if meaning["probabilities"] else "score"
+        threshold = meaning["threshold"]
         targets = self.about["targets"]
+        largest = classes is not None and outputs.shape[1] > 1
+        unknown = not meaning["known"] if largest else threshold is None
+        if self.about["task"] != "regression" and unknown:
+            warnings.warn(TOLD_UNKNOWN + (LARGEST if largest else NONE), GridloomWarning, 2)
+        score = "probability" if meaning["probabilities"] else "score"
         if classes is not None:
-            if outputs.shape[1] == 1:
-                codes = (outputs[:, 0] > meaning["threshold"]).astype(int)
-                if meaning["probabilities"]:
-                    outputs = np.hstack([1 - outputs, outputs])
-            else:
-                codes = outputs.argmax(axis=1)
+            predicted = f"predicted_{targets[0]}"
+            columns: dict[str, Any] = {}
+            if largest:
+                columns[predicted] = np.asarray(classes, dtype=object)[outputs.argmax(axis=1)]
+            elif threshold is not None:
+                yes = (outputs[:, 0] > threshold).astype(int)
+                columns[predicted] = np.asarray(classes, dtype=object)[yes]
+            if outputs.shape[1] == 1 and meaning["probabilities"]:
+                outputs = np.hstack([1 - outputs, outputs])
             shown = classes[-outputs.shape[1] :]
-            return pd.DataFrame(
-                {f"predicted_{targets[0]}": np.asarray(classes, dtype=object)[codes]}
-                | {f"{score}_{name}": outputs[:, place] for place, name in enumerate(shown)}
-            )
+            columns |= {f"{score}_{name}": outputs[:, place] for place, name in enumerate(shown)}
+            return pd.DataFrame(columns)
         if len(targets) != outputs.shape[1]:  # an array's columns have no names
             targets = [f"{targets[0]}_{place}" for place in range(outputs.shape[1])]
         if self.about["task"] == "regression":
             return pd.DataFrame(outputs, columns=[f"predicted_{name}" for name in targets])
-        labels = (outputs > meaning["threshold"]).astype(int)
-        return pd.DataFrame(
-            {f"predicted_{name}": labels[:, place] for place, name in enumerate(targets)}
-            | {f"{score}_{name}": outputs[:, place] for place, name in enumerate(targets)}
+        columns = {}
+        if threshold is not None:
+            labels = (outputs > threshold).astype(int)
+            columns = {f"predicted_{name}": labels[:, place] for place, name in enumerate(targets)}
+        columns |= {f"{score}_{name}": outputs[:, place] for place, name in enumerate(targets)}
+        return pd.DataFrame(columns)
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    """Read ``model.json``."""
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}); `snakemake refit` makes it"
+        ) from None
+    except ValueError:
+        raise ModelError(f"{path}: is damaged; {ANEW}") from None
+    if isinstance(about, dict) and "format" in about and about["format"] != FORMAT:
+        raise ModelError(
+            f"{folder}: has format {about['format']}, this version reads {FORMAT}; {ANEW}"
         )
+    try:
+        _About.model_validate(about)
+    except pydantic.ValidationError:
+        raise ModelError(f"{path}: is damaged; {ANEW}") from None
+    return dict(about)
+
+
+class _Outputs(pydantic.BaseModel):
+    activation: Literal["softmax", "sigmoid"] | None
+    probabilities: bool
+    threshold: float | None
+    known: bool
+
+
+class _Columns(pydantic.BaseModel):
+    reading: dict[str, str]
+    numeric: list[str]
+    incomplete: list[str]
+    categorical: dict[str, list[str]]
+
+
+class _Arrays(pydantic.BaseModel):
+    reading: dict[str, str]
+    shape: list[int]
+    columns: list[str]
+
+
+class _About(pydantic.BaseModel):
+    """What a prediction needs of ``model.json``."""
+
+    format: int
+    model_file: str
+    task: str
+    targets: list[str]
+    classes: list[str] | None
+    outputs: _Outputs
+    dataset: Dataset
+    split: _Columns | _Arrays
+
+
+def load_network(folder: Path, about: Mapping[str, Any]) -> Any:
+    """Load the network of a fitted model, and run its model file before.
+
+    Raises
+    ------
+    Exception
+        Whatever Keras raises.
+    """
+    import keras
+
+    from gridloom.training.model import load_model_file
+
+    names = load_model_file(folder / about["model_file"]).names
+    return keras.saving.load_model(
+        folder / NETWORK, custom_objects=names, compile=False, safe_mode=False
+    )
+
+
+def _tell(message: Warning | str, *_: Any) -> None:
+    """Print a warning as a sentence, without the line of code that it comes from."""
+    print(message, file=sys.stderr)
 
 
 def main(arguments: list[str]) -> None:
@@ -182,11 +303,11 @@ def main(arguments: list[str]) -> None:
         set_devices(os.cpu_count() or 1, [])
     try:
         model = FittedModel.load(asked.model)
-        features = model.read(asked.rows)
-        unknown = tell_unknown(features, model.about["split"])
-        if unknown:
-            print(unknown, file=sys.stderr)
-        predictions = model.predict(features)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", GridloomWarning)
+            warnings.showwarning = _tell  # type: ignore[assignment]
+            predictions = model.predict(model.read(asked.rows))
         if asked.output is None:
             predictions.to_csv(sys.stdout, index=False)
         else:

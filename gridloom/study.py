@@ -18,7 +18,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gridloom.data.sources import table_format, why_no_source
+from gridloom.data.sources import shown, table_format, why_no_source
 from gridloom.errors import StudyError, nearest
 from gridloom.grid import Grid, Value, canonical, read_grid
 
@@ -64,6 +64,7 @@ class _Closed(BaseModel):
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -128,6 +129,11 @@ class Dataset(_Closed):
     decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
     encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
 
+    def without_secrets(self) -> Dataset:
+        """Return the block as files may show it: without the secrets of an address."""
+        test = None if self.test_source is None else shown(self.test_source)
+        return self.model_copy(update={"source": shown(self.source), "test_source": test})
+
 
 class Split(_Closed):
     """Which rows are kept away as the test set, where the source does not say it itself."""
@@ -141,6 +147,15 @@ class Split(_Closed):
         None, description="Column that says which rows are the test set; it is no feature."
     )
     test_value: str = Field("test", description="Value of `column` in the test rows.")
+
+
+class Limits(_Closed):
+    """What data may take before it is refused: more is likelier a trap or a slip than a table."""
+
+    gib: PositiveFloat = Field(
+        8, description="GiB that a file may have when it is downloaded, unpacked, or in memory."
+    )
+    minutes: PositiveFloat = Field(360, description="Minutes that a download may take.")
 
 
 class Validation(_Closed):
@@ -249,6 +264,7 @@ class Study(_Closed):
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )
     dataset: Dataset = Field(description="Where the rows come from.")
+    limits: Limits = Field(Limits(), description="What data may take before it is refused.")
     split: Split = Field(Split(), description="Which rows are the test set.")
     validation: Validation = Field(Validation(), description="How a training is scored.")
     preparation: Preparation = Field(Preparation(), description="What is done to the features.")
@@ -421,7 +437,13 @@ def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
             key: _named(value) if key in ("column", "test_value") else value
             for key, value in split.items()
         }
-    for section, key in (("split", "test"), ("validation", "fraction")):
+    floats = (
+        ("split", "test"),
+        ("validation", "fraction"),
+        ("limits", "gib"),
+        ("limits", "minutes"),
+    )
+    for section, key in floats:
         part = read.get(section)
         if isinstance(part, Mapping) and type(part.get(key)) is int:
             read[section] = {**part, key: float(part[key])}

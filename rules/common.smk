@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
+from gridloom.data.settings import DataSettings, hand_over
 from gridloom.data.sources import local_sources, table_format
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
@@ -58,6 +59,8 @@ def code(*modules):
 
 
 RESULTS = STUDY.results
+# What Snakemake notes of the rules' params holds no secret of an address.
+DATASET = STUDY.dataset.without_secrets()
 ROWS = fingerprint(
     [
         *SOURCES,
@@ -224,6 +227,7 @@ SETUP = {
             "training/fit",
             "training/keras_fit",
             "training/lockstep",
+            "training/losses",
             "training/model",
             "training/process",
             "training/record",
@@ -252,4 +256,17 @@ open_scope(
     # instead of 0.8.
     warm=STUDY.trainer.warm and not workflow.remote_exec,
     **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
+)
+
+hand_over(
+    DataSettings(
+        source=STUDY.dataset.source,
+        test_source=STUDY.dataset.test_source,
+        size=int(STUDY.limits.gib * 2**30),
+        seconds=STUDY.limits.minutes * 60,
+        trainings=(STUDY.repetitions_per_job or STUDY.repetitions)
+        * used_validation().get("folds", 1),
+        parallel=trainings_at_once() if workflow.local_exec else None,
+        mem_mb=asks("train", "mem_mb", 2000),
+    )
 )

@@ -28,7 +28,7 @@ rule download:
         runtime=asks("download", "runtime", 30),
         gpu=asks("download", "gpu", 0),
     params:
-        dataset=STUDY.dataset.model_dump_json(),
+        dataset=DATASET.model_dump_json(),
         format=FORMAT,
     script:
         "../scripts/download.py"
@@ -41,7 +41,9 @@ rule split:
         code=[
             script_of("split"),
             *code(
+                "data/alarms",
                 "data/arrays",
+                "data/memory",
                 "data/partition",
                 "data/rows",
                 "data/split",
@@ -60,7 +62,7 @@ rule split:
         runtime=asks("split", "runtime", 30),
         gpu=asks("split", "gpu", 0),
     params:
-        dataset=STUDY.dataset.model_dump_json(),
+        dataset=DATASET.model_dump_json(),
         split=STUDY.split.model_dump_json(),
         format=FORMAT,
     script:

@@ -52,7 +52,7 @@ use rule prune as prune_remove with:
 
 use rule gather as gather_partial with:
     input:
-        code=[script_of("gather"), *code("analysis/table")],
+        code=[script_of("gather"), *code("analysis/cells", "analysis/table")],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",
@@ -73,7 +73,10 @@ use rule gather as gather_partial with:
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
-        code=[script_of("heatmaps"), *code("figures/heatmaps", "figures/style")],
+        code=[
+            script_of("heatmaps"),
+            *code("analysis/cells", "figures/heatmaps", "figures/style"),
+        ],
     output:
         expand(
             f"{RESULTS}/partial/figures/{{name}}.{{format}}",

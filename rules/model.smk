@@ -35,6 +35,6 @@ rule refit:
     params:
         metric=STUDY.objective.metric,
         setup=json.dumps(SETUP, sort_keys=True),
-        dataset=STUDY.dataset.model_dump_json(exclude_defaults=True),
+        dataset=DATASET.model_dump_json(exclude_defaults=True),
     script:
         "../scripts/refit.py"

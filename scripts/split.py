@@ -1,9 +1,20 @@
 """Hold back the test rows."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from gridloom.data.split import describe_split, read_raw, split_rows, tell_dropped, write_split
+from gridloom.data.alarms import find_alarms, tell_alarms
+from gridloom.data.memory import tell_memory
+from gridloom.data.settings import handed_over
+from gridloom.data.split import (
+    describe_split,
+    read_raw,
+    settle,
+    split_rows,
+    tell_dropped,
+    write_split,
+)
 from gridloom.errors import told_in
 from gridloom.study import Dataset, Split
 
@@ -11,17 +22,23 @@ with told_in(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)
     split = Split.model_validate_json(snakemake.params.split)
     files = [Path(path) for path in snakemake.input.tables]
-    rows = read_raw(files, snakemake.params.format, dataset, split)
-    train, test = split_rows(rows, dataset, split)
+    settings = handed_over()
+    rows = read_raw(files, snakemake.params.format, dataset, split, settings.limits)
+    train, test = settle(*split_rows(rows, dataset, split), dataset, snakemake.params.format)
     description = describe_split(train, test, dataset)
+    alarms = find_alarms(train, test, description, dataset)
     write_split(
         train,
         test,
-        description,
+        description | {"alarms": [asdict(alarm) for alarm in alarms]},
         train_file=Path(snakemake.output.train),
         test_file=Path(snakemake.output.test),
         description_file=Path(snakemake.output.description),
     )
-    dropped = tell_dropped(description)
-    if dropped:
-        print(dropped, file=sys.stderr)
+    for told in (
+        tell_dropped(description),
+        tell_alarms(alarms),
+        tell_memory(description, settings),
+    ):
+        if told:
+            print(told, file=sys.stderr)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from gridloom.analysis.cells import write_csv
 from gridloom.errors import RecordError, StudyError, nearest
 from gridloom.files import atomic_path
 from gridloom.grid import table_value
@@ -260,7 +261,6 @@ def tell_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:
 def write_tables(gathered: Gathered, runs: Path, history: Path, summary: Path) -> None:
     """Write the three tables."""
     for table, path in ((gathered.runs, runs), (gathered.summary, summary)):
-        with atomic_path(path) as beside:
-            table.to_csv(beside, index=False)
+        write_csv(table, path)
     with atomic_path(history) as beside:
         gathered.history.to_parquet(beside, index=False)

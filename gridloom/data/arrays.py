@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gridloom.data.rows import Rows, texts
-from gridloom.data.sources import MAX_UNPACKED_BYTES
+from gridloom.data.rows import LARGEST, Rows, texts
+from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, nearest
 from gridloom.study import Dataset
 
 
-def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
+def read_arrays(files: Sequence[Path], dataset: Dataset, limits: Limits = LIMITS) -> Rows:
     """Read `x` and `y`, or `x_train`, `y_train`, and `x_test`, `y_test` if they are there.
 
     Shapes are kept: images (rows, height, width, channels), sequences (rows, steps, features),
@@ -28,11 +28,11 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
     DataError
         Naming the array and the remedy.
     """
-    first = load_arrays(files[0])
+    first = load_arrays(files[0], limits)
     train = _part(first, "train", dataset)
     parts = [train]
     if len(files) == 2:
-        parts.append(_part(load_arrays(files[1]), "test", dataset))
+        parts.append(_part(load_arrays(files[1], limits), "test", dataset))
         if "x_test" in first:
             raise DataError("dataset.test_source: x_test is in the first file already; keep one")
     elif "x_test" in first:
@@ -57,11 +57,12 @@ def read_arrays(files: Sequence[Path], dataset: Dataset) -> Rows:
         group=None if group is None else texts(group),
         ordered=order is not None,
         test=np.arange(len(x)) >= len(train[0]) if len(parts) > 1 else None,
+        dtype=train[0].dtype,
     )
     return rows if order is None else rows.take(np.argsort(order, kind="stable"))
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
     """Read an NPZ file, without pickles.
 
     Raises
@@ -72,9 +73,10 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_UNPACKED_BYTES:
+        if size > limits.size:
             raise DataError(
-                f"dataset.source: its arrays have {size / 2**30:.0f} GiB, more than fit in memory"
+                f"dataset.source: its arrays take {size / 2**30:.3g} GiB of memory, more than "
+                f"{limits.shown}"
             )
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
@@ -144,6 +146,11 @@ def check_features(name: str, x: np.ndarray) -> None:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argmax(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         raise DataError(f"dataset.source: {name} is missing or infinite in row {row + 1}; mend it")
+    if x.dtype.kind == "f" and x.size and max(x.max(), -x.min()) > LARGEST:
+        raise DataError(
+            f"dataset.source: {name} holds numbers above 3e38, the largest that a network computes "
+            "with; mend or rescale them"
+        )
 
 
 def _target(y: np.ndarray, task: str) -> np.ndarray:

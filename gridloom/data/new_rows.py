@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pandas as pd
 
 from gridloom.data.arrays import check_features, load_arrays
 from gridloom.data.rows import MISSING, Features
-from gridloom.data.sources import ENDINGS, table_format
+from gridloom.data.sources import ending_format, table_format, unpack
 from gridloom.data.split import shaped
-from gridloom.data.tables import as_categories, as_numbers, read_raw_table
+from gridloom.data.tables import CATEGORY, FLAG, NUMBER, as_kind, check_finite, read_raw_table
 from gridloom.errors import DataError, nearest
 from gridloom.study import Dataset
 
@@ -24,8 +25,8 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     Parameters
     ----------
     path
-        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending; else of the study's
-        format.
+        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending, also in gzip or zip;
+        else of the study's format.
     dataset
         How the study's own file was read.
     description
@@ -36,17 +37,14 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     DataError
         Naming the column, the row (counted from 1) and the remedy.
     """
-    given = None if path.suffix.lower() in ENDINGS else dataset.format
-    format = table_format(str(path), given, None)
+    format = ending_format(path.name)
+    if format is None:
+        format = table_format(dataset.source, dataset.format, dataset.member)
     try:
-        if "shape" not in description or description["columns"]:
-            if format == "npz":
-                raise DataError("the study's rows are those of a table; give a table")
-            features: Features = _columns(read_raw_table(path, format, dataset), description)
-        elif format == "npz":
-            features = _array(load_arrays(path))
-        else:
-            raise DataError("the study's rows are arrays; give an NPZ file with an array x")
+        with tempfile.TemporaryDirectory(prefix="gridloom-") as folder:
+            plain = Path(folder) / "plain"
+            packed = unpack(path, path.name, format, to=plain) is not None
+            features = _features(plain if packed else path, format, dataset, description)
         if "shape" not in description:
             return features
         if dataset.shape is not None:
@@ -63,6 +61,18 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     return features
 
 
+def _features(
+    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
+) -> Features:
+    if "shape" not in description or description["columns"]:
+        if format == "npz":
+            raise DataError("the study's rows are those of a table; give a table")
+        return _columns(path, format, dataset, description)
+    if format != "npz":
+        raise DataError("the study's rows are arrays; give an NPZ file with an array x")
+    return _array(load_arrays(path))
+
+
 def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     if "x" not in arrays:
         raise DataError(f"there is no array 'x'; there are {', '.join(arrays) or 'none'}")
@@ -70,27 +80,32 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["x"]
 
 
-def _columns(table: pd.DataFrame, description: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the columns that the study predicts from, by their names."""
+def _columns(
+    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Read the columns that the study predicts from, by their names, as what they are there."""
     categorical = description.get("categorical", {})
+    flags = [name for name, kind in description["reading"].items() if kind == FLAG]
+    table = read_raw_table(path, format, dataset, [*categorical, *flags])
     columns = {}
     for name in description.get("columns") or [*description["numeric"], *categorical]:
         if name not in table.columns:
             raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
-        column = table[name]
-        columns[name] = as_categories(column) if name in categorical else _numeric(column)
+        kind = CATEGORY if name in categorical else description["reading"].get(name, NUMBER)
+        values, wrong = as_kind(table[name], kind, dataset.decimal)
+        if wrong.any():
+            had = "numbers" if kind == NUMBER else "true or false"
+            raise DataError(
+                f"column {name!r} holds {str(table[name][wrong].iloc[0])!r} in {_row(wrong)}, "
+                f"where the study had {had}; mend the file"
+            )
+        check_finite(values, name, _row)
+        columns[name] = values
     return pd.DataFrame(columns)
 
 
-def _numeric(column: pd.Series) -> np.ndarray:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = numbers.isna() & column.notna()
-    if wrong.any():
-        raise DataError(
-            f"column {column.name!r} holds {str(column[wrong].iloc[0])!r} in row "
-            f"{int(np.argmax(wrong)) + 1}, where the study had numbers; mend the file"
-        )
-    return as_numbers(numbers, lambda flags: f"row {int(np.argmax(np.asarray(flags))) + 1}")
+def _row(flags: Any) -> str:
+    return f"row {int(np.argmax(np.asarray(flags))) + 1}"
 
 
 def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | None:

@@ -196,7 +196,7 @@ class Preparation:
     def fit_transform(self, features: Features) -> np.ndarray:
         """Fit to the rows of a training and return its inputs, float32, shape (rows, …)."""
         if isinstance(features, pd.DataFrame):
-            prepared: np.ndarray = np.asarray(self.transformer.fit_transform(features), np.float32)
+            prepared = _computable(self.transformer.fit_transform(features), features)
             # A column without two values here, such as a category seen at validation only: a
             # network cannot learn its weights, so it must not see it vary.
             constant = np.flatnonzero((prepared == prepared[0]).all(axis=0))
@@ -210,12 +210,36 @@ class Preparation:
     def transform(self, features: Features) -> np.ndarray:
         """Return the inputs of other rows, float32, shape (rows, …)."""
         if isinstance(features, pd.DataFrame):
-            prepared: np.ndarray = np.asarray(self.transformer.transform(features), np.float32)
+            prepared = _computable(self.transformer.transform(features), features)
             prepared[:, list(self._constant)] = list(self._constant.values())
             return prepared
         flat = self.transformer.transform(features.reshape(-1, self._columns))
-        shaped: np.ndarray = np.asarray(flat, dtype=np.float32).reshape(features.shape)
-        return shaped
+        return _computable(flat.reshape(features.shape), features)
+
+
+def _computable(prepared: np.ndarray, features: Features) -> np.ndarray:
+    """Return prepared rows as float32.
+
+    Raises
+    ------
+    DataError
+        If a value is beyond it: a network would go on with it and give any class.
+    """
+    with np.errstate(over="ignore"):
+        inputs: np.ndarray = np.asarray(prepared, np.float32)
+    if np.isfinite(inputs).all():
+        return inputs
+    row = int(np.argmax(~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)))
+    found = "a value"
+    if isinstance(features, pd.DataFrame):
+        # Numbers stand before all others, in the order of their columns.
+        numbers = features.select_dtypes("number")
+        name = numbers.columns[int(np.argmax(~np.isfinite(inputs[row])))]
+        found = f"column {name!r} holds {numbers[name].iloc[row]:g}, which"
+    raise DataError(
+        f"dataset: {found} is so far from the other rows' that it cannot be computed with, scaled, "
+        "in float32; mend or drop it"
+    )
 
 
 def _of_columns(description: Mapping[str, Any], scaler: Any) -> ColumnTransformer:

@@ -13,6 +13,9 @@ from gridloom.files import atomic_path
 
 Features = pd.DataFrame | np.ndarray
 
+#: The largest number that a network computes with, in float32.
+LARGEST = float(np.finfo(np.float32).max)
+
 #: The category of rows whose value is missing.
 MISSING = "(missing)"
 
@@ -25,7 +28,8 @@ class Rows:
     ----------
     features
         A table of float64 columns (NaN where missing) and text columns (`MISSING` where missing),
-        or an array of any shape (rows, …).
+        or an array of any shape (rows, …). Until `gridloom.data.split.settle` has decided what the
+        columns are, a table as it was read.
     target
         Class labels as text, shape (rows,); or float32, shape (rows, targets): numbers of a
         regression, 0 and 1 of labels.
@@ -37,10 +41,17 @@ class Rows:
         Whether the rows stand in the order of time.
     test
         Which rows are given as the test set, shape (rows,); None if it is to be drawn.
+    kinds
+        Column of a table's features → number, flag or category; see `gridloom.data.tables`.
     dropped
         Column left out → why.
     columns
         Names of those that an array was made of; none if it came as an array.
+    lines
+        Where each row stands in its file, from 1; negative in the file of the test rows. Shape
+        (rows,); None where no message needs it.
+    dtype
+        Of the training rows' array; None where all rows have one.
     """
 
     features: Features
@@ -49,8 +60,11 @@ class Rows:
     group: np.ndarray | None = None
     ordered: bool = False
     test: np.ndarray | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    lines: np.ndarray | None = None
+    dtype: np.dtype[Any] | None = None
 
     def take(self, places: np.ndarray) -> Rows:
         """Return some of the rows."""
@@ -65,6 +79,7 @@ class Rows:
             weight=part(self.weight),
             group=part(self.group),
             test=part(self.test),
+            lines=part(self.lines),
         )
 
 

@@ -12,11 +12,13 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
@@ -28,9 +30,6 @@ BUILTIN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30
 
-#: A file may unpack to this much; a larger one is more likely a trap than a table.
-MAX_UNPACKED_BYTES = 8 * 2**30
-
 ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -41,8 +40,36 @@ ENDINGS = {
 }
 _PACKED = (".gz", ".gzip", ".zip")
 _SECRET = re.compile(
-    r"([?&][^&=]*(?:token|key|secret|sig|password|pwd|auth|credential)[^&=]*=)[^&#]*", re.IGNORECASE
+    r"([?&;#][^&;=]*(?:token|key|secret|sig|pass|pwd|auth|credential|session|jwt)[^&;=]*=)[^&;#]*",
+    re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What data may take before it is refused: a larger file is more likely a trap than a table.
+
+    Attributes
+    ----------
+    size
+        Bytes that may be downloaded, or come out of a packed file, or that the arrays of a file
+        may take in memory.
+    seconds
+        Time that a download may take.
+    """
+
+    size: int = 8 * 2**30
+    seconds: float = 6 * 3600.0
+
+    @property
+    def shown(self) -> str:
+        """The size, and the key that sets it, for messages."""
+        size = f"{self.size / 2**30:.3g}"
+        return f"{size} GiB; if you trust it, raise limits.gib"
+
+
+#: What holds where no study sets limits.
+LIMITS = Limits()
 
 
 def is_local(source: str) -> bool:
@@ -92,7 +119,7 @@ def why_no_source(source: str) -> str | None:
             "the address holds a user name or password; put them into ~/.netrc, where downloads "
             "look for them"
         )
-    return None if named else f"{source} is no address"
+    return None if named else f"{shown(source)} is no address"
 
 
 def table_format(source: str, given: str | None, member: str | None) -> str:
@@ -109,11 +136,16 @@ def table_format(source: str, given: str | None, member: str | None) -> str:
         return "parquet"
     if source.startswith("builtin:"):
         return "csv"
-    path = PurePosixPath(member or (source if is_local(source) else urlsplit(source).path))
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    path = member or (source if is_local(source) else urlsplit(source).path)
+    return ending_format(path) or "csv"
+
+
+def ending_format(path: str) -> str | None:
+    """Return the format that a file's ending tells, before ``.gz`` and the like; None if none."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
-    return ENDINGS.get(suffixes[-1], "csv") if suffixes else "csv"
+    return ENDINGS.get(suffixes[-1]) if suffixes else None
 
 
 def shown(source: str) -> str:
@@ -128,6 +160,7 @@ def download(
     table: Path,
     member: str | None = None,
     sha256: str | None = None,
+    limits: Limits = LIMITS,
 ) -> dict[str, Any]:
     """Bring the raw data here.
 
@@ -143,6 +176,8 @@ def download(
         File inside a zip.
     sha256
         What the SHA-256 of the file as it came must be; None accepts any.
+    limits
+        Of its size and of the time that it takes.
 
     Returns
     -------
@@ -163,11 +198,12 @@ def download(
         if source.startswith("builtin:"):
             _write_builtin(source.removeprefix("builtin:"), beside)
         elif source.startswith("openml:"):
-            _write_openml(int(source.removeprefix("openml:")), beside)
+            number = int(source.removeprefix("openml:"))
+            _in_time(lambda: _write_openml(number, beside), name, limits)
         elif is_local(source):
             _copy(Path(source), beside)
         else:
-            _retrieve(source, name, beside)
+            _in_time(lambda: _retrieve(source, name, beside, limits), name, limits)
         with beside.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 is not None and found != sha256:
@@ -182,9 +218,9 @@ def download(
             "sha256": found,
         }
         _refuse_what_is_no_table(beside, name)
-        unpacked = _unpack(beside, name, format, member)
-        if unpacked is not None:
-            notes["member"] = unpacked
+        inside = unpack(beside, name, format, member=member, to=beside, limits=limits)
+        if inside is not None:
+            notes["member"] = inside
             _refuse_what_is_no_table(beside, name)
     return notes
 
@@ -230,33 +266,71 @@ def _copy(source: Path, path: Path) -> None:
         raise DataError(f"dataset.source: {source} cannot be read ({error.strerror})") from None
 
 
-def _retrieve(address: str, name: str, path: Path) -> None:
+def _in_time(bring: Callable[[], None], name: str, limits: Limits) -> None:
+    """Run a download, or give it up after a while: a server may send a byte now and then for ever.
+
+    Whatever it waits for, in a thread of its own it can be left behind; it ends with the process.
+    """
+    ended: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            bring()
+            ended.append(None)
+        except BaseException as error:  # raised again below
+            ended.append(error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    worker.join(limits.seconds)
+    if not ended:
+        raise DataError(
+            f"dataset.source: {name} is not here after {limits.seconds / 60:.3g} minutes; bring it "
+            "by hand and give its path, or raise limits.minutes"
+        )
+    if ended[0] is not None:
+        raise ended[0]
+
+
+class _Bounded:
+    """A file that takes no more bytes than a download may bring."""
+
+    def __init__(self, stream: IO[bytes], name: str, limits: Limits) -> None:
+        self._stream, self._name, self._limits, self._left = stream, name, limits, limits.size
+
+    def write(self, chunk: bytes) -> int:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise DataError(f"dataset.source: {self._name} is larger than {self._limits.shown}")
+        return self._stream.write(chunk)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def _retrieve(address: str, name: str, path: Path, limits: Limits) -> None:
     import pooch
     import requests
 
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
-    pooch.get_logger().setLevel("WARNING")  # it would log the address, secrets and all
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                got = pooch.retrieve(
-                    address, known_hash=None, fname="raw", path=folder, downloader=fetch
-                )
-                break
-            except requests.HTTPError as error:
-                status = error.response.status_code
-                told = f"the server answered {status} {error.response.reason}"
-                if status < 500:
-                    raise DataError(f"dataset.source: {name}: {told}; check it") from None
-            except requests.exceptions.InvalidURL:
-                raise DataError(f"dataset.source: {name} is no address") from None
-            except requests.RequestException as error:
-                host = urlsplit(address).netloc
-                told = f"no answer from {host} ({type(error).__name__})"
-            if attempt == ATTEMPTS:
-                raise DataError(f"dataset.source: {name}: {told}, tried {ATTEMPTS} times")
+    fetch = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS, chunk_size=2**16)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with path.open("wb") as stream:
+                fetch(address, _Bounded(stream, name, limits), None)
+            return
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            told = f"the server answered {status} {error.response.reason}"
+            if status < 500:
+                raise DataError(f"dataset.source: {name}: {told}; check it") from None
+        except requests.exceptions.InvalidURL:
+            raise DataError(f"dataset.source: {name} is no address") from None
+        except requests.RequestException as error:
+            host = urlsplit(address).netloc
+            told = f"no answer from {host} ({type(error).__name__})"
+        if attempt < ATTEMPTS:
             time.sleep(attempt)
-        shutil.move(got, path)
+    raise DataError(f"dataset.source: {name}: {told}, tried {ATTEMPTS} times")
 
 
 def _refuse_what_is_no_table(path: Path, name: str) -> None:
@@ -275,8 +349,22 @@ def _refuse_what_is_no_table(path: Path, name: str) -> None:
         )
 
 
-def _unpack(path: Path, name: str, format: str, member: str | None) -> str | None:
-    """Replace a packed file by what is in it; return its name, or None if it was not packed."""
+def unpack(
+    path: Path,
+    name: str,
+    format: str,
+    *,
+    member: str | None = None,
+    to: Path,
+    limits: Limits = LIMITS,
+) -> str | None:
+    """Write what is in a packed file to another one; return its name, None if it is not packed.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged, holds several files, or too much.
+    """
     with path.open("rb") as stream:
         magic = stream.read(4)
     zipped = magic == b"PK\x03\x04" and (format != "npz" or member is not None)
@@ -287,17 +375,14 @@ def _unpack(path: Path, name: str, format: str, member: str | None) -> str | Non
     try:
         with (
             _opened(path, name, zipped, member) as (stream, inside),
-            atomic_path(path) as beside,
+            atomic_path(to) as beside,
             beside.open("wb") as plain,
         ):
-            left = MAX_UNPACKED_BYTES
+            left = limits.size
             while chunk := stream.read(2**20):
                 left -= len(chunk)
                 if left < 0:
-                    raise DataError(
-                        f"dataset.source: {name} unpacks to more than "
-                        f"{MAX_UNPACKED_BYTES // 2**30} GiB; unpack it by hand if you trust it"
-                    )
+                    raise DataError(f"dataset.source: {name} unpacks to more than {limits.shown}")
                 plain.write(chunk)
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"dataset.source: {name} is a damaged archive ({error})") from None

@@ -16,14 +16,23 @@ import pandas as pd
 from gridloom.data.arrays import read_arrays
 from gridloom.data.partition import Traits, hold_out
 from gridloom.data.rows import Features, Rows, write_rows
-from gridloom.data.tables import read_table
+from gridloom.data.sources import LIMITS, Limits
+from gridloom.data.tables import column_kinds, read_table, typed_columns
 from gridloom.errors import DataError
 from gridloom.files import write_text
 from gridloom.study import Dataset, Split
 
 
-def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split) -> Rows:
+def read_raw(
+    files: Sequence[Path],
+    format: str,
+    dataset: Dataset,
+    split: Split,
+    limits: Limits = LIMITS,
+) -> Rows:
     """Read the raw file, and the one with the test rows if there is one.
+
+    What the features are is not decided yet: see `settle`.
 
     Raises
     ------
@@ -31,16 +40,49 @@ def read_raw(files: Sequence[Path], format: str, dataset: Dataset, split: Split)
         If a network cannot be trained on them.
     """
     if format == "npz":
-        rows = read_arrays(files, dataset)
+        return read_arrays(files, dataset, limits)
+    test = None if split.column is None else (split.column, split.test_value)
+    return read_table(files, format, dataset, test, limits)
+
+
+def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows, Rows]:
+    """Read the features as what they are by the training rows alone.
+
+    Raises
+    ------
+    DataError
+        If a column is nothing that a network can learn from, or test rows hold what the training
+        rows' columns are not.
+    """
+    if isinstance(train.features, pd.DataFrame):
+        assert train.lines is not None
+        kinds = column_kinds(train.features, dataset, train.lines, typed=format == "parquet")
+        dropped = {str(name): "no value" for name in train.features if name not in kinds}
+        parts = [_typed(part, kinds, dropped, dataset) for part in (train, test)]
     else:
-        test = None if split.column is None else (split.column, split.test_value)
-        rows = read_table(files, format, dataset, test)
-    if dataset.shape is None:
-        return rows
-    table = isinstance(rows.features, pd.DataFrame)
-    columns = tuple(map(str, rows.features)) if table else ()
-    features = shaped(rows.features, dataset.shape)
-    return replace(rows, features=features, dropped={}, columns=columns)
+        # Arrays of test rows may hold more exact numbers; the training rows stay what they were.
+        kept = (
+            train.features
+            if train.dtype is None
+            else train.features.astype(train.dtype, copy=False)
+        )
+        parts = [replace(train, features=kept), test]
+    if dataset.shape is not None:
+        columns = tuple(map(str, parts[0].kinds))
+        parts = [
+            replace(
+                part, features=shaped(part.features, dataset.shape), dropped={}, columns=columns
+            )
+            for part in parts
+        ]
+    return parts[0], parts[1]
+
+
+def _typed(rows: Rows, kinds: dict[str, str], dropped: dict[str, str], dataset: Dataset) -> Rows:
+    assert isinstance(rows.features, pd.DataFrame)
+    assert rows.lines is not None
+    features = typed_columns(rows.features, kinds, dataset, rows.lines)
+    return replace(rows, features=features, kinds=kinds, dropped=dropped)
 
 
 def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
@@ -123,7 +165,8 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        `task`; `targets`, their names; `classes`, sorted, or None; for a table `numeric` columns,
+        `task`; `targets`, their names; `classes`, sorted, or None; `reading`, what each column
+        is: its role or kind, for every file of the study; for a table `numeric` columns,
         `incomplete` ones among them (missing values), `categorical` columns with their categories,
         and `dropped` ones with the reason; for arrays the `shape` of a row, and the `columns` that
         they were made of; `ordered`; `rows`, and the SHA-256 of each part.
@@ -138,6 +181,7 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
         "targets": [dataset.target] if isinstance(dataset.target, str) else dataset.target,
         "classes": None,
         "ordered": train.ordered,
+        "reading": train.kinds | _roles(dataset),
     }
     if dataset.task == "classification":
         description["classes"] = sorted(set(map(str, train.target)), key=_class_order)
@@ -150,6 +194,17 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
         "train_sha256": _fingerprint(train),
         "test_sha256": _fingerprint(test),
     }
+
+
+def _roles(dataset: Dataset) -> dict[str, str]:
+    """Return column → its role, of those that are no features."""
+    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
+    roles = dict.fromkeys(targets, "target")
+    for role in ("group", "order", "weight"):
+        name = getattr(dataset, role)
+        if name is not None:
+            roles[name] = role
+    return roles
 
 
 def _layout(features: pd.DataFrame, dropped: dict[str, str]) -> dict[str, Any]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import decimal
+import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
+from pyarrow import compute, parquet
 
-from gridloom.data.rows import Rows, texts
+from gridloom.data.rows import LARGEST, Rows, texts
+from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, nearest
 from gridloom.study import Dataset
 
@@ -22,11 +27,23 @@ MAX_CATEGORIES = 50
 #: Columns named in a message.
 MAX_NAMED = 8
 
+#: What a column of features is.
+NUMBER, FLAG, CATEGORY = "number", "flag", "category"
+
+#: Texts that pandas, and so most files, take for true and false.
+_FLAGS = {"True": 1, "TRUE": 1, "true": 1, "False": 0, "FALSE": 0, "false": 0}
+
 
 def read_table(
-    files: Sequence[Path], format: str, dataset: Dataset, test: tuple[str, str] | None = None
+    files: Sequence[Path],
+    format: str,
+    dataset: Dataset,
+    test: tuple[str, str] | None = None,
+    limits: Limits = LIMITS,
 ) -> Rows:
-    """Read a raw table and check that a network can be trained on it.
+    """Read a raw table, its target and the other columns that have a role.
+
+    What the columns to predict from are, training rows decide: see `column_kinds`.
 
     Parameters
     ----------
@@ -44,52 +61,111 @@ def read_table(
     DataError
         Naming the column, the row (counted from 1, without a header) and the remedy.
     """
-    tables = [read_raw_table(path, format, dataset) for path in files]
-    table = tables[0]
+    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
+    roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
+    if test is not None:
+        roles["split"] = test[0]
+    named: set[Any] = {*dataset.categorical, roles["group"], roles.get("split")}
+    if dataset.task == "classification":
+        named |= set(targets)
+    named.discard(None)
+    tables = _read_alike(files, format, dataset, named, limits)
+    table = pd.concat(tables, ignore_index=True)
+    _check_columns(table, dataset, targets, roles)
+    first = len(tables[0])
+    lines = np.arange(1, len(table) + 1)
+    lines[first:] = first - lines[first:]
+
+    def place(flags: Any) -> str:
+        return row_of(lines, flags)
+
+    for name in [*targets, *(column for column in roles.values() if column is not None)]:
+        if table[name].isna().any():
+            told = place(table[name].isna())
+            raise DataError(f"dataset: column {name!r} is missing in {told}; mend the file")
+    others = [*dataset.drop, *targets, *(name for name in roles.values() if name is not None)]
+    rows = Rows(
+        features=table.drop(columns=list(dict.fromkeys(others))),
+        target=_target(table, targets, dataset.task),
+        weight=None if dataset.weight is None else _weights(table[dataset.weight], place),
+        group=None if dataset.group is None else as_categories(table[dataset.group]),
+        ordered=dataset.order is not None,
+        test=np.arange(len(table)) >= first if len(tables) == 2 else None,
+        lines=lines,
+    )
+    if test is not None:
+        rows = _with_test_column(rows, table[test[0]], test[1])
+    if dataset.order is not None:
+        rows = rows.take(np.argsort(_times(table[dataset.order]), kind="stable"))
+    return rows
+
+
+def row_of(lines: np.ndarray, flags: Any) -> str:
+    """Say where the first flagged row stands.
+
+    Parameters
+    ----------
+    lines
+        As in `Rows`, shape (rows,).
+    flags
+        Shape (rows,); one at least is set.
+    """
+    flagged = lines[np.asarray(flags, dtype=bool)]
+    if (flagged > 0).any():
+        return f"row {flagged[flagged > 0].min()}"
+    return f"row {-flagged.max()} of the test file"
+
+
+def _read_alike(
+    files: Sequence[Path], format: str, dataset: Dataset, named: Collection[str], limits: Limits
+) -> list[pd.DataFrame]:
+    """Read tables so that a column which is text in one of them is text in all."""
+    tables = [read_raw_table(path, format, dataset, named, limits) for path in files]
     if len(tables) == 2:
         differing = sorted(set(tables[0].columns) ^ set(tables[1].columns))
         if differing:
             raise DataError(
                 f"dataset.test_source: column {differing[0]!r} is in one of the two files only"
             )
-        table = pd.concat(tables, ignore_index=True)
-    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
-    roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
-    if test is not None:
-        roles["split"] = test[0]
-    _check_columns(table, dataset, targets, roles)
-
-    def place(flags: Any) -> str:
-        """Say where the first flag stands."""
-        row = int(np.argmax(np.asarray(flags)))
-        if row < len(tables[0]):
-            return f"row {row + 1}"
-        return f"row {row - len(tables[0]) + 1} of the test file"
-
-    for name in [*targets, *(column for column in roles.values() if column is not None)]:
-        if table[name].isna().any():
-            told = place(table[name].isna())
-            raise DataError(f"dataset: column {name!r} is missing in {told}; mend the file")
-    rows = Rows(
-        features=table,
-        target=_target(table, targets, dataset.task),
-        weight=None if dataset.weight is None else _weights(table[dataset.weight], place),
-        group=None if dataset.group is None else texts(table[dataset.group]),
-        ordered=dataset.order is not None,
-        test=np.arange(len(table)) >= len(tables[0]) if len(tables) == 2 else None,
-    )
-    if test is not None:
-        rows = _with_test_column(rows, table[test[0]], test[1])
-    others = [*dataset.drop, *targets, *(name for name in roles.values() if name is not None)]
-    features, dropped = _features(table.drop(columns=list(dict.fromkeys(others))), dataset, place)
-    rows = replace(rows, features=features, dropped=dropped)
-    if dataset.order is not None:
-        rows = rows.take(np.argsort(_times(table[dataset.order]), kind="stable"))
-    return rows
+    if format == "parquet":
+        return tables
+    columns = [[table[name] for table in tables] for name in tables[0].columns]
+    texts_all = {
+        str(parts[0].name)
+        for parts in columns
+        if not all(map(_is_numeric, parts)) and not all(map(_is_flags, parts))
+    }
+    # pandas reads numbers, also those of more than 64 bits, as what they are in this file.
+    if all(_is_text(table[name]) for name in texts_all for table in tables):
+        return tables
+    return [read_raw_table(path, format, dataset, texts_all | {*named}) for path in files]
 
 
-def read_raw_table(path: Path, format: str, dataset: Dataset) -> pd.DataFrame:
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _is_flags(column: pd.Series) -> bool:
+    return pd.api.types.is_bool_dtype(column)
+
+
+def _is_text(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.StringDtype)
+
+
+def read_raw_table(
+    path: Path,
+    format: str,
+    dataset: Dataset,
+    texts: Collection[str] = (),
+    limits: Limits = LIMITS,
+) -> pd.DataFrame:
     """Read a table as it is, its columns' names as text.
+
+    Parameters
+    ----------
+    texts
+        Columns to read as the text that the file has, such as ``01``; a Parquet file has types.
 
     Raises
     ------
@@ -98,19 +174,52 @@ def read_raw_table(path: Path, format: str, dataset: Dataset) -> pd.DataFrame:
     """
     if format == "parquet":
         try:
+            _check_size(path, limits)
             table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
+        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's are of these kinds
             told = str(error).splitlines()[0]
             raise DataError(f"dataset.source: not a readable Parquet file ({told})") from None
     else:
-        table = _read_text(path, "\t" if format == "tsv" else ",", dataset)
+        table = _read_text(path, "\t" if format == "tsv" else ",", dataset, texts)
     table.columns = table.columns.map(str)
     if table.empty:
         raise DataError("dataset.source: the file has no rows")
     return table
 
 
-def _read_text(path: Path, separator: str, dataset: Dataset) -> pd.DataFrame:
+def _check_size(path: Path, limits: Limits) -> None:
+    """Refuse a Parquet file whose rows take too much memory: a few bytes may stand for many."""
+    file = parquet.ParquetFile(path)
+    columns = [file.schema.column(place) for place in range(len(file.schema))]
+    wide = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
+    bytes_a_row = sum(wide.get(one.physical_type, max(8, one.length)) for one in columns)
+    size = bytes_a_row * file.metadata.num_rows
+    texts_in_it = [one.path for one in columns if one.physical_type == "BYTE_ARRAY"]
+    letters = _letters(path, texts_in_it) if size <= limits.size else iter(())
+    for more in letters:
+        size += more
+        if size > limits.size:
+            break
+    if size > limits.size:
+        raise DataError(
+            f"dataset.source: its {file.metadata.num_rows:,} rows take {size / 2**30:.3g} GiB of "
+            f"memory or more, beyond {limits.shown}"
+        )
+
+
+def _letters(path: Path, columns: list[str]) -> Iterator[int]:
+    """Count the bytes of a Parquet file's texts, part by part, without writing them out."""
+    file = parquet.ParquetFile(path, read_dictionary=columns)
+    for group in range(file.num_row_groups if columns else 0):
+        for column in file.read_row_group(group, columns=columns).columns:
+            for chunk in column.chunks if pyarrow.types.is_dictionary(column.type) else ():
+                lengths = compute.binary_length(chunk.dictionary).fill_null(0).to_numpy()
+                yield int(lengths[chunk.indices.drop_null().to_numpy()].sum())
+
+
+def _read_text(
+    path: Path, separator: str, dataset: Dataset, texts: Collection[str]
+) -> pd.DataFrame:
     separator = dataset.separator or separator
     try:
         names = _header(path, separator, dataset)
@@ -124,6 +233,7 @@ def _read_text(path: Path, separator: str, dataset: Dataset) -> pd.DataFrame:
                 encoding=dataset.encoding,
                 header=None if dataset.columns is not None else 0,
                 names=names,
+                dtype={name: str for name in names if name in texts},
                 na_values=list(dataset.missing),
                 skipinitialspace=True,
                 index_col=False,
@@ -147,10 +257,12 @@ def _read_text(path: Path, separator: str, dataset: Dataset) -> pd.DataFrame:
 def _header(path: Path, separator: str, dataset: Dataset) -> list[str]:
     """Return the columns' names: the first row's, or the study's; further ones by their place."""
     with path.open(encoding=dataset.encoding, newline="") as stream:
+        # A mark of the byte order, as Excel writes it, would stand before the first quote.
+        if stream.read(1) != "\ufeff":
+            stream.seek(0)
         first = next(csv.reader(stream, delimiter=separator, skipinitialspace=True), [])
     if not first:
         raise DataError("dataset.source: the file has no rows, or opens with an empty line")
-    first[0] = first[0].removeprefix("\ufeff")
     given = list(dataset.columns) if dataset.columns is not None else first
     if len(given) > len(first):
         raise DataError(
@@ -212,13 +324,14 @@ def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
     columns = []
     for name in names:
         column = table[name]
-        if not pd.api.types.is_numeric_dtype(column):
+        numbers, wrong = as_kind(column, FLAG if _is_flags(column) else NUMBER)
+        if wrong.any():
             raise DataError(
                 f"dataset.target: column {name!r} holds text; a {task} task needs numbers, or set "
                 "dataset.task to classification"
             )
         with np.errstate(over="ignore"):
-            values = column.to_numpy(dtype=np.float32)
+            values = numbers.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(
                 f"dataset.target: column {name!r} holds infinite values, or some above 3e38; mend "
@@ -232,14 +345,16 @@ def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
 
 
 def _labels(column: pd.Series) -> np.ndarray:
-    if pd.api.types.is_float_dtype(column):
-        if (column % 1 != 0).any():
-            raise DataError(
-                f"dataset.target: column {column.name!r} holds fractions; set dataset.task to "
-                "regression"
-            )
-        column = column.astype("int64")
-    labels = texts(column)
+    numbers = pd.to_numeric(column, errors="coerce")
+    whole = numbers.notna().all() and not _is_flags(column)
+    if whole and (numbers % 1 != 0).any():
+        raise DataError(
+            f"dataset.target: column {column.name!r} holds fractions; set dataset.task to "
+            "regression"
+        )
+    labels = as_categories(column)
+    if whole:  # 1.0 is the class 1; 01 is a text
+        labels = np.array([re.sub(r"\.0*$", "", label) for label in labels], dtype=object)
     if len(set(labels)) < 2:
         raise DataError(f"dataset.target: column {column.name!r} has one class only, {labels[0]!r}")
     return labels
@@ -270,7 +385,7 @@ def _times(column: pd.Series) -> np.ndarray:
 
 
 def _with_test_column(rows: Rows, column: pd.Series, value: str) -> Rows:
-    parts = texts(column)
+    parts = as_categories(column)
     test = parts == value
     if test.all() or not test.any():
         listed = _listed(sorted(set(parts)))
@@ -281,36 +396,120 @@ def _with_test_column(rows: Rows, column: pd.Series, value: str) -> Rows:
     return replace(rows, test=test)
 
 
-def _features(
-    table: pd.DataFrame, dataset: Dataset, place: Callable[[Any], str]
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Type the columns to predict from; drop those without any value."""
-    columns, dropped = {}, {}
-    for name in map(str, table.columns):
-        column = table[name]
-        if column.isna().all():
-            dropped[name] = "no value"
-        elif name in dataset.categorical:
-            columns[name] = as_categories(column)
-        elif pd.api.types.is_numeric_dtype(column):
-            columns[name] = as_numbers(column, place)
-        elif isinstance(column.dtype, pd.CategoricalDtype):
-            columns[name] = as_categories(column)
-        elif pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column):
-            _check_text(column, place)
-            columns[name] = as_categories(column)
-        else:
-            raise DataError(
-                f"dataset: column {name!r} holds {column.dtype}, not numbers or text; add it to "
-                "dataset.drop"
-            )
-    if not columns:
+def column_kinds(
+    features: pd.DataFrame, dataset: Dataset, lines: np.ndarray, *, typed: bool
+) -> dict[str, str]:
+    """Decide what each column of the training rows is; one without any value is nothing.
+
+    Parameters
+    ----------
+    features
+        As `read_table` returns them: a column that is not of numbers alone is text.
+    lines
+        As in `gridloom.data.rows.Rows`.
+    typed
+        Whether the file itself says what is text, as Parquet does.
+
+    Returns
+    -------
+    dict
+        Column → `NUMBER`, `FLAG` (true or false) or `CATEGORY`.
+
+    Raises
+    ------
+    DataError
+        If a column is none of these: a slip among numbers, an id, a free text, a date.
+    """
+    kinds = {}
+    for name in map(str, features.columns):
+        column = features[name]
+        if column.notna().any():
+            named = name in dataset.categorical
+            kinds[name] = CATEGORY if named else _kind(column, dataset, lines, typed)
+    if not kinds:
         raise DataError("dataset: no column is left to predict from")
-    return pd.DataFrame(columns), dropped
+    return kinds
 
 
-def as_numbers(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
-    """Return a column of numbers as float64, NaN where missing.
+def _kind(column: pd.Series, dataset: Dataset, lines: np.ndarray, typed: bool) -> str:
+    if _is_numeric(column):
+        return NUMBER
+    if _is_flags(column):
+        return FLAG
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return CATEGORY
+    if not (pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column)):
+        raise DataError(
+            f"dataset: column {column.name!r} holds {column.dtype}, not numbers or text; add it to "
+            "dataset.drop"
+        )
+    if isinstance(column.dropna().iloc[0], decimal.Decimal):
+        return NUMBER
+    if not typed:
+        if not as_kind(column, NUMBER, dataset.decimal)[1].any():
+            return NUMBER
+        if column.notna().all() and not as_kind(column, FLAG)[1].any():
+            return FLAG
+    _check_text(column, dataset, lines)
+    return CATEGORY
+
+
+def typed_columns(
+    features: pd.DataFrame, kinds: Mapping[str, str], dataset: Dataset, lines: np.ndarray
+) -> pd.DataFrame:
+    """Return the columns that have a kind, as what they are.
+
+    Raises
+    ------
+    DataError
+        If a value is not of its column's kind.
+    """
+    columns = {}
+    for name, kind in kinds.items():
+        values, wrong = as_kind(features[name], kind, dataset.decimal)
+        if wrong.any():
+            raise _slip(features[name], wrong, kind, lines)
+        check_finite(values, name, lambda flags: row_of(lines, flags))
+        columns[name] = values
+    return pd.DataFrame(columns)
+
+
+def as_kind(column: pd.Series, kind: str, sign: str = ".") -> tuple[np.ndarray, np.ndarray]:
+    """Return a column as what it is known to be.
+
+    Returns
+    -------
+    (values, wrong)
+        Text with `MISSING` for a category; else float64, NaN where missing, 1 and 0 for true and
+        false. And which values are not of this kind, shape (rows,).
+    """
+    if kind == CATEGORY:
+        return as_categories(column), np.zeros(len(column), dtype=bool)
+    fitting = _is_flags(column) if kind == FLAG else _is_numeric(column)
+    if fitting:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column):
+        given = pd.Series(column.to_numpy(dtype=object))
+        if kind == FLAG:
+            read = given.map(lambda value: _FLAGS.get(str(value)))
+        elif sign == ",":
+            read = given.map(_with_point)
+        else:
+            read = given
+        values = pd.to_numeric(read, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values = np.full(len(column), np.nan)
+    wrong = np.isnan(values) & column.notna().to_numpy()
+    return values, wrong
+
+
+def _with_point(value: Any) -> Any:
+    """Spell a number with a decimal comma as Python does; one with a point is none."""
+    return value.replace(".", "?").replace(",", ".") if isinstance(value, str) else value
+
+
+def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> None:
+    """Check that a column of numbers holds none that a network cannot compute with.
 
     Parameters
     ----------
@@ -320,37 +519,50 @@ def as_numbers(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
     Raises
     ------
     DataError
-        If it is infinite somewhere.
+        If it is.
     """
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype == object:
+        return
     if np.isinf(values).any():
         raise DataError(
-            f"dataset: column {column.name!r} is infinite in {place(np.isinf(values))}; mend the "
+            f"dataset: column {name!r} is infinite in {place(np.isinf(values))}; mend the "
             "file, or add 'inf' to dataset.missing if it means a missing value"
         )
-    return values
+    large = np.abs(values) > LARGEST
+    if large.any():
+        raise DataError(
+            f"dataset: column {name!r} holds {values[large][0]:g} in {place(large)}, above 3e38, "
+            "the largest number that a network computes with; mend or rescale it"
+        )
 
 
 def as_categories(column: pd.Series) -> np.ndarray:
-    """Return a column as texts, whole numbers without a point, `MISSING` where missing."""
-    whole = pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all()
-    return texts(column.astype("Int64") if whole else column)
+    """Return a column as texts, whole numbers without a point, `MISSING` where missing.
+
+    Text stays as it is: ``01`` and ``1.0`` are not ``1``.
+    """
+    if pd.api.types.is_float_dtype(column):
+        given = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return texts(int(value) if value % 1 == 0 else value for value in given.tolist())
+    return texts(column)
 
 
-def _check_text(column: pd.Series, place: Callable[[Any], str]) -> None:
+def _slip(column: pd.Series, wrong: np.ndarray, kind: str, lines: np.ndarray) -> DataError:
+    found = str(column[wrong].iloc[0])
+    among = "numbers" if kind == NUMBER else "true and false"
+    return DataError(
+        f"dataset: column {column.name!r} holds {found!r} among {among} in "
+        f"{row_of(lines, wrong)}; mend the file, or add {found!r} to dataset.missing if it means a "
+        "missing value, or the column to dataset.categorical if its values are names"
+    )
+
+
+def _check_text(column: pd.Series, dataset: Dataset, lines: np.ndarray) -> None:
     """Refuse text that is no category: a slip among numbers, an id, a free text."""
     present = column.notna()
-    numbers = pd.to_numeric(column, errors="coerce").notna()
-    wrong = present & ~numbers
-    if not wrong.any():  # codes that are numbers, or true and false
-        return
-    if numbers.sum() * 2 >= present.sum():
-        found = str(column[wrong].iloc[0])
-        raise DataError(
-            f"dataset: column {column.name!r} holds {found!r} among numbers in {place(wrong)}; "
-            f"mend the file, or add {found!r} to dataset.missing if it means a missing value, or "
-            "the column to dataset.categorical if its numbers are names"
-        )
+    _, wrong = as_kind(column, NUMBER, dataset.decimal)
+    if wrong.any() and (present.sum() - wrong.sum()) * 2 >= present.sum():
+        raise _slip(column, wrong, NUMBER, lines)
     given = column[present].astype(str)
     different = given.nunique()
     if different > MAX_CATEGORIES or (len(given) >= 10 and different * 2 > len(given)):

@@ -19,6 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from gridloom.analysis.cells import meant
 from gridloom.figures.style import COLOUR_MAP, MISSING, save, text_colour
 
 #: More cells than this in a row or column are drawn without numbers.
@@ -243,6 +244,7 @@ def draw_all(
         keep_default_na=False,
         na_values={f"{metric}_mean": [""]},
     )
+    table = table.assign(**{name: table[name].map(meant) for name in axes})
     if "partial" in table:
         title = f"{title}: {table['partial'].iloc[0]}"
     column = f"{metric}_mean"

@@ -26,6 +26,7 @@ from gridloom.training.keras_private import (
     name_tables,
     watching_draws,
 )
+from gridloom.training.losses import loss_traits
 
 Builder = Callable[..., Any]
 
@@ -312,11 +313,6 @@ def told(error: Exception, path: Path | None = None) -> str:
     return f"{type(error).__name__}: {message}" + place
 
 
-def loss_name(loss: Any) -> str:
-    """Return the name of a compiled model's loss, such as ``categorical_crossentropy``."""
-    return str(loss if isinstance(loss, str) else getattr(loss, "name", None) or loss)
-
-
 def encode_target(
     model: keras.Model, row_shape: tuple[int, ...], target: np.ndarray, classes: list[str] | None
 ) -> np.ndarray:
@@ -358,7 +354,7 @@ def encode_target(
             f"model: its output has {width} columns, the data {len(classes)} classes; end with "
             "Dense(outputs)"
         )
-    if loss_name(model.loss).startswith("sparse_"):
+    if loss_traits(model.loss, width).sparse:
         return target.astype(np.int32)
     one_hot: np.ndarray = np.eye(len(classes), dtype=np.float32)[target]
     return one_hot

@@ -19,15 +19,15 @@ from gridloom.data.preparation import Preparation, PreparedRows, row_weights, tr
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
 from gridloom.grid import read_path, table_value
-from gridloom.predict import ABOUT, FORMAT, NETWORK, PREPARATION, FittedModel
+from gridloom.predict import ABOUT, FORMAT, NETWORK, PREPARATION, load_network
 from gridloom.seeds import training_seeds
 from gridloom.training import keras_fit
 from gridloom.training.fit import Training
+from gridloom.training.losses import loss_traits
 from gridloom.training.model import (
     build,
     encode_target,
     load_model_file,
-    loss_name,
     make_callbacks,
     told,
 )
@@ -154,7 +154,7 @@ def refit(
         "task": description["task"],
         "targets": description["targets"],
         "classes": rows.classes,
-        "outputs": _meaning(network.loss, outputs.shape[1], rows.classes),
+        "outputs": loss_traits(network.loss, outputs.shape[1]).meaning(outputs.shape[1]),
         "dataset": dict(dataset),
         "split": description,
         "model_file": model_file.name,
@@ -162,23 +162,6 @@ def refit(
         "environment": environment(),
     }
     return Refitted(network, preparation, about, x_test, outputs)
-
-
-def _meaning(loss: Any, width: int, classes: list[str] | None) -> dict[str, Any]:
-    """Say how a network's outputs, so many a row, are to be read, as its loss reads them."""
-    kind = type(loss) if isinstance(loss, keras.losses.Loss) else loss
-    known = isinstance(loss, str) or getattr(kind, "__module__", "").startswith("keras.")
-    config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
-    name = loss_name(loss)
-    activation = None
-    if config.get("from_logits"):
-        together = classes is not None and width > 1
-        activation = "softmax" if together and not name.startswith("binary") else "sigmoid"
-    return {
-        "activation": activation,
-        "probabilities": known and "crossentropy" in name,
-        "threshold": 0.0 if name in ("hinge", "squared_hinge") else 0.5,
-    }
 
 
 def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
@@ -198,7 +181,7 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             shutil.copyfile(model_file, beside)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / ABOUT, about + "\n")
-        loaded = FittedModel.load(folder).network.predict(refitted.inputs, verbose=0)
+        loaded = load_network(folder, refitted.about).predict(refitted.inputs, verbose=0)
     except GridloomError:
         raise
     except Exception as error:

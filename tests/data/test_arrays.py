@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gridloom.data import arrays
 from gridloom.data.arrays import read_arrays
+from gridloom.data.sources import Limits
 from gridloom.errors import DataError
 from gridloom.study import Dataset
 
@@ -69,6 +69,7 @@ FLAWS = {
     "flat": ({"x": Y, "y": Y}, {}, "must have the shape (rows, …), has (6,)"),
     "text": ({"x": np.array([["a"]] * 6), "y": Y}, {}, "must hold numbers, holds <U1"),
     "nan": ({"x": np.where(X == 20, np.nan, X), "y": Y}, {}, "missing or infinite in row 2"),
+    "too large": ({"x": X * 1e300, "y": Y}, {}, "x holds numbers above 3e38"),
     "one class": ({"x": X, "y": Y * 0}, {}, "y has one class only, '0'"),
     "fractions": ({"x": X, "y": Y + 0.5}, {}, "set dataset.task to regression"),
     "one-hot": ({"x": X, "y": np.eye(6)}, {}, "set dataset.task to multilabel"),
@@ -117,11 +118,11 @@ def test_a_pickle_is_never_loaded(tmp_path):
     assert not marker.exists()
 
 
-def test_what_is_no_npz_or_too_large_is_refused(tmp_path, monkeypatch):
+def test_what_is_no_npz_or_too_large_is_refused(tmp_path):
     path = tmp_path / "raw.npz"
     path.write_bytes(b"no zip at all")
     with pytest.raises(DataError, match="not a readable NPZ file"):
         read_arrays([path], Dataset(source="x.npz"))
-    monkeypatch.setattr(arrays, "MAX_UNPACKED_BYTES", 10)
-    with pytest.raises(DataError, match="more than fit in memory"):
-        read(tmp_path, x=X, y=Y)
+    np.savez(path, x=X, y=Y)
+    with pytest.raises(DataError, match=r"GiB of memory, more than .* raise limits\.gib"):
+        read_arrays([path], Dataset(source="x.npz"), Limits(size=10))

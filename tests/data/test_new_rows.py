@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ TABLE = {
     "numeric": ["area", "rooms"],
     "incomplete": ["area"],
     "categorical": {"floor": ["1", "2"], "town": ["Bern", "Köln"]},
+    "reading": {},
 }
 
 
@@ -41,6 +45,20 @@ def test_whole_numbers_that_are_categories_are_known_beside_a_missing_one(tmp_pa
     )
 
 
+def test_new_rows_are_read_as_the_training_rows_were(tmp_path):
+    layout = {
+        **TABLE,
+        "numeric": ["lift"],
+        "categorical": {"zip": ["01067", "10115"]},
+        "reading": {"lift": "flag", "zip": "category"},
+    }
+    rows = read(tmp_path, "zip;lift\n01067;true\n?;\n", description=layout)
+    assert rows["zip"].tolist() == ["01067", "(missing)"]
+    assert rows["lift"].tolist()[:1] == [1]
+    with pytest.raises(DataError, match="'lift' holds '2' in row 1, where the study had true or"):
+        read(tmp_path, "zip;lift\n01067;2\n", description=layout)
+
+
 def test_what_no_training_row_had_is_told(tmp_path):
     told = tell_unknown(read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE)
     assert told.splitlines() == [
@@ -57,6 +75,7 @@ def test_what_no_training_row_had_is_told(tmp_path):
         ("town;floor;rooms;area\nBern;1;2;3\nBern;1;two;3\n", "'rooms' holds 'two' in row 2"),
         ("town;floor;rooms;area\nBern;1;2;inf\n", "'area' is infinite in row 1"),
         ("town;floor;rooms;area\n", "the file has no rows"),
+        ("town;floor;rooms;area\nBern;1;2;1e39\n", "'area' holds 1e+39 in row 1, above 3e38"),
         ("town;floor\nBern;1;2;3\n", "not a readable table"),
     ],
 )
@@ -74,7 +93,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_without_a_header_has_the_columns_of_the_study(tmp_path):
     dataset = Dataset(source="wdbc.data", columns=["id", "sold"], target="sold", format="csv")
-    layout = {"numeric": ["3", "4"], "incomplete": [], "categorical": {}}
+    layout = {"numeric": ["3", "4"], "incomplete": [], "categorical": {}, "reading": {}}
     rows = read(tmp_path, "7,,1.5,2\n8,,2.5,3\n", dataset, layout, "new.data")
     assert rows["3"].tolist() == [1.5, 2.5]
 
@@ -88,6 +107,14 @@ def test_parquet_serves_a_study_of_a_csv(tmp_path):
 
 def arrays_of(*shape):
     return {"shape": list(shape), "columns": []}
+
+
+def test_dates_and_flags_do_not_pass_for_numbers(tmp_path):
+    table = pd.DataFrame({"town": ["Bern"], "floor": [2], "area": [2.5]})
+    for wrong, told in [(pd.Timestamp("2026-01-02"), "2026-01-02"), (True, "True")]:
+        table.assign(rooms=[wrong]).to_parquet(tmp_path / "new.parquet")
+        with pytest.raises(DataError, match=f"'rooms' holds '{told}.* in row 1, where the study"):
+            read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
 
 
 def test_arrays_must_have_the_shape_of_the_study(tmp_path):
@@ -107,7 +134,7 @@ def test_arrays_must_have_the_shape_of_the_study(tmp_path):
 
 def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_path):
     dataset = Dataset(source="mine.csv", target="digit", shape=[2, 2, 1])
-    description = {"shape": [2, 2, 1], "columns": list("abcd")}
+    description = {"shape": [2, 2, 1], "columns": list("abcd"), "reading": {}}
     for text in ("a,b,c,d\n1,2,3,4\n", "digit,d,c,b,a,part\n7,4,3,2,1,test\n"):
         rows = read(tmp_path, text, dataset, description)
         assert rows.dtype == np.uint8
@@ -119,6 +146,22 @@ def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_pat
     np.savez(tmp_path / "new.npz", x=np.zeros((1, 2, 2, 1)))
     with pytest.raises(DataError, match="give a table"):
         read_new_rows(tmp_path / "new.npz", dataset, description)
+
+
+def test_new_rows_may_be_packed_as_the_studys_own(tmp_path):
+    plain = "town;floor;rooms;area\nKöln;2;3;4\n".encode()
+    (tmp_path / "new.csv.gz").write_bytes(gzip.compress(plain))
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        archive.writestr("rows.csv", plain)
+    np.savez(tmp_path / "new.npz", x=np.zeros((2, 4)))
+    (tmp_path / "new.npz.gz").write_bytes(gzip.compress((tmp_path / "new.npz").read_bytes()))
+    for name in ("new.csv.gz", "new.zip"):
+        assert read_new_rows(tmp_path / name, DATASET, TABLE)["floor"].tolist() == ["2"]
+    arrays = Dataset(source="mine.npz")
+    assert read_new_rows(tmp_path / "new.npz.gz", arrays, arrays_of(4)).shape == (2, 4)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(plain)[:-9])
+    with pytest.raises(DataError, match=r"cut\.csv\.gz is a damaged archive"):
+        read_new_rows(tmp_path / "cut.csv.gz", DATASET, TABLE)
 
 
 def test_a_table_cannot_stand_for_arrays(tmp_path):

@@ -101,6 +101,18 @@ def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
     assert prepared.x_val[:, 2:].tolist() == [[0, 0, 0, 0]] * 2
 
 
+def test_a_value_that_scaled_is_beyond_float32_is_refused():
+    rows = rows_of()
+    for features in (rows.features * 1e-9, rows.features.to_numpy() * 1e-9):
+        shape = {} if isinstance(features, pd.DataFrame) else {"shape": [4]}
+        preparation = Preparation({**rows.description, **shape}, "standard")
+        preparation.fit_transform(features)
+        far = features[:2].copy()
+        far[far > -1] = 1e35
+        with pytest.raises(DataError, match="so far from the other rows' that it cannot"):
+            preparation.transform(far)
+
+
 def test_every_choice_of_rows_gives_inputs_of_one_shape():
     rows = mixed()
     for fit in ([0, 1, 3], [2, 4, 5], [0, 2, 4]):

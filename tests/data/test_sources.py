@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.server
 import json
+import os
 import threading
 import zipfile
 
@@ -15,6 +17,7 @@ import pytest
 from gridloom.data import sources
 from gridloom.data.sources import (
     BUILTIN,
+    Limits,
     download,
     local_sources,
     shown,
@@ -29,6 +32,7 @@ CSV = b"a,b,target\n1,2,x\n3,4,y\n"
 
 class Handler(http.server.BaseHTTPRequestHandler):
     fails = 0
+    over = threading.Event()
 
     def do_GET(self):
         if self.path == "/flaky.csv" and type(self).fails > 0:
@@ -38,6 +42,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(CSV, "text/csv")
         elif self.path == "/page":
             self.answer(b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "text/html")
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(CSV * 1000)
+        elif self.path == "/drip":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not self.over.wait(0.05):
+                    self.wfile.write(b"1")
         elif self.path == "/empty":
             self.answer(b"", "text/csv")
         else:
@@ -59,6 +75,7 @@ def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
+        Handler.over.set()
         running.shutdown()
 
 
@@ -134,6 +151,22 @@ def test_a_server_that_fails_for_a_while_is_asked_again(tmp_path, server):
 )
 def test_what_is_no_table_is_refused(tmp_path, server, path, told):
     assert told in refused(tmp_path, server + path)
+
+
+def test_a_download_has_limits_of_size_and_time(tmp_path, server):
+    told = refused(tmp_path, f"{server}/endless", limits=Limits(size=2**20))
+    assert "/endless is larger than 0.000977 GiB; if you trust it, raise limits.gib" in told
+    told = refused(tmp_path, f"{server}/drip", limits=Limits(seconds=0.5))
+    assert "/drip is not here after 0.00833 minutes; bring it by hand" in told
+
+
+def test_what_comes_from_the_web_is_as_open_as_other_files(tmp_path, server):
+    before = os.umask(0o027)
+    try:
+        bring(tmp_path, f"{server}/data.csv")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "raw.csv").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_wrong_checksum_tells_both_sums(tmp_path, server):
@@ -220,14 +253,15 @@ def test_names_in_an_archive_never_become_paths(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["raw.csv"]
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_UNPACKED_BYTES", 2**20)
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    limits = Limits(size=2**20)
     bomb = zipped(tmp_path / "bomb.zip", **{"a.csv": b"0" * (2**20 + 1)})
     (tmp_path / "a").mkdir()
-    assert "unpacks to more than" in refused(tmp_path / "a", bomb)
+    assert "unpacks to more than" in refused(tmp_path / "a", bomb, limits=limits)
     packed = tmp_path / "bomb.csv.gz"
     packed.write_bytes(gzip.compress(b"0" * (2**20 + 1)))
-    assert "unpacks to more than" in refused(tmp_path / "a", str(packed))
+    told = refused(tmp_path / "a", str(packed), limits=limits)
+    assert "unpacks to more than 0.000977 GiB; if you trust it, raise limits.gib" in told
 
 
 @pytest.mark.parametrize(

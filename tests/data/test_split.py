@@ -11,7 +11,14 @@ from sklearn.datasets import load_breast_cancer
 
 from gridloom.data.rows import MISSING, Rows, read_rows
 from gridloom.data.sources import download
-from gridloom.data.split import describe_split, read_raw, split_rows, tell_dropped, write_split
+from gridloom.data.split import (
+    describe_split,
+    read_raw,
+    settle,
+    split_rows,
+    tell_dropped,
+    write_split,
+)
 from gridloom.errors import DataError
 from gridloom.study import Dataset, Split
 
@@ -85,19 +92,64 @@ def test_columns_take_the_shape_of_images(tmp_path):
     (tmp_path / "raw.csv").write_text("\n".join(["a,b,c,d,e,f,target", *lines]))
 
     def read(**settings):
-        return read_raw([tmp_path / "raw.csv"], "csv", Dataset(source="x", **settings), Split())
+        dataset = Dataset(source="x", **settings)
+        rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, Split())
+        return settle(*split(rows, dataset), dataset, "csv")
 
-    rows = read(shape=[2, 3, 1])
-    assert rows.features.shape == (8, 2, 3, 1)
-    assert rows.features.dtype == np.uint8
-    assert rows.features[3, :, :, 0].tolist() == [[3, 4, 5], [6, 7, 8]]
-    train, test = split(rows)
+    train, test = read(shape=[2, 3, 1])
+    assert train.features.shape[1:] == test.features.shape[1:] == (2, 3, 1)
+    assert len(train.features) + len(test.features) == 8
+    assert train.features.dtype == np.uint8
+    first = int(train.features[0, 0, 0, 0])
+    assert train.features[0].ravel().tolist() == list(range(first, first + 6))
     description = describe_split(train, test, DATASET)
     assert description["shape"] == [2, 3, 1]
-    assert description["columns"] == list(rows.columns)
-    assert len(rows.columns) == 6
+    assert description["columns"] == [*"abcdef"]
     with pytest.raises(DataError, match=r"dataset\.shape: \[4\] has 4 numbers, a row has 6"):
         read(shape=[4])
+
+
+def test_no_test_row_changes_what_training_rows_are(tmp_path):
+    pixels = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2)
+    later = np.where(np.arange(8).reshape(2, 2, 2) == 3, 0.5, pixels[:2])
+    target = np.array([*"xy"] * 4)
+    arrays = {"x_train": pixels, "y_train": target, "y_test": target[:2]}
+    lines = [
+        ",".join([*map(str, row.ravel()), t, "fit"]) for row, t in zip(pixels, target, strict=True)
+    ]
+    dataset = Dataset(source="x", shape=[2, 2])
+    for test in (pixels[:2], later):
+        np.savez(tmp_path / "raw.npz", x_test=test, **arrays)
+        rows = read_raw([tmp_path / "raw.npz"], "npz", dataset, Split())
+        train, held = settle(*split_rows(rows, dataset, Split()), dataset, "npz")
+        assert train.features.dtype == np.uint8
+        assert (train.features == pixels).all()
+        assert (held.features == test).all()
+        more = [
+            ",".join([*map(str, row.ravel()), t, "late"])
+            for row, t in zip(test, target[:2], strict=True)
+        ]
+        (tmp_path / "raw.csv").write_text("\n".join(["a,b,c,d,target,part", *lines, *more]))
+        marked = Split(column="part", test_value="late")
+        rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, marked)
+        train, held = settle(*split_rows(rows, dataset, marked), dataset, "csv")
+        assert train.features.dtype == np.uint8
+        assert (held.features == test).all()
+
+
+def test_what_each_column_is_is_noted(tmp_path):
+    text = "\n".join(f"{i},{'uv'[i % 2]},p{i // 2},1,{'xy'[i // 2 % 2]}" for i in range(40))
+    (tmp_path / "raw.csv").write_text("a,kind,patient,w,target\n" + text)
+    dataset = Dataset(source="x", group="patient", weight="w")
+    rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, Split())
+    parts = settle(*split(rows, dataset), dataset, "csv")
+    assert describe_split(*parts, dataset)["reading"] == {
+        "a": "number",
+        "kind": "category",
+        "target": "target",
+        "patient": "group",
+        "w": "weight",
+    }
 
 
 def test_classes_that_are_numbers_sort_by_size():
@@ -175,7 +227,8 @@ def test_the_published_layouts_give_the_split_of_the_builtin_set_row_for_row(
 ):
     def parts(dataset, source):
         download(source, format="csv", table=tmp_path / "raw.csv")
-        train, test = split(read_raw([tmp_path / "raw.csv"], "csv", dataset, Split()), dataset)
+        rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, Split())
+        train, test = settle(*split(rows, dataset), dataset, "csv")
         return train, test, describe_split(train, test, dataset)
 
     builtin = Dataset(source="builtin:breast_cancer")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from gridloom.data.rows import MISSING
+from gridloom.data.sources import Limits
+from gridloom.data.split import settle
 from gridloom.data.tables import read_table
 from gridloom.errors import DataError
 from gridloom.study import Dataset
@@ -21,7 +26,21 @@ def read(tmp_path, text, test=None, more=None, format="csv", **changes):
             path = tmp_path / f"{name}.{format}"
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
             files.append(path)
-    return read_table(files, format, Dataset(source="x", **changes), test)
+    dataset = Dataset(source="x", **changes)
+    return settled(read_table(files, format, dataset, test), dataset, format)
+
+
+ANY = Dataset(source="x")
+
+
+def settled(rows, dataset=ANY, format="parquet"):
+    """Let the training rows, all if no others are given, decide what the columns are."""
+    test = np.zeros(len(rows.target), bool) if rows.test is None else rows.test
+    places = [np.flatnonzero(flags) for flags in (~test, test)]
+    parts = settle(*map(rows.take, places), dataset, format)
+    features = pd.concat([part.features for part in parts], ignore_index=True)
+    features = features.iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)
+    return replace(rows, features=features, kinds=parts[0].kinds, dropped=parts[0].dropped)
 
 
 def column(name, values, target=None):
@@ -54,6 +73,7 @@ def test_a_file_without_a_header_gets_the_names_of_the_study_and_then_places(tmp
         ("a,b,target\r\n1.5,2,x\r\n2.5,3,y\r\n", {}),
         ("a,b,target\n1.5,2,x\n2.5,3,y\n".encode("utf-16"), {"encoding": "utf-16"}),
         ('"a","b","target"\n"1.5","2","x"\n"2.5","3","y"\n', {}),
+        ('\ufeff"a","b","target"\n"1.5","2","x"\n"2.5","3","y"\n', {}),
     ],
 )
 def test_ways_in_which_people_write_one_table(tmp_path, text, changes):
@@ -85,7 +105,7 @@ def test_text_that_is_all_numbers_and_flags_with_gaps_are_categories(tmp_path):
     assert rows.features["flag"].tolist() == ["True", MISSING, "False", "True"]
     path = tmp_path / "raw.parquet"
     pd.DataFrame({"code": [*"1212"], "target": [*"xyxy"]}).to_parquet(path)
-    rows = read_table([path], "parquet", Dataset(source="x"))
+    rows = settled(read_table([path], "parquet", Dataset(source="x")))
     assert rows.features["code"].tolist() == [*"1212"]
 
 
@@ -97,6 +117,92 @@ def test_given_test_rows_are_known_by_file_or_column(tmp_path):
     rows = read(tmp_path, text, test=("part", "test"))
     assert rows.test.tolist() == [False, True, False]
     assert list(rows.features.columns) == ["a"]
+
+
+FLOORS = "floor,target\n" + "\n".join([*("B,x", "G,y") * 5, "1,x", "2,y", "01,x", "1.0,y"]) + "\n"
+
+
+def test_a_category_is_the_text_of_the_file_in_every_file(tmp_path):
+    for changes in ({}, {"categorical": ["floor"]}):
+        rows = read(tmp_path, FLOORS, more="floor,target\n1,x\n,y\n2,x\n", **changes)
+        known = [*"BG" * 5, "1", "2", "01", "1.0"]
+        assert rows.features["floor"].tolist() == [*known, "1", MISSING, "2"]
+        assert rows.kinds == {"floor": "category"}
+
+
+def test_groups_and_classes_are_the_text_of_the_file(tmp_path):
+    text = "a,patient,target\n1,007,01\n2,A1,02\n3,7,02\n"
+    rows = read(tmp_path, text, more="a,patient,target\n4,007,01\n", group="patient")
+    assert rows.group.tolist() == ["007", "A1", "7", "007"]
+    assert rows.target.tolist() == ["01", "02", "02", "01"]
+    rows = read(tmp_path, "a,target\n1,0\n2,1\n", more="a,target\n3,1.0\n")
+    assert rows.target.tolist() == ["0", "1", "1"]
+    path = tmp_path / "raw.parquet"
+    for target in ([*"xyx"], [*"121"], [True, False, True], [1.0, 2.0, 1.0]):
+        for kind in (None, "category"):
+            table = pd.DataFrame({"a": [1, 2, 3], "target": pd.Series(target, dtype=kind)})
+            table.to_parquet(path)
+            found = read_table([path], "parquet", ANY).target.tolist()
+            assert found == [str(value).removesuffix(".0") for value in target]
+
+
+def test_training_rows_alone_decide_what_a_column_is(tmp_path):
+    text = "a,flag,target\n1,true,x\n2,false,y\n"
+    rows = read(tmp_path, text, more="a,flag,target\n,,x\n3,TRUE,y\n")
+    assert rows.kinds == {"a": "number", "flag": "flag"}
+    assert rows.features["flag"].tolist()[:2] == [1.0, 0.0]
+    assert rows.features["flag"].isna().tolist() == [False, False, True, False]
+    marked = "a,part,target\n1,fit,x\n2,fit,y\nB,late,x\n"
+    with pytest.raises(DataError, match="holds 'B' among numbers in row 3; mend the file"):
+        read(tmp_path, marked, test=("part", "late"))
+    with pytest.raises(DataError, match="'flag' holds 'no' among true and false in row 1 of the"):
+        read(tmp_path, text, more="a,flag,target\n1,no,x\n")
+
+
+@pytest.mark.parametrize("more", [None, "a,target\n5,x\n"])
+def test_numbers_beyond_64_bits_are_numbers(tmp_path, more):
+    long = [f"12345678901234567890{i}" for i in range(60)]
+    rows = read(tmp_path, column("a", long), more=more)
+    assert rows.kinds == {"a": "number"}
+    assert rows.features["a"][:60].tolist() == [float(number) for number in long]
+
+
+def test_decimals_of_a_parquet_file_are_numbers(tmp_path):
+    path = tmp_path / "raw.parquet"
+    prices = [Decimal(i) / 4 for i in range(60)]
+    pd.DataFrame({"price": prices, "target": [*"xy"] * 30}).to_parquet(path)
+    rows = settled(read_table([path], "parquet", ANY))
+    assert rows.kinds == {"price": "number"}
+    assert rows.features["price"].tolist() == [i / 4 for i in range(60)]
+
+
+def test_codes_of_a_parquet_file_are_no_categories_if_each_row_has_one(tmp_path):
+    path = tmp_path / "raw.parquet"
+    codes = [f"12345678901234567890{i}" for i in range(60)]
+    pd.DataFrame({"code": codes, "target": [*"xy"] * 30}).to_parquet(path)
+    with pytest.raises(DataError, match="column 'code' holds 60 different texts"):
+        settled(read_table([path], "parquet", ANY))
+
+
+def test_a_separate_file_of_test_rows_gives_the_inputs_that_a_column_for_them_gives(tmp_path):
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "floor": generator.choice([*"123B", ""], 80),
+            "zip": generator.choice(["01067", "10115"], 80),
+            "area": generator.normal(size=80),
+            "part": ["fit"] * 60 + ["late"] * 20,
+            "target": [*"xy"] * 40,
+        }
+    )
+    table.loc[60:, "floor"] = generator.choice([*"123", ""], 20)
+    changes = {"categorical": ["floor", "zip"]}
+    one = read(tmp_path, table.to_csv(index=False), test=("part", "late"), **changes)
+    parts = [table[table["part"] == part].drop(columns="part") for part in ("fit", "late")]
+    first, second = (part.to_csv(index=False) for part in parts)
+    two = read(tmp_path, first, more=second, **changes)
+    pd.testing.assert_frame_equal(one.features, two.features)
+    assert set(two.features["floor"][60:]) == {"1", "2", "3", MISSING}
 
 
 def test_group_weight_and_order_are_no_features_and_rows_are_put_in_order(tmp_path):
@@ -121,12 +227,21 @@ def test_parquet_keeps_its_types(tmp_path):
     path = tmp_path / "raw.parquet"
     table = {"a": [1, 2], "kind": pd.Categorical(["u", "v"]), "flag": [True, False]}
     pd.DataFrame({**table, "target": ["x", "y"]}).to_parquet(path)
-    rows = read_table([path], "parquet", Dataset(source="x"))
+    rows = settled(read_table([path], "parquet", Dataset(source="x")))
     assert rows.features["kind"].tolist() == ["u", "v"]
     assert rows.features["flag"].tolist() == [1.0, 0.0]
     path.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError, match="not a readable Parquet file"):
         read_table([path], "parquet", Dataset(source="x"))
+
+
+@pytest.mark.parametrize(("value", "rows"), [(0.0, 4_000_000), ("long " * 2_000, 5_000)])
+def test_a_small_parquet_file_that_takes_much_memory_is_refused(tmp_path, value, rows):
+    path = tmp_path / "raw.parquet"
+    pd.DataFrame({"a": [value] * rows, "target": np.resize([*"xy"], rows)}).to_parquet(path)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(DataError, match=f"{rows:,} rows take .* raise limits.gib"):
+        read_table([path], "parquet", ANY, limits=Limits(size=2**30 // 40))
 
 
 MANY = [f"name {i}" for i in range(60)]
@@ -153,6 +268,7 @@ FLAWS = {
     "header only": ("a,target\n", {}, "the file has no rows"),
     "one class": ("a,target\n1,x\n2,x\n", {}, "column 'target' has one class only, 'x'"),
     "infinite": (column("a", [1, "inf"]), {}, "column 'a' is infinite in row 2"),
+    "too large": (column("a", [1, -2e39]), {}, "column 'a' holds -2e+39 in row 2, above 3e38"),
     "a slip": (column("a", [1, 2, "two"]), {}, "holds 'two' among numbers in row 3; mend the file"),
     "names": (column("a", MANY), {}, "holds 60 different texts, such as 'name 0'; add it to"),
     "decimal comma": (

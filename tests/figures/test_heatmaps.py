@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from gridloom.analysis.cells import write_csv
+from gridloom.figures import heatmaps
 from gridloom.figures.heatmaps import colour_scale, draw, draw_all, mean_heatmap, slice_heatmap
 from gridloom.figures.style import text_colour
 
@@ -39,6 +41,25 @@ def test_a_slice_holds_the_others_at_the_best_point_or_where_told():
     assert best.subtitle == "at rate = 0.01"
     told = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
     np.testing.assert_allclose(told.values, [[0.0, 0.3], [0.6, 0.9]])
+
+
+def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(heatmaps, "_write", lambda heatmap, *_, **__: drawn.append(heatmap))
+    axes = {**AXES, "dropout": ["=0", "'3"]}
+    table = summary().replace({"dropout": {"0": "=0", "0.3": "'3"}})
+    write_csv(table, tmp_path / "summary.csv")
+    draw_all(
+        tmp_path / "summary.csv",
+        axes=axes,
+        slices=[],
+        metric="score",
+        title="",
+        dpi=60,
+        files=[],
+    )
+    assert all(np.isfinite(heatmap.values).all() for heatmap in drawn)
+    assert len(drawn) == 3
 
 
 def test_diverged_trainings_are_told_in_their_cell():

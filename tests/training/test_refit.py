@@ -14,7 +14,7 @@ import pytest
 from gridloom.analysis.selection import Choice
 from gridloom.data.rows import Rows
 from gridloom.data.split import describe_split, split_rows, write_split
-from gridloom.errors import ModelError
+from gridloom.errors import DataError, GridloomWarning, ModelError
 from gridloom.predict import FittedModel, main
 from gridloom.seeds import STREAMS
 from gridloom.study import Dataset, Split
@@ -197,16 +197,42 @@ def test_one_output_and_logits_come_as_probabilities(tmp_path, last, loss, rule)
 
 @pytest.mark.parametrize(
     ("last", "loss", "threshold"),
-    [('"tanh"', '"hinge"', 0), ('"sigmoid"', '"mse"', 0.5), ("None", "own_crossentropy", 0.5)],
+    [('"tanh"', 'keras.losses.Hinge(name="h")', 0), ('"sigmoid"', '"mse"', 0.5)],
 )
-def test_outputs_that_may_be_no_probabilities_are_not_called_so(tmp_path, last, loss, threshold):
+def test_outputs_that_are_no_probabilities_are_not_called_so(tmp_path, last, loss, threshold):
     case = Case(tmp_path)
-    more = "def own_crossentropy(y, p): return keras.ops.mean((y - p) ** 2, axis=-1)\n"
-    model = case.saved(last=f"keras.layers.Dense(1, {last})", loss=loss, more=more)
+    model = case.saved(last=f"keras.layers.Dense(1, {last})", loss=loss)
     predictions = model.predict(case.test.features)
     assert list(predictions) == ["predicted_y", "score_yes"]
     over = predictions["score_yes"] > threshold
     assert (over == (predictions["predicted_y"] == "yes")).all()
+
+
+@pytest.mark.parametrize(
+    ("last", "columns", "told"),
+    [
+        ("keras.layers.Dense(1)", ["score_yes"], "nothing is predicted"),
+        (
+            "keras.layers.Dense(outputs)",
+            ["predicted_y", "score_no", "score_yes"],
+            "the class with the largest one is the predicted one",
+        ),
+    ],
+)
+def test_where_the_loss_does_not_say_what_outputs_mean_they_are_scores(
+    tmp_path, last, columns, told
+):
+    case = Case(tmp_path)
+    more = "def own_crossentropy(y, p): return keras.ops.mean((y - p) ** 2, axis=-1)\n"
+    model = case.saved(last=last, loss="own_crossentropy", more=more)
+    with pytest.warns(GridloomWarning, match=f"they come as scores, and {told}"):
+        assert list(model.predict(case.test.features)) == columns
+
+
+def test_a_sparse_loss_of_any_name_is_fed_indices(tmp_path):
+    loss = 'keras.losses.SparseCategoricalCrossentropy(name="ce")'
+    about = Case(tmp_path).refit(loss=loss, epochs=1).about
+    assert about["outputs"]["probabilities"]
 
 
 def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
@@ -361,6 +387,51 @@ def test_a_model_of_a_class_of_ones_own_comes_back(tmp_path):
     model = case.saved(text=SUBCLASS)
     probabilities = model.outputs(case.test.features)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_python_is_warned_of_what_no_training_row_had(case, plain):
+    model = FittedModel.load(case.folder / "model")
+    with pytest.warns(GridloomWarning, match="'kind': 12 rows hold a category that no training"):
+        model.predict(case.test.features.assign(kind="never seen"))
+
+
+def test_a_row_that_the_network_cannot_compute_gets_no_class(case, plain):
+    model = FittedModel.load(case.folder / "model")
+    far = case.test.features.copy()
+    far.loc[3, "b"] = -3e38
+    model.preparation.transformer.named_transformers_["numbers"][1].scale_[:] = 1e-9
+    with pytest.raises(
+        DataError, match="column 'b' holds -3e\\+38, which is so far from the other"
+    ):
+        model.predict(far)
+    model.network.set_weights([weights * np.nan for weights in model.network.get_weights()])
+    with pytest.raises(DataError, match="row 1: the network gives no finite number for it"):
+        model.predict(case.test.features)
+
+
+def test_a_damaged_file_of_the_folder_is_named_in_one_sentence(tmp_path, case, plain):
+    shutil.copytree(case.folder / "model", tmp_path / "model")
+    about = json.loads((tmp_path / "model" / "model.json").read_text())
+    lacking = {key: value for key, value in about.items() if key != "outputs"}
+    other = [json.dumps(about | {key: {"source": 3}}) for key in ("dataset", "split")]
+    other += [json.dumps(lacking), "[]", "{"]
+    broken = [("model.json", text) for text in other]
+    broken += [("preparation.joblib", text) for text in ("", "no pickle", "\x80\x04N.")]
+    broken += [("model.keras", text) for text in ("", "no zip")]
+    for name, text in broken:
+        path = tmp_path / "model" / name
+        kept = path.read_bytes()
+        path.write_text(text, encoding="latin-1")
+        with pytest.raises(ModelError) as error:
+            FittedModel.load(tmp_path / "model")
+        assert str(error.value).startswith(f"{path}: is damaged"), (name, text)
+        assert str(error.value).endswith("make it anew by `snakemake refit`")
+        assert "\n" not in str(error.value)
+        path.write_bytes(kept)
+    cut = tmp_path / "model" / "model.keras"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    with pytest.raises(ModelError, match=r"model\.keras: is damaged"):
+        FittedModel.load(tmp_path / "model")
 
 
 @pytest.mark.parametrize("broken", ["model.keras", "preparation.joblib", "mine.py", "model.json"])

@@ -6,6 +6,7 @@ traceback, the place and the remedy named, and nothing of the finished study tou
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 
@@ -70,6 +71,19 @@ STUDIES = {
     "test rows of a kind": (data(test_source="t.npz"), "is npz, source is csv; use one format"),
     "a sum of nothing": (data(test_sha256="0" * 64), "there is no dataset.test_source"),
     "a shape of nothing": (data(shape=[8, 0]), "dataset.shape.1: must be at least 1, found 0"),
+    "a shape without an end": (data(shape=[]), "dataset.shape: is empty; Shape of a row"),
+    "a gap as text": (data(missing="?"), "dataset.missing: must be a list, found '?'"),
+    "one column to drop": (data(drop="id"), "dataset.drop: must be a list, found 'id'"),
+    "two weights": (data(weight=["v", "w"]), "dataset.weight: must be text, found ['v', 'w']"),
+    "a number for an address": (data(test_source=3), "dataset.test_source: must be text, found 3"),
+    "no separator": (data(separator=""), "dataset.separator: is empty; Character between columns"),
+    "an address without a host": (data(source="https://?token=abc"), "https://?token=… is no addr"),
+    "a port of letters": (data(source="http://h:x/d.csv"), "cannot be read; check its host and"),
+    "no room": ({"limits": {"gib": 0}}, "limits.gib: must be above 0, found 0"),
+    "no time": ({"limits": {"minutes": -1}}, "limits.minutes: must be above 0, found -1"),
+    "room of text": ({"limits": {"gib": "8 GB"}}, "limits.gib: must be a number, found '8 GB'"),
+    "room without end": ({"limits": {"gib": float("inf")}}, "limits.gib: must be a finite number"),
+    "a limit misspelt": ({"limits": {"minute": 9}}, "limits.minute: unknown key (did you mean 'm"),
     "more than all": ({"split": {"test": 1.5}}, "split.test: must be below 1, found 1.5"),
     "no test rows": ({"split": {"test": 0}}, "split.test: must be above 0, found 0"),
     "yes": ({"split": {"stratify": "yes"}}, "split.stratify: must be true or false, found 'yes'"),
@@ -204,7 +218,7 @@ def table(*rows, header="a,target"):
     return "\n".join([header, *rows]) + "\n"
 
 
-#: Content of mine.csv, changes to the data's block → what the message must hold.
+#: Content of mine.csv, changes to the data's block and to others → what the message must hold.
 FILES = {
     "empty": ("", {}, "mine.csv is empty"),
     "a header alone": (table(), {}, "the file has no rows"),
@@ -223,6 +237,42 @@ FILES = {
         "\n".join(["a,g,target", *(f"{i},p,{'xy'[i % 2]}" for i in range(9))]),
         {"group": "g"},
         "split.test: 0.2 of 9 rows: all rows are of one group",
+    ),
+    "too large": (table(*ROWS, "1e39,x"), {}, "column 'a' holds 1e+39 in row 21, above 3e38"),
+    "ids": (
+        table(*(f"p{row}" for row in ROWS)),
+        {},
+        "different texts, such as 'p",
+    ),
+    "another kind of test rows": (
+        table(*(f"{row},fit" for row in ROWS), "B,x,late", header="a,target,part"),
+        {"split": {"column": "part", "test_value": "late"}},
+        "column 'a' holds 'B' among numbers in row 21; mend the file",
+    ),
+    "no flag": (
+        table(
+            *(f"{row[-1] == 'x'},{row[-1]},fit" for row in ROWS),
+            "no,x,late",
+            header="a,target,part",
+        ),
+        {"split": {"column": "part", "test_value": "late"}},
+        "column 'a' holds 'no' among true and false in row 21; mend the file",
+    ),
+    "patients on both sides": (
+        table(
+            *(f"{row},0{i},fit" for i, row in enumerate(ROWS)),
+            "9,x,07,late",
+            header="a,target,g,part",
+        ),
+        {"group": "g", "split": {"column": "part", "test_value": "late"}},
+        "dataset.group: '07' is in the training and in the test rows that are given",
+    ),
+    "cut short": (gzip.compress(table(*ROWS).encode())[:-9], {}, "mine.csv is a damaged archive"),
+    "a pointer": ("version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
+    "too much": (
+        gzip.compress(table(*ROWS * 99).encode()),
+        {"limits": {"gib": 1.0e-6}},
+        "GiB; if you trust it, raise limits.gib",
     ),
     "no zip": (table(*ROWS), {"member": "a.csv"}, "is no zip; remove the key"),
 }
@@ -298,7 +348,9 @@ def test_a_wrong_data_file_stops_before_any_training(study, name):
     content, changes, expected = FILES[name]
     file = study.folder / "mine.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    case = {**TINY, **data(source="mine.csv", **changes), "trainer": {"warm": False}}
+    changes = dict(changes)
+    more = {key: changes.pop(key) for key in ("limits", "split") if key in changes}
+    case = {**TINY, **data(source="mine.csv", **changes), "trainer": {"warm": False}, **more}
     refused(study, case, expected, besides=("data", "logs"))
 
 
@@ -328,5 +380,5 @@ def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
     assert contents(study) == before
 
 
-def test_the_catalogue_has_a_hundred_cases():
-    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + len(LINES) >= 100
+def test_the_catalogue_has_a_hundred_and_fifty_cases():
+    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + len(LINES) >= 150

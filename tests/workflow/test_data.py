@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import http.server
 import json
+import threading
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from gridloom.data.rows import read_rows
 from tests.workflow.conftest import TINY
@@ -137,6 +141,78 @@ def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
     project.change(dataset=dataset, split=split, hyperparameters={"units": 1, "dropout": 0})
     assert project.succeed()["train"] == 1
     assert read_rows(project.data / "test.parquet").features["a"].tolist() == list(range(50, 60))
+
+
+class Table(http.server.BaseHTTPRequestHandler):
+    """A server that gives a table to those who know its secret."""
+
+    def do_GET(self):
+        known = self.path == "/flats.csv?part=1&api_token=hunter2"
+        self.send_response(200 if known else 403)
+        self.end_headers()
+        if known:
+            self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def flats():
+    """Serve a table with a row number and floors such as 1, 2, 3, B; its content and address."""
+    floors = GENERATOR.choice([*"123B", ""], ROWS)
+    lines = [f"{i},{f},{GENERATOR.normal():.3f},{'xy'[i % 2]}" for i, f in enumerate(floors, 1)]
+    Table.content = "\n".join(["row,floor,area,target", *lines, ""]).encode()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Table) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_port}/flats.csv?part=1&api_token=hunter2"
+        yield Table.content, address
+        running.shutdown()
+
+
+def test_a_study_of_a_secret_address_with_a_leak(project, flats):
+    content, address = flats
+    dataset = {"source": address, "categorical": ["floor"]}
+    project.change(dataset=dataset, hyperparameters={"units": 1, "dropout": 0})
+    done = project.run("refit")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+
+    # Only the study holds the secret: no record, model, log or note of Snakemake's does.
+    assert "hunter2" not in told
+    files = [path for path in project.folder.rglob("*") if path.is_file()]
+    leaked = [path for path in files if b"hunter2" in path.read_bytes()]
+    assert leaked == [project.folder / "config" / "config.yaml"]
+    about = json.loads((project.results / "model" / "model.json").read_text())
+    assert about["dataset"]["source"].endswith("/flats.csv?part=1&api_token=…")
+    assert (project.data / "raw.csv").stat().st_mode == (
+        project.results / "runs.csv"
+    ).stat().st_mode
+
+    # The leak is told once, with what mends it, and noted.
+    assert told.count('dataset: {drop: ["row"]}') == 1
+    split = json.loads((project.data / "split.json").read_text())
+    assert [alarm["kind"] for alarm in split["alarms"]] == ["row number"]
+    assert split["numeric"] == ["row", "area"]
+    assert split["reading"]["floor"] == "category"
+
+    # Rows without B are read as those with it; a floor that no training row had is told.
+    lines = content.decode().splitlines()
+    part = [line for line in lines if ",B," not in line]
+    for name, rows in (("all", lines), ("part", [*part, "9,01,1.5,x"])):
+        (project.folder / f"{name}.csv.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+        arguments = ["-m", "gridloom.predict", "results/model", f"{name}.csv.gz"]
+        done = project.python(*arguments, "--output", f"{name}.csv")
+        assert done.returncode == 0, done.stderr
+        assert ("such as '01'" in done.stderr) == (name == "part")
+    every, some = (pd.read_csv(project.folder / f"{name}.csv") for name in ("all", "part"))
+    kept = [",B," not in line for line in lines[1:]]
+    assert np.allclose(every[kept].iloc[:, 1:], some[:-1].iloc[:, 1:], atol=1e-6)
+
+    # A limit decides about no row.
+    study = yaml.safe_load((project.folder / "config" / "config.yaml").read_text())
+    project.write({**study, "limits": {"gib": 9}})
+    assert project.succeed("refit") == {}
 
 
 def test_the_keras_engine_calls_callbacks_and_the_compiled_one_refuses_them(project):

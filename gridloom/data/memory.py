@@ -1,0 +1,70 @@
+"""Whether the trainings' rows fit into memory: an estimate, before anything trains."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gridloom.data.settings import DataSettings
+
+#: TensorFlow with a small network, measured.
+BASE_BYTES = 800 * 2**20
+
+#: Rows of repetitions that train in lockstep are copied side by side up to this size.
+STACKED_BYTES = 512 * 2**20
+
+
+def tell_memory(
+    description: Mapping[str, Any], settings: DataSettings, there: int | None = None
+) -> str | None:
+    """Say that the trainings of a study may not fit into memory; None if they do.
+
+    A job holds the training rows as they are read (8 bytes a number) and, for each of its
+    repetitions and folds, prepared (4 bytes). ASSUME: a batch, and what a network makes of it, is
+    small beside them.
+
+    Parameters
+    ----------
+    description
+        ``split.json``.
+    there
+        Bytes that there are; None to ask the machine, or on a cluster what a job asks for.
+    """
+    rows, inputs = description["rows"]["train"], _inputs(description)
+    prepared = 4 * rows * inputs * settings.trainings
+    stacked = prepared if prepared <= STACKED_BYTES else prepared // settings.trainings
+    job = BASE_BYTES + 8 * rows * inputs + prepared + stacked
+    jobs = settings.parallel or 1
+    if there is None:
+        there = settings.mem_mb * 10**6 if settings.parallel is None else machine_bytes()
+    if job * jobs <= there:
+        return None
+    many = f"{jobs} jobs of about {job / 2**30:.1f}" if jobs > 1 else f"about {job / 2**30:.1f}"
+    remedies = ["fewer --cores"] * (jobs > 1)
+    remedies += ["repetitions_per_job: 1 in the study"] * (settings.trainings > 1)
+    remedies += ["resources: {train: {mem_mb: …}}"] * (settings.parallel is None)
+    return (
+        f"! The trainings may need {many} GiB of memory, and there are {there / 2**30:.1f}: a job "
+        f"holds {rows:,} rows of {inputs:,} numbers, prepared {settings.trainings} times (once for "
+        f"each repetition and fold). Try {', or '.join([*remedies, 'fewer rows'])}."
+    )
+
+
+def _inputs(description: Mapping[str, Any]) -> int:
+    """Return how many numbers a network gets for a row."""
+    if "shape" in description:
+        return math.prod(description["shape"])
+    categories = sum(map(len, description["categorical"].values()))
+    return len(description["numeric"]) + len(description["incomplete"]) + categories
+
+
+def machine_bytes() -> int:
+    """Return the memory of this machine, or of the container if it has less."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no such control group, or no limit ("max")
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return found
