@@ -12,7 +12,7 @@ from typing import Any
 from gridloom.blocks import Block, point_of, read_block
 from gridloom.errors import RecordError
 from gridloom.grid import Point, read_path, table_value
-from gridloom.training.record import read_record
+from gridloom.records import read_record
 
 #: What a job costs beside its trainings, in seconds: Snakemake starts one after the other.
 JOB_SECONDS = 0.03
@@ -99,7 +99,7 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
         records = sorted(folder.rglob("reps=*.json"))
         for path in records[:1]:
             try:
-                before = read_record(path)["environment"].get("setup", {})
+                before = read_record(path).setup
             except RecordError:
                 continue
             changed = [key for key, value in setup.items() if before.get(key) != value]
@@ -141,9 +141,9 @@ def measured_pace(records: Sequence[Path]) -> Pace | None:
             record = read_record(path)
         except RecordError:  # gather tells; an estimate does without
             continue
-        for training in record["trainings"]:
-            seconds += training["seconds"]
-            epochs += len(training["history"]["loss"])
+        for training in record.trainings:
+            seconds += training.seconds
+            epochs += len(training.history["loss"])
             trainings += 1
     return Pace(seconds / epochs, trainings) if epochs else None
 

@@ -50,6 +50,8 @@ TABLE_COLUMNS = {
     "seconds",
     "seconds_mean",
     "host",
+    "engine",
+    "why_not_lockstep",
     "rank",
     "n",
     "n_diverged",
