@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridloom.blocks import Block, point_of, read_block
+from gridloom.blocks import Block, is_cut_short, point_of, read_block
 from gridloom.errors import RecordError
 from gridloom.grid import Point, read_path, table_value
 from gridloom.records import read_record
@@ -23,8 +23,9 @@ SAMPLE = 200
 #: Lines that say why something trains.
 MAX_REASONS = 12
 
-#: Snakemake's status of a record that is not there.
+#: Snakemake's status of a record that is not there, and of one that is.
 _MISSING = "missing"
+_THERE = "ok"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,9 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
 def read_summary(text: str) -> tuple[list[Job], list[str]]:
     """Read what ``snakemake --summary`` prints.
 
+    What Snakemake takes for there although it would train it, was cut short or comes after
+    something else that would run.
+
     Returns
     -------
     jobs
@@ -126,7 +130,10 @@ def read_summary(text: str) -> tuple[list[Job], list[str]]:
             block = read_block(path.rpartition("/")[2])
             assert block is not None, path
             point = read_path(point_of(path))
-            jobs.append(Job(path, point, block, row["status"] if pending else None))
+            reason = row["status"] if pending else None
+            if reason == _THERE and is_cut_short(Path(path)):
+                reason = "cut short"
+            jobs.append(Job(path, point, block, reason))
         elif pending:
             others[row["rule"]] = None
     return jobs, list(others)

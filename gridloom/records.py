@@ -249,7 +249,9 @@ def _history(training: Mapping[str, Any], where: str) -> dict[str, list[float | 
     # All values at once: a record has hundreds.
     if not _are_metrics(list(chain.from_iterable(history.values()))):
         name = next(name for name, values in history.items() if not _are_metrics(values))
-        raise _DamageError(f"{where}history.{name} holds what is no finite 32-bit number")
+        raise _DamageError(
+            f"{where}history.{name[:_MAX_SHOWN]} holds what is no finite 32-bit number"
+        )
     return history
 
 

@@ -107,20 +107,26 @@ def grows(rule, key, default):
 @cache
 def records():
     """List the records that the study needs, in the order of its points."""
-    return [
-        f"{POINTS}/{path}/{block.file}"
-        for path in GRID.points
-        for block in cover(
-            existing_blocks(Path(POINTS, path)),
-            STUDY.repetitions,
-            STUDY.repetitions_per_job,
-        )
-    ]
+    needed = []
+    for path in GRID.points:
+        whole, cut = existing_blocks(Path(POINTS, path))
+        needed += [
+            f"{POINTS}/{path}/{block.file}"
+            for block in cover(whole, STUDY.repetitions, STUDY.repetitions_per_job)
+        ]
+        # Only the job that trains one anew removes it: a look at the study leaves it.
+        workflow.dag.forcefiles.update(f"{POINTS}/{path}/{block.file}" for block in cut)
+    return needed
+
+
+def is_there(record):
+    """Tell whether a record is there, and not to be trained anew because it was cut short."""
+    return os.path.exists(record) and record not in workflow.dag.forcefiles
 
 
 def missing_records():
     """List the records that are not there yet."""
-    return [record for record in records() if not os.path.exists(record)]
+    return [record for record in records() if not is_there(record)]
 
 
 def lost_records():
@@ -135,7 +141,7 @@ def lost_records():
 @cache
 def existing_records():
     """List the records that are there already."""
-    return [record for record in records() if os.path.exists(record)]
+    return [record for record in records() if is_there(record)]
 
 
 def tell_failed_points():
