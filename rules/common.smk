@@ -21,7 +21,7 @@ from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, table_value
-from gridloom.scope import open_scope, start_host
+from gridloom.scope import claim_folder, open_scope, start_host
 from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
 
@@ -32,6 +32,7 @@ logging.raiseExceptions = False
 
 try:
     require_room(".snakemake")
+    SCOPE = claim_folder()
 except GridloomError as error:
     sys.exit(str(error))
 
@@ -157,7 +158,7 @@ def prepare_run():
     try:
         require_room(RESULTS)
         if STUDY.trainer.warm and workflow.local_exec and missing_records():
-            start_host()
+            start_host(SCOPE)
     except GridloomError as error:
         raise WorkflowError(str(error))
 
@@ -250,6 +251,7 @@ POINTS = f"{RESULTS}/points/{SETUP_NAME}"
 # What every training of this run shares; besides the set-up, which its record's folder is named by, no
 # result depends on it.
 open_scope(
+    SCOPE,
     setup=SETUP,
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),
