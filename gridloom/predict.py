@@ -177,10 +177,10 @@ def main(arguments: list[str]) -> None:
 
     from gridloom.training.process import loading, output_to, set_devices, set_libraries
 
-    set_libraries()
-    with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
-        set_devices(os.cpu_count() or 1, [])
     try:
+        set_libraries()
+        with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
+            set_devices(os.cpu_count() or 1, [])
         model = FittedModel.load(asked.model)
         features = model.read(asked.rows)
         unknown = tell_unknown(features, model.about["split"])

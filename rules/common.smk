@@ -24,6 +24,7 @@ from gridloom.grid import axis_texts, canonical, column_order, table_value
 from gridloom.scope import claim_folder, open_scope, start_host
 from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
+from gridloom.training.process import require_backend
 
 STARTED = time.time()
 
@@ -32,6 +33,7 @@ logging.raiseExceptions = False
 
 try:
     require_room(".snakemake")
+    require_backend()
     SCOPE = claim_folder()
 except GridloomError as error:
     sys.exit(str(error))
@@ -149,7 +151,8 @@ def tell_failed_points():
     """Print which points failed in this run, if any did."""
     failed = failed_records(RESULTS, records(), STARTED)
     if failed:
-        told = tell_failures(RESULTS, failed, len(records()), given_config())
+        kept = sum(map(os.path.exists, records()))
+        told = tell_failures(RESULTS, failed, len(records()), kept, given_config())
         print(f"\n{told}\n", file=sys.stderr)
 
 
