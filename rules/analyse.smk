@@ -29,7 +29,7 @@ rule gather:
     params:
         hyperparameters=json.dumps(column_order(GRID)),
         repetitions=STUDY.repetitions,
-        metric=STUDY.objective.metric,
+        metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
     script:
         "../scripts/gather.py"

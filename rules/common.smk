@@ -92,6 +92,11 @@ def script_of(rule):
     return os.path.relpath(Path(workflow.basedir) / "scripts" / f"{rule}.py")
 
 
+def verbatim(value):
+    """Hand a param over as it is: in a plain text, Snakemake fills in what stands in braces."""
+    return lambda wildcards: value
+
+
 def asks(rule, key, default):
     """Return what the study asks for a rule, or the rule's own default."""
     given = getattr(STUDY.resources.get(rule), key, None)
