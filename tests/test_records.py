@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from gridloom.errors import RecordError
+from gridloom.grid import point_path
 from gridloom.plan import Pace, find_earlier, measured_pace
 from gridloom.records import REMEDY, read_record
 from tests.made_records import SETUP, write_made_record
+from tests.test_grid import values
 
 POINT = {"batch_size": 16, "dropout": 0.3, "epochs": 3, "layers": [64, 32], "rate": 1}
 CURVES = {"loss": [0.9, 0.7, 0.5], "val_loss": [1.0, 0.8, 0.6]}
@@ -53,6 +59,14 @@ def test_folds_and_later_repetitions_are_read(tmp_path):
     path = write_made_record(tmp_path, POINT, [CURVES] * 4, first=3, setup=setup)
     found = [(one.repetition, one.fold) for one in read_record(path).trainings]
     assert found == [(3, 0), (3, 1), (4, 0), (4, 1)]
+
+
+@given(st.dictionaries(st.sampled_from("abc"), values, min_size=1))
+def test_every_point_that_a_path_can_name_is_read_with_its_types(point):
+    assume(all(len(part) < 250 for part in point_path(point).split("/")))
+    with tempfile.TemporaryDirectory() as folder:
+        record = read_record(write_made_record(Path(folder), point, [CURVES]))
+    assert repr(record.hyperparameters) == repr(dict(sorted(point.items())))
 
 
 @pytest.mark.parametrize("end", ["", "\r\n", "\n\n"])
