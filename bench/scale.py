@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -63,8 +64,10 @@ def gather_seconds(count: int, folder: Path) -> float:
     sys.path.insert(0, str(folder))
     from gridloom.analysis.table import gather
     from gridloom.grid import point_path
+    from gridloom.seeds import STREAMS, training_seeds
     from gridloom.training.record import FORMAT, write_record
 
+    setup = {"seed": 0, "vary": list(STREAMS), "validation": {"method": "holdout", "fraction": 0.2}}
     history = {name: [0.123456] * 25 for name in ("loss", "acc", "val_loss", "val_acc")}
     paths = []
     for number in range(count):
@@ -74,7 +77,7 @@ def gather_seconds(count: int, folder: Path) -> float:
             {
                 "repetition": repetition,
                 "fold": 0,
-                "seeds": {"base": repetition},
+                "seeds": asdict(training_seeds(0, repetition, STREAMS)),
                 "status": "ok",
                 "restored_epoch": 24,
                 "seconds": 0.1,
@@ -88,7 +91,7 @@ def gather_seconds(count: int, folder: Path) -> float:
             "hyperparameters": point,
             "parameters": 100,
             "trainings": trainings,
-            "environment": {"packages": {}, "inputs": {}, "host": "here"},
+            "environment": {"packages": {}, "inputs": {}, "host": "here", "setup": setup},
         }
         write_record(path, record)
         paths.append(path)

@@ -5,10 +5,10 @@ Standard library only: Snakemake asks this for every point.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,32 +90,37 @@ def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> l
     return covered
 
 
-def existing_blocks(folder: Path) -> list[Block]:
-    """List the records in a point's folder; one that was cut short is removed, to be made anew.
+def existing_blocks(folder: Path) -> tuple[list[Block], list[Block]]:
+    """List the records in a point's folder: those to use, and those that were cut short.
 
-    A record ends in ``}`` and a line break: one look at its last two bytes tells.
+    A record ends in ``}`` and a line break: one look at its last two bytes tells. One that an
+    editor gave another end is read; whether it holds what it should, `gather` tells.
     """
-    blocks = []
+    whole: list[Block] = []
+    cut: list[Block] = []
     try:
         names = os.listdir(folder)  # noqa: PTH208 (10,000 points: no path for each file)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return whole, cut
     for name in names:
         block = read_block(name)
         if block is not None:
-            if _is_whole(folder / name):
-                blocks.append(block)
-            else:
-                with suppress(OSError):  # gather tells
-                    (folder / name).unlink(missing_ok=True)
-    return blocks
+            (cut if is_cut_short(folder / name) else whole).append(block)
+    return whole, cut
 
 
-def _is_whole(path: Path) -> bool:
+def is_cut_short(record: Path) -> bool:
+    """Tell whether a file holds the beginning of a record only, or nothing of one."""
     try:
-        with path.open("rb") as stream:
+        with record.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(size - 2, 0))
-            return stream.read() == b"}\n"
-    except FileNotFoundError:  # removed by a `prune_remove` beside this
+            if stream.read() == b"}\n":
+                return False
+            stream.seek(0)
+            json.loads(stream.read())
+    except OSError:  # gather tells; or a `prune_remove` beside this took it
         return False
+    except (ValueError, RecursionError):
+        return True
+    return False

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 TOO_LARGE = "there is too little memory for this; take fewer rows, or a larger machine"
+
+#: Longest message of an unexpected error in a log, in characters.
+MAX_MESSAGE = 2_000
 
 
 class GridloomError(Exception):
@@ -78,6 +82,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def shortened(text: str, characters: int) -> str:
+    """Cut out of the middle of a text what is too much: TensorFlow's errors hold whole arrays."""
+    if len(text) <= characters:
+        return text
+    end = characters // 4
+    cut = len(text) - characters
+    return f"{text[: characters - end]} … {cut:,} characters cut … {text[len(text) - end :]}"
+
+
+def told_traceback(error: BaseException) -> str:
+    """Return the traceback of an unexpected error, each message in it of bounded length."""
+    return "".join(
+        shortened(part.rstrip("\n"), MAX_MESSAGE) + "\n"
+        for part in traceback.format_exception(error)
+    )
 
 
 @contextmanager

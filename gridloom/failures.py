@@ -60,12 +60,14 @@ def _cause(log: Path) -> str:
 
 
 def tell_failures(
-    results: str, failed: dict[str, str], count: int, study: Iterable[str] = ()
+    results: str, failed: dict[str, str], count: int, kept: int, study: Iterable[str] = ()
 ) -> str:
     """Say which of `count` records failed, grouped by cause, with logs and how to retry one.
 
     Parameters
     ----------
+    kept
+        How many records there are.
     study
         Arguments with which `snakemake` reads this study; none for the default one.
     """
@@ -73,7 +75,8 @@ def tell_failures(
     by_cause: dict[str, list[str]] = {}
     for record, cause in failed.items():
         by_cause.setdefault(cause, []).append(record)
-    lines = [f"{len(failed):,} of {count:,} jobs of `train` failed; what was trained is kept."]
+    so_far = "what was trained is kept" if kept else "nothing is trained yet"
+    lines = [f"{len(failed):,} of {count:,} jobs of `train` failed; {so_far}."]
     causes = sorted(by_cause.items(), key=lambda item: -len(item[1]))
     for cause, records in causes[:MAX_CAUSES]:
         lines += ["", f"{len(records):,} × {cause}"]
@@ -86,5 +89,6 @@ def tell_failures(
     if len(causes) > MAX_CAUSES:
         lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes, told in the logs"]
     retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
-    lines += ["", f"`{retry}` retries all of them, `{partial}` shows what there is."]
+    shows = f", `{partial}` shows what there is" if kept else ""
+    lines += ["", f"`{retry}` retries all of them{shows}."]
     return "\n".join(lines)

@@ -70,10 +70,11 @@ def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
     for point in _points(hyperparameters, "hyperparameters", problems):
         path = point_path(point)
         for component in path.split("/"):
-            if len(component) > MAX_COMPONENT_BYTES:
+            size = len(component.encode())
+            if size > MAX_COMPONENT_BYTES:
                 problems.append(
-                    f"hyperparameters: {component[:40]}… makes a folder name of {len(component)} "
-                    f"bytes, file systems take {MAX_COMPONENT_BYTES}; use a shorter value"
+                    f"hyperparameters: {component[:40]}… makes a folder name of {size} bytes, file "
+                    f"systems take {MAX_COMPONENT_BYTES}; use a shorter value"
                 )
         points.setdefault(path, point)
     if not problems and not points:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridloom.blocks import Block, point_of, read_block
+from gridloom.blocks import Block, is_cut_short, point_of, read_block
 from gridloom.errors import RecordError
 from gridloom.grid import Point, read_path, table_value
-from gridloom.training.record import read_record
+from gridloom.records import read_record
 
 #: What a job costs beside its trainings, in seconds: Snakemake starts one after the other.
 JOB_SECONDS = 0.03
@@ -23,8 +23,9 @@ SAMPLE = 200
 #: Lines that say why something trains.
 MAX_REASONS = 12
 
-#: Snakemake's status of a record that is not there.
+#: Snakemake's status of a record that is not there, and of one that is.
 _MISSING = "missing"
+_THERE = "ok"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
         records = sorted(folder.rglob("reps=*.json"))
         for path in records[:1]:
             try:
-                before = read_record(path)["environment"].get("setup", {})
+                before = read_record(path).setup
             except RecordError:
                 continue
             changed = [key for key, value in setup.items() if before.get(key) != value]
@@ -109,6 +110,9 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
 
 def read_summary(text: str) -> tuple[list[Job], list[str]]:
     """Read what ``snakemake --summary`` prints.
+
+    What Snakemake takes for there although it would train it, was cut short or comes after
+    something else that would run.
 
     Returns
     -------
@@ -126,7 +130,10 @@ def read_summary(text: str) -> tuple[list[Job], list[str]]:
             block = read_block(path.rpartition("/")[2])
             assert block is not None, path
             point = read_path(point_of(path))
-            jobs.append(Job(path, point, block, row["status"] if pending else None))
+            reason = row["status"] if pending else None
+            if reason == _THERE and is_cut_short(Path(path)):
+                reason = "cut short"
+            jobs.append(Job(path, point, block, reason))
         elif pending:
             others[row["rule"]] = None
     return jobs, list(others)
@@ -141,9 +148,9 @@ def measured_pace(records: Sequence[Path]) -> Pace | None:
             record = read_record(path)
         except RecordError:  # gather tells; an estimate does without
             continue
-        for training in record["trainings"]:
-            seconds += training["seconds"]
-            epochs += len(training["history"]["loss"])
+        for training in record.trainings:
+            seconds += training.seconds
+            epochs += len(training.history["loss"])
             trainings += 1
     return Pace(seconds / epochs, trainings) if epochs else None
 

@@ -298,10 +298,10 @@ def main(arguments: list[str]) -> None:
 
     from gridloom.training.process import loading, output_to, set_devices, set_libraries
 
-    set_libraries()
-    with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
-        set_devices(os.cpu_count() or 1, [])
     try:
+        set_libraries()
+        with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
+            set_devices(os.cpu_count() or 1, [])
         model = FittedModel.load(asked.model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

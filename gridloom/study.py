@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,9 +19,10 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gridloom.data.sources import shown, table_format, why_no_source
+from gridloom.blocks import Block
+from gridloom.data.sources import is_local, shown, table_format, why_no_source
 from gridloom.errors import StudyError, nearest
-from gridloom.grid import Grid, Value, canonical, read_grid
+from gridloom.grid import MAX_COMPONENT_BYTES, Grid, Value, canonical, read_grid
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
 Rule = Literal["download", "split", "train", "gather", "heatmaps", "refit"]
@@ -50,6 +52,8 @@ TABLE_COLUMNS = {
     "seconds",
     "seconds_mean",
     "host",
+    "engine",
+    "why_not_lockstep",
     "rank",
     "n",
     "n_diverged",
@@ -600,6 +604,8 @@ def _check_hyperparameters(grid: Grid) -> Iterator[str]:
 def _check_together(study: Study, grid: Grid) -> Iterator[str]:
     """Check what only several keys together can get wrong."""
     yield from _check_dataset(study)
+    yield from _check_ignored(study, grid)
+    yield from _check_paths(study, grid)
     drawn: set[tuple[str, str]] = set()
     for index, slice_ in enumerate(study.figures.slices):
         where = f"figures.slices[{index}]"
@@ -618,6 +624,80 @@ def _check_together(study: Study, grid: Grid) -> Iterator[str]:
             elif name in grid.axes and canonical(value) not in grid.axes[name]:
                 listed = ", ".join(map(str, grid.axes[name]))
                 yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
+
+
+def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
+    """Name what was set away from its default, and has no effect beside the rest."""
+    split, dataset = study.split, study.dataset
+    if split.column is not None or dataset.test_source is not None:
+        by = "split.column" if split.column is not None else "dataset.test_source"
+        yield from _ignored("split", split, ("test", "stratify", "seed"), f"{by} gives the rows")
+    elif dataset.order is not None:
+        yield from _ignored("split", split, ("seed",), "the test rows are the latest")
+    if split.column is None:
+        yield from _ignored("split", split, ("test_value",), "there is no split.column")
+    if study.validation.method == "kfold":
+        yield from _ignored("validation", study.validation, ("fraction",), "kfold has folds")
+    else:
+        yield from _ignored("validation", study.validation, ("folds",), "holdout has a fraction")
+    if not study.trainer.warm:
+        recycled = ("recycle_trainings", "recycle_mb")
+        yield from _ignored("trainer", study.trainer, recycled, "no worker stays warm")
+    points = grid.points.values()
+    if all(point.get("early_stopping_patience") is None for point in points):
+        names = {name for point in points for name in point}
+        for name in sorted(names & {"early_stopping_min_delta", "early_stopping_monitor"}):
+            yield (
+                f"hyperparameters.{name}: has no effect without early_stopping_patience; give that "
+                "a number, or remove this"
+            )
+
+
+def _ignored(where: str, section: BaseModel, keys: Iterable[str], reason: str) -> Iterator[str]:
+    # Its default written down is no wish, and a study laid over another cannot remove a key.
+    for key in keys:
+        default = type(section).model_fields[key].default
+        if getattr(section, key) != default:
+            yield f"{where}.{key}: has no effect, {reason}; remove it, or set it to {default}"
+
+
+#: Bytes of a path that the system takes.
+_MAX_PATH_BYTES = 4095
+
+
+def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
+    """Check that names become files: of inputs, records, Snakemake's notes on them, figures."""
+    inputs = {
+        "dataset.source": study.dataset.source,
+        "dataset.test_source": study.dataset.test_source,
+        "model": study.model,
+    }
+    for key, path in inputs.items():
+        if path is not None and is_local(path) and re.search("[{}]", path):
+            yield f"{key}: Snakemake takes no path with {{ or }}; rename {path}"
+    longest = max(grid.points, key=lambda path: len(path.encode()))
+    last = Block(study.repetitions - 1, study.repetitions - 1).file
+    record = os.fsencode(f"{study.results}/points/{'0' * 16}/{longest}/{last}")
+    # Snakemake keeps a note on each file, named by its path in base64, in folders of 254 letters.
+    letters = -(-len(record) // 3) * 4
+    note = os.fsencode(Path(".snakemake/incomplete").absolute())
+    size = len(note) + 1 + letters + 2 * (letters // 254)
+    if size > _MAX_PATH_BYTES:
+        yield (
+            f"hyperparameters: together, {longest[:60]}… makes a path of {size:,} bytes for "
+            f"Snakemake's note on it, the system takes {_MAX_PATH_BYTES:,}; use shorter values or "
+            "names"
+        )
+    if any(len(os.fsencode(part)) > MAX_COMPONENT_BYTES for part in Path(study.results).parts):
+        yield f"results: file systems take names of {MAX_COMPONENT_BYTES} bytes; use a shorter one"
+    pair = sorted(grid.axes, key=lambda name: len(os.fsencode(name)))[-2:]
+    # Written beside first, under a name with a process number.
+    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice.0000000.png")
+    if len(figure) > MAX_COMPONENT_BYTES:
+        yield (
+            f"hyperparameters.{pair[-1]}: with {pair[0]}, names a heatmap by {len(figure)} bytes, "
+            f"file systems take {MAX_COMPONENT_BYTES}; use shorter names"
+        )
 
 
 #: Keys of a dataset that say how text is to be read.

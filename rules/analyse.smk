@@ -14,7 +14,7 @@ rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:
         records=lambda wildcards: records(),
-        code=[script_of("gather"), *code("analysis/cells", "analysis/table")],
+        code=[script_of("gather"), *code("analysis/cells", "analysis/table", "records")],
     output:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
@@ -29,7 +29,7 @@ rule gather:
     params:
         hyperparameters=json.dumps(column_order(GRID)),
         repetitions=STUDY.repetitions,
-        metric=STUDY.objective.metric,
+        metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
     script:
         "../scripts/gather.py"

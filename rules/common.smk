@@ -22,9 +22,10 @@ from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
 from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, table_value
-from gridloom.scope import open_scope, start_host
+from gridloom.scope import claim_folder, open_scope, start_host
 from gridloom.storage import require_room
 from gridloom.study import load_study, names_of
+from gridloom.training.process import require_backend
 
 STARTED = time.time()
 
@@ -33,6 +34,8 @@ logging.raiseExceptions = False
 
 try:
     require_room(".snakemake")
+    require_backend()
+    SCOPE = claim_folder()
 except GridloomError as error:
     sys.exit(str(error))
 
@@ -92,6 +95,11 @@ def script_of(rule):
     return os.path.relpath(Path(workflow.basedir) / "scripts" / f"{rule}.py")
 
 
+def verbatim(value):
+    """Hand a param over as it is: in a plain text, Snakemake fills in what stands in braces."""
+    return lambda wildcards: value
+
+
 def asks(rule, key, default):
     """Return what the study asks for a rule, or the rule's own default."""
     given = getattr(STUDY.resources.get(rule), key, None)
@@ -110,20 +118,26 @@ def grows(rule, key, default):
 @cache
 def records():
     """List the records that the study needs, in the order of its points."""
-    return [
-        f"{POINTS}/{path}/{block.file}"
-        for path in GRID.points
-        for block in cover(
-            existing_blocks(Path(POINTS, path)),
-            STUDY.repetitions,
-            STUDY.repetitions_per_job,
-        )
-    ]
+    needed = []
+    for path in GRID.points:
+        whole, cut = existing_blocks(Path(POINTS, path))
+        needed += [
+            f"{POINTS}/{path}/{block.file}"
+            for block in cover(whole, STUDY.repetitions, STUDY.repetitions_per_job)
+        ]
+        # Only the job that trains one anew removes it: a look at the study leaves it.
+        workflow.dag.forcefiles.update(f"{POINTS}/{path}/{block.file}" for block in cut)
+    return needed
+
+
+def is_there(record):
+    """Tell whether a record is there, and not to be trained anew because it was cut short."""
+    return os.path.exists(record) and record not in workflow.dag.forcefiles
 
 
 def missing_records():
     """List the records that are not there yet."""
-    return [record for record in records() if not os.path.exists(record)]
+    return [record for record in records() if not is_there(record)]
 
 
 def lost_records():
@@ -138,14 +152,15 @@ def lost_records():
 @cache
 def existing_records():
     """List the records that are there already."""
-    return [record for record in records() if os.path.exists(record)]
+    return [record for record in records() if is_there(record)]
 
 
 def tell_failed_points():
     """Print which points failed in this run, if any did."""
     failed = failed_records(RESULTS, records(), STARTED)
     if failed:
-        told = tell_failures(RESULTS, failed, len(records()), given_config())
+        kept = sum(map(os.path.exists, records()))
+        told = tell_failures(RESULTS, failed, len(records()), kept, given_config())
         print(f"\n{told}\n", file=sys.stderr)
 
 
@@ -154,7 +169,7 @@ def prepare_run():
     try:
         require_room(RESULTS)
         if STUDY.trainer.warm and workflow.local_exec and missing_records():
-            start_host()
+            start_host(SCOPE)
     except GridloomError as error:
         raise WorkflowError(str(error))
 
@@ -248,6 +263,7 @@ POINTS = f"{RESULTS}/points/{SETUP_NAME}"
 # What every training of this run shares; besides the set-up, which its record's folder is named by, no
 # result depends on it.
 open_scope(
+    SCOPE,
     setup=SETUP,
     objective=STUDY.objective.metric,
     model=os.path.abspath(STUDY.model),

@@ -28,7 +28,7 @@ rule download:
         runtime=asks("download", "runtime", 30),
         gpu=asks("download", "gpu", 0),
     params:
-        dataset=DATASET.model_dump_json(),
+        dataset=verbatim(DATASET.model_dump_json()),
         format=FORMAT,
     script:
         "../scripts/download.py"
@@ -62,8 +62,8 @@ rule split:
         runtime=asks("split", "runtime", 30),
         gpu=asks("split", "gpu", 0),
     params:
-        dataset=DATASET.model_dump_json(),
-        split=STUDY.split.model_dump_json(),
+        dataset=verbatim(DATASET.model_dump_json()),
+        split=verbatim(STUDY.split.model_dump_json()),
         format=FORMAT,
     script:
         "../scripts/split.py"

@@ -32,10 +32,10 @@ rule heatmaps:
         runtime=asks("heatmaps", "runtime", 30),
         gpu=asks("heatmaps", "gpu", 0),
     params:
-        axes=json.dumps(axis_texts(GRID)),
-        slices=json.dumps(slices()),
-        metric=STUDY.objective.metric,
-        title=STUDY.name,
+        axes=verbatim(json.dumps(axis_texts(GRID))),
+        slices=verbatim(json.dumps(slices())),
+        metric=verbatim(STUDY.objective.metric),
+        title=verbatim(STUDY.name),
         dpi=STUDY.figures.dpi,
     script:
         "../scripts/heatmaps.py"

@@ -18,10 +18,10 @@ rule plan:
     log:
         f"{RESULTS}/logs/plan.log",
     params:
-        arguments=same_study(),
+        arguments=verbatim(same_study()),
         points=f"{RESULTS}/points",
         name=SETUP_NAME,
-        setup=json.dumps(SETUP),
+        setup=verbatim(json.dumps(SETUP)),
         repetitions=STUDY.repetitions,
         folds=used_validation().get("folds", 1),
         parallel=trainings_at_once(),
@@ -52,7 +52,7 @@ use rule prune as prune_remove with:
 
 use rule gather as gather_partial with:
     input:
-        code=[script_of("gather"), *code("analysis/cells", "analysis/table")],
+        code=[script_of("gather"), *code("analysis/cells", "analysis/table", "records")],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",

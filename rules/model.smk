@@ -33,8 +33,8 @@ rule refit:
         runtime=grows("refit", "runtime", asks("train", "runtime", 60)),
         gpu=asks("refit", "gpu", asks("train", "gpu", 0)),
     params:
-        metric=STUDY.objective.metric,
-        setup=json.dumps(SETUP, sort_keys=True),
-        dataset=DATASET.model_dump_json(exclude_defaults=True),
+        metric=verbatim(STUDY.objective.metric),
+        setup=verbatim(json.dumps(SETUP, sort_keys=True)),
+        dataset=verbatim(DATASET.model_dump_json(exclude_defaults=True)),
     script:
         "../scripts/refit.py"

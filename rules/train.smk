@@ -12,11 +12,13 @@ rule train:
         rows=ancient(f"{DATA}/train.{PARTS}"),
         split=ancient(f"{DATA}/split.json"),
     output:
-        record=f"{POINTS}/{{point}}/reps={{first}}-{{last}}.json",
+        record=f"{POINTS}/{{point}}={{first}}-{{last}}.json",
     log:
-        f"{RESULTS}/logs/points/{SETUP_NAME}/{{point}}/reps={{first}}-{{last}}.log",
+        f"{RESULTS}/logs/points/{SETUP_NAME}/{{point}}={{first}}-{{last}}.log",
     wildcard_constraints:
-        point=r".+",
+        # Not the point alone: Snakemake refuses a wildcard that ends in twenty repeats, such as
+        # those of a list of equal layer sizes.
+        point=r".+/reps",
         first=r"\d+",
         last=r"\d+",
     threads: asks("train", "threads", 1)

@@ -42,14 +42,19 @@ def test_every_repetition_is_covered_once(sizes, repetitions, per_job, data):
     assert all(block.last < repetitions for block in new)
 
 
-def test_a_record_cut_short_is_removed_and_others_are_listed(tmp_path):
-    (tmp_path / "reps=0-4.json").write_text('{"a":1}\n')
-    (tmp_path / "reps=5-7.json").write_text('{"a":1')
-    (tmp_path / "reps=8-9.json").write_text("")
+def test_records_are_listed_those_cut_short_apart_and_nothing_is_removed(tmp_path):
+    ends = {0: "}\n", 1: "}", 2: "}\r\n", 3: "}\n\n", 4: "", 5: ',"b":', 6: "}}\n\n"}
+    for first, end in ends.items():
+        (tmp_path / f"reps={first}-{first}.json").write_text(f'{{"a":1{end}')
+    (tmp_path / "reps=7-7.json").write_text("")
+    (tmp_path / "reps=8-8.json").write_text("[" * 100_000)
+    (tmp_path / "reps=9-9.json").mkdir()
     (tmp_path / "note.txt").write_text("mine")
-    assert existing_blocks(tmp_path) == [Block(0, 4)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["note.txt", "reps=0-4.json"]
+    whole, cut = existing_blocks(tmp_path)
+    assert sorted(block.first for block in whole) == [0, 1, 2, 3, 9]
+    assert sorted(block.first for block in cut) == [4, 5, 6, 7, 8]
+    assert len(list(tmp_path.iterdir())) == 11
 
 
 def test_a_point_without_a_folder_has_no_blocks(tmp_path):
-    assert existing_blocks(tmp_path / "none") == []
+    assert existing_blocks(tmp_path / "none") == ([], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gridloom.blocks import Block
 from gridloom.plan import Job, Pace, find_earlier, measured_pace, read_summary, tell_plan
-from gridloom.training.record import FORMAT, write_record
+from tests.made_records import SETUP, write_made_record
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
 
@@ -91,23 +91,11 @@ def test_a_missing_combination_of_known_values_is_told_as_missing():
 
 
 def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
-    setup = {"seed": 0, "model file": "a", "data": "x"}
+    setup = {**SETUP, "model file": "a", "data": "x"}
     assert find_earlier(tmp_path / "points", "new", setup) is None
     points = tmp_path / "points"
-    path = points / "old" / "units=1" / "reps=0-0.json"
-    training = {"repetition": 0, "fold": 0, "seeds": {}, "status": "ok", "restored_epoch": 0}
-    training |= {"seconds": 1.0, "history": {"loss": [0.5]}}
-    write_record(
-        path,
-        {
-            "format": FORMAT,
-            "point": "units=1",
-            "hyperparameters": {"units": 1},
-            "trainings": [training],
-            "parameters": 1,
-            "environment": {"setup": {**setup, "model file": "b", "seed": 1}},
-        },
-    )
+    before = {**setup, "model file": "b", "seed": 1}
+    path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.5]}], setup=before)
     earlier = find_earlier(points, "new", setup)
     assert (earlier.records, earlier.changed) == ([path], ["seed", "model file"])
     lines = told(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
@@ -147,14 +135,8 @@ def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_pa
     assert measured_pace([]) is None
     paths = []
     for units, seconds, epochs in ((1, 1.0, 10), (2, 5.0, 20)):
-        path = tmp_path / "points" / "5" / f"units={units}" / "reps=0-0.json"
-        training = {
-            **{"repetition": 0, "fold": 0, "seeds": {}, "status": "ok", "restored_epoch": 0},
-            **{"seconds": seconds, "history": {"loss": [0.0] * epochs}},
-        }
-        record = {"point": f"units={units}", "hyperparameters": {}, "parameters": 1}
-        write_record(path, {"format": FORMAT, **record, "trainings": [training], "environment": {}})
-        paths.append(path)
+        history = {"loss": [0.0] * epochs}
+        paths.append(write_made_record(tmp_path, {"units": units}, [history], seconds=seconds))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     assert measured_pace([*paths, broken]) == Pace(6 / 30, 2)

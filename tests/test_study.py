@@ -207,3 +207,80 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path):
     latin.write_bytes("name: Jäger\n".encode("latin-1"))
     with pytest.raises(StudyError, match="is not UTF-8 text"):
         load_study(latin)
+
+
+FIT = {"epochs": 2, "batch_size": 9}
+PATIENT = {"units": 1, "epochs": 2, "batch_size": 32, "early_stopping_min_delta": 0.1}
+GIVEN = {"source": "builtin:iris", "test_source": "builtin:iris"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"validation": {"method": "kfold", "fraction": 0.3}},
+            "validation.fraction: has no effect",
+        ),
+        ({"validation": {"folds": 3}}, "validation.folds: has no effect, holdout has a fraction"),
+        (
+            {"dataset": GIVEN, "split": {"seed": 1}},
+            "split.seed: has no effect, dataset.test_so",
+        ),
+        ({"dataset": GIVEN, "split": {"test": 0.3}}, "split.test: has no effect, dataset.test_sou"),
+        (
+            {"split": {"column": "part", "stratify": False}},
+            "split.stratify: has no effect, split",
+        ),
+        ({"split": {"test_value": "held"}}, "split.test_value: has no effect, there is no split.c"),
+        (
+            {"dataset": {"source": "builtin:iris", "order": "x"}, "split": {"seed": 1}},
+            "split.seed: has no effect, the test rows are the latest",
+        ),
+        ({"trainer": {"warm": False, "recycle_mb": 9}}, "recycle_mb: has no effect, no worker"),
+        ({"hyperparameters": PATIENT}, "min_delta: has no effect without early_stopping_patience"),
+        (
+            {"hyperparameters": {**PATIENT, "early_stopping_patience": None}},
+            "min_delta: has no effect without early_stopping_patience",
+        ),
+    ],
+)
+def test_an_option_without_effect_is_named(changes, told):
+    assert any(told in problem for problem in problems(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # The default's own value: a study laid over another cannot remove a key.
+        {"validation": {"method": "kfold", "fraction": 0.2}},
+        {"dataset": GIVEN, "split": {"seed": 0, "test": 0.2}},
+        {"split": {"column": "part", "test_value": "held"}},
+        {"hyperparameters": {**PATIENT, "early_stopping_patience": [None, 3]}},
+    ],
+)
+def test_an_option_that_has_an_effect_somewhere_or_is_the_default_is_taken(changes):
+    check_study({**MINIMAL, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dataset": {"source": "my {x}.csv"}}, "dataset.source: Snakemake takes no path with {"),
+        ({"model": "models/{m}.py"}, "model: Snakemake takes no path with { or }; rename models"),
+        ({"results": "r" * 300}, "results: file systems take names of 255 bytes"),
+        (
+            {"hyperparameters": {**FIT, "a" * 120: [1, 2], "b" * 120: [1, 2]}},
+            "names a heatmap by 270 bytes, file systems take 255; use shorter names",
+        ),
+        (
+            {"hyperparameters": {**FIT, "ö" * 100: "x" * 100}},
+            "makes a folder name of 301 bytes, file systems take 255",
+        ),
+        (
+            {"hyperparameters": {**FIT, **{f"t{n}": "x" * 200 for n in range(20)}}},
+            "bytes for Snakemake's note on it, the system takes 4,095; use shorter",
+        ),
+    ],
+)
+def test_a_name_that_can_be_no_file_is_told(changes, told):
+    assert any(told in problem for problem in problems(**changes)), problems(**changes)

@@ -17,8 +17,8 @@ from gridloom.analysis.cells import write_csv
 from gridloom.errors import RecordError, StudyError, nearest
 from gridloom.files import atomic_path
 from gridloom.grid import table_value
+from gridloom.records import read_record
 from gridloom.study import TABLE_COLUMNS
-from gridloom.training.record import read_record
 
 CONFIDENCE = 0.95
 
@@ -35,8 +35,8 @@ class Gathered:
     runs
         One row a training: the point, its hyperparameters, repetition, fold, seed, status, every
         metric at the end of the training (with the weights of `restored_epoch`), best_epoch,
-        restored_epoch, epochs_run, parameters, seconds, host. What a training logged by the name
-        of another column is ``logged_`` that name.
+        restored_epoch, epochs_run, parameters, seconds, host, engine, why_not_lockstep. What a
+        training logged by the name of another column is ``logged_`` that name.
     history
         One row a training and epoch: point, repetition, fold, epoch (from 1), every metric.
     summary
@@ -95,43 +95,43 @@ def gather(
         except RecordError as error:
             damaged += error.problems
             continue
-        environment = record["environment"]
-        made_with = {**environment["packages"], **environment["inputs"]}
+        made_with = {**record.packages, **record.inputs}
         versions[json.dumps(made_with, sort_keys=True)] += 1
-        knobs = {name: table_value(record["hyperparameters"], name) for name in hyperparameters}
-        for training in record["trainings"]:
-            if training["repetition"] >= repetitions:
+        knobs = {name: table_value(record.hyperparameters, name) for name in hyperparameters}
+        for training in record.trainings:
+            if training.repetition >= repetitions:
                 continue
             history = {
-                _column(name, hyperparameters): values
-                for name, values in training["history"].items()
+                _column(name, hyperparameters): values for name, values in training.history.items()
             }
             if objective not in history:
                 known = nearest(objective, history) or f"; there are {', '.join(history)}"
                 raise StudyError(f"objective.metric: there is no {objective!r}{known}")
             identity = {
-                "repetition": training["repetition"],
-                "fold": training["fold"],
+                "repetition": training.repetition,
+                "fold": training.fold,
             }
-            final = training["restored_epoch"]
+            final = training.restored_epoch
             rows.append(
                 {
-                    "point": record["point"],
+                    "point": record.point,
                     **knobs,
                     **identity,
-                    "seed": training["seeds"]["base"],
-                    "status": training["status"],
+                    "seed": training.seeds.base,
+                    "status": training.status,
                     **{name: _number(values[final]) for name, values in history.items()},
                     "best_epoch": best_epoch(history[objective], mode),
                     "restored_epoch": final + 1,
                     "epochs_run": len(history["loss"]),
-                    "parameters": record["parameters"],
-                    "seconds": training["seconds"],
-                    "host": environment["host"],
+                    "parameters": record.parameters,
+                    "seconds": training.seconds,
+                    "host": record.host,
+                    "engine": record.engine or "",
+                    "why_not_lockstep": record.why_not_lockstep or "",
                 }
             )
             count = len(history["loss"])
-            for name, value in (("point", record["point"]), *identity.items()):
+            for name, value in (("point", record.point), *identity.items()):
                 epochs.setdefault(name, []).extend([value] * count)
             epochs.setdefault("epoch", []).extend(range(1, count + 1))
             for name, values in history.items():

@@ -4,16 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from gridloom.errors import GridloomError
 from gridloom.training.devices import NO_DEVICE
+
+BACKEND = "tensorflow"
+
+
+class BackendError(GridloomError):
+    """Keras is set to run on another library than TensorFlow."""
+
+
+def require_backend() -> None:
+    """Check that Keras will run on TensorFlow, without importing it.
+
+    It takes what the environment names, else what its file of settings does.
+
+    Raises
+    ------
+    BackendError
+        If that is another backend.
+    """
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        if named != BACKEND:
+            raise BackendError(
+                f"KERAS_BACKEND is {named!r}, but Gridloom trains on {BACKEND} only; unset it, or "
+                f"set it to {BACKEND}"
+            )
+        return
+    file = _keras_home() / "keras.json"
+    with contextlib.suppress(OSError, ValueError):  # as Keras does
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        written = settings.get("backend", BACKEND) if isinstance(settings, dict) else BACKEND
+        if written != BACKEND:
+            raise BackendError(
+                f"{file}: backend is {written!r}, but Gridloom trains on {BACKEND} only; change it "
+                f"there, or set KERAS_BACKEND={BACKEND}"
+            )
+
+
+def _keras_home() -> Path:
+    """Return Keras's folder: its own rule, as importing it takes seconds."""
+    home = Path("~").expanduser()
+    default = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
+    return Path(os.environ.get("KERAS_HOME", default)).expanduser()
 
 
 def set_libraries() -> None:
-    """Set what the libraries read when they are imported."""
+    """Set what the libraries read when they are imported.
+
+    Raises
+    ------
+    BackendError
+        If Keras would not run on TensorFlow.
+    """
+    require_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN may order sums differently from machine to machine.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"

@@ -23,13 +23,19 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gridloom.blocks import job_repetitions
-from gridloom.errors import GridloomError, StudyError, nearest
+from gridloom.errors import (
+    MAX_MESSAGE,
+    GridloomError,
+    StudyError,
+    nearest,
+    shortened,
+    told_traceback,
+)
 from gridloom.files import write_text
 from gridloom.scope import alive
 from gridloom.training import client
@@ -60,9 +66,9 @@ def train_once(job: Mapping[str, Any]) -> int:
         os.dup2(log.fileno(), 2)
     try:
         devices = _devices(job, Path(job["scope"]))
+        set_libraries()
     except (GridloomError, SystemExit) as error:
         client.fail(dict(job), str(error))
-    set_libraries()
     with loading():
         set_devices(job["threads"], devices)
         trainer = _trainer()
@@ -94,6 +100,7 @@ class Host:
         self.folder = folder
         self.watched = watched
         self.slots: dict[int, str] = {}
+        self.refusal: str | None = None  # why no worker can start
         self.listener = socket.socket(socket.AF_UNIX)
 
     def run(self) -> None:
@@ -103,9 +110,13 @@ class Host:
         # Clients may connect while TensorFlow is being imported, and wait.
         self.listener.bind(str(address))
         self.listener.listen(128)
-        set_libraries()
-        with loading():
-            import gridloom.training.run  # noqa: F401
+        try:
+            set_libraries()
+        except GridloomError as error:
+            self.refusal = str(error)
+        else:
+            with loading():
+                import gridloom.training.run  # noqa: F401
 
         while alive(self.watched) and self.folder.exists():
             ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)
@@ -125,6 +136,9 @@ class Host:
         line = connection.makefile(encoding="utf-8").readline()
         if not line:
             return
+        if self.refusal is not None:
+            connection.sendall(f"{self.refusal}\n".encode())
+            return
         settings = json.loads(line)
         host = os.getpid()
         worker = os.fork()
@@ -140,8 +154,8 @@ class Host:
         except GridloomError as error:
             with contextlib.suppress(OSError):
                 connection.sendall(f"{error}\n".encode())
-        except BaseException:
-            traceback.print_exc()
+        except BaseException as error:
+            print(told_traceback(error), file=sys.stderr)
         finally:
             os._exit(status)
 
@@ -203,12 +217,18 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
                     error = _train(job, trainer)
             except OSError as problem:
                 error = f"{job['log']}: cannot be written ({problem.strerror})"
-            trainings += len(job_repetitions(Path(job["record"])))
+            trainings += trainings_of(job)
             done.set()
             if trainings >= settings["recycle_trainings"] or _memory_mb() >= settings["recycle_mb"]:
                 listener.close()  # before the answer: the next client must not come here
                 address.unlink()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+
+
+def trainings_of(job: Mapping[str, Any]) -> int:
+    """Count the trainings of a job: one for each fold of each repetition."""
+    folds: int = job["setup"]["validation"].get("folds", 1)
+    return len(job_repetitions(Path(job["record"]))) * folds
 
 
 def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
@@ -249,15 +269,14 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
             raise StudyError(f"objective.metric: there is no {job['objective']!r}{hint}")
         write_record(Path(job["record"]), record)
     except GridloomError as error:
-        cause = error.__cause__
-        if cause is not None:
-            traceback.print_exception(cause)
-        return str(error)
+        if error.__cause__ is not None:
+            print(told_traceback(error.__cause__), file=sys.stderr)
+        return shortened(str(error), MAX_MESSAGE)
     except Exception as error:
-        traceback.print_exc()
+        print(told_traceback(error), file=sys.stderr)
         if ran_out_of_memory(error):
             return f"this training {OUT_OF_MEMORY}"
-        return f"training failed: {type(error).__name__}: {error}"
+        return shortened(f"training failed: {type(error).__name__}: {error}", MAX_MESSAGE)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -11,45 +12,21 @@ from scipy import stats
 
 from gridloom.analysis.table import best_epoch, gather, tell_versions, write_tables
 from gridloom.errors import RecordError, StudyError
-from gridloom.grid import point_path
-from gridloom.training.record import FORMAT, write_record
-
-PACKAGES = {"keras": "3", "tensorflow": "2"}
+from gridloom.seeds import STREAMS, training_seeds
+from tests.made_records import PACKAGES, write_made_record
 
 
 def record(folder, point, scores, first=0, packages=PACKAGES, logged=()):
     """Write a record whose trainings end with these scores; None is a diverged one."""
-    path = (
-        folder / "points" / "5" / point_path(point) / f"reps={first}-{first + len(scores) - 1}.json"
-    )
-    trainings = [
+    histories = [
         {
-            "repetition": first + place,
-            "fold": 0,
-            "seeds": {"base": 100 + first + place},
-            "status": "diverged" if score is None else "ok",
-            "restored_epoch": 1,
-            "seconds": 0.5,
-            "history": {
-                "loss": [0.9, None if score is None else 0.5],
-                "val_accuracy": [0.1, score],
-                **{name: [3.5, 4.5] for name in logged},
-            },
+            "loss": [0.9, None if score is None else 0.5],
+            "val_accuracy": [0.1, score],
+            **{name: [3.5, 4.5] for name in logged},
         }
-        for place, score in enumerate(scores)
+        for score in scores
     ]
-    write_record(
-        path,
-        {
-            "format": FORMAT,
-            "point": point_path(point),
-            "hyperparameters": point,
-            "parameters": 12,
-            "trainings": trainings,
-            "environment": {"packages": packages, "inputs": {}, "host": "here"},
-        },
-    )
-    return path
+    return write_made_record(folder, point, histories, first=first, packages=packages)
 
 
 def tables(paths, names=("units",), repetitions=5, mode="max"):
@@ -60,10 +37,26 @@ def test_one_row_a_training_and_one_an_epoch(tmp_path):
     paths = [record(tmp_path, {"units": units}, [0.5, 0.7]) for units in (1, 2)]
     found = tables(paths)
     assert found.runs["units"].tolist() == [1, 1, 2, 2]
-    assert found.runs["seed"].tolist() == [100, 101, 100, 101]
+    bases = [training_seeds(0, repetition, STREAMS).base for repetition in (0, 1)]
+    assert found.runs["seed"].tolist() == bases * 2
     assert found.runs["val_accuracy"].tolist() == [0.5, 0.7, 0.5, 0.7]
     assert len(found.history) == 8
     assert found.history["epoch"].tolist() == [1, 2] * 4
+
+
+def test_a_row_tells_how_its_training_ran_and_is_empty_where_its_record_does_not(tmp_path):
+    history = {"loss": [0.5], "val_accuracy": [0.5]}
+    how = [{"engine": "lockstep"}, {"engine": "keras", "why_not_lockstep": "asked for"}, {}]
+    paths = [
+        write_made_record(tmp_path, {"units": units}, [history], **environment)
+        for units, environment in enumerate(how)
+    ]
+    files = [tmp_path / name for name in ("runs.csv", "history.parquet", "summary.csv")]
+    write_tables(tables(paths), *files)
+    runs = pd.read_csv(files[0], keep_default_na=False)
+    assert runs["engine"].tolist() == ["lockstep", "keras", ""]
+    assert runs["why_not_lockstep"].tolist() == ["", "asked for", ""]
+    assert list(runs)[-3:] == ["host", "engine", "why_not_lockstep"]
 
 
 def test_the_time_grows_in_line_with_the_trainings(tmp_path):
@@ -159,7 +152,7 @@ def test_values_keep_their_types_and_missing_ones_stay_empty(tmp_path):
     write_tables(found, *files)
     lines = files[0].read_text().splitlines()
     assert ',0,"[64, 32]",null,' in lines[1]
-    assert ",0.3,[64],,0,0,100,ok," in lines[2]
+    assert re.search(r",0\.3,\[64\],,0,0,\d+,ok,", lines[2])
     assert pd.read_parquet(files[1])["epoch"].tolist() == [1, 2, 1, 2]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,8 @@ class Project:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                # A job in the background, or under nohup, has Ctrl-C ignored, and so would these.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     @property

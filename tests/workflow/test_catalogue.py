@@ -94,6 +94,19 @@ STUDIES = {
     "a method": ({"validation": {"method": "loo"}}, "is not one of holdout, kfold"),
     "one fold": ({"validation": {"method": "kfold", "folds": 1}}, "must be at least 2, found 1"),
     "all validate": ({"validation": {"fraction": 1}}, "validation.fraction: must be below 1"),
+    "a fraction of folds": (
+        {"validation": {"method": "kfold", "fraction": 0.3}},
+        "validation.fraction: has no effect, kfold has folds; remove it, or set it to 0.2",
+    ),
+    "a delta of no patience": (
+        knobs(early_stopping_min_delta=0.1),
+        "early_stopping_min_delta: has no effect without early_stopping_patience",
+    ),
+    "a path to fill in": (data(source="my {x}.csv"), "Snakemake takes no path with { or }"),
+    "values too long together": (
+        knobs(**{f"t{place}": "x" * 200 for place in range(16)}),
+        "bytes for Snakemake's note on it, the system takes 4,095; use shorter values",
+    ),
     "a stream": ({"vary": ["weights"]}, "is not one of init, shuffle, dropout, validation"),
     "scaling": ({"preparation": {"scaling": "z"}}, "is not one of standard, minmax, none"),
     "no model": ({"model": REMOVED}, "model: missing; Path of the file that holds build_model"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -395,19 +396,19 @@ def test_no_other_user_can_reach_the_workers(project):
 
 
 @as_root
-def test_a_folder_that_another_user_planted_is_refused(project):
-    """It is named by the id of the process, which can be guessed."""
-    project.temporary.chmod(0o1777)
-    newest = subprocess.Popen(["true"])
-    newest.wait()
-    for process in range(newest.pid, newest.pid + 3000):
-        folder = project.temporary / f"gridloom-0-{process}"
+def test_folders_that_others_planted_live_or_left_disturb_no_run_and_stay(untrained):
+    """Theirs are not ours to remove; nor is one of ours that a live Snakemake holds."""
+    untrained.temporary.chmod(0o1777)  # as /tmp is
+    theirs = untrained.temporary / "gridloom-0-planted"
+    live, left = (untrained.temporary / f"gridloom-0-{name}" for name in ("live", "left"))
+    for folder in (theirs, live, left):
         folder.mkdir(mode=0o700)
-        os.chown(folder, NOBODY, NOBODY)
-    told = project.fail()
-    assert re.search(r"gridloom-0-\d+ belongs to someone else or is open to others", told)
-    assert "remove it" in told
-    assert project.records() == {}
+        (folder / "snakemake.lock").touch(mode=0o600)
+    os.chown(theirs, NOBODY, NOBODY)
+    with (live / "snakemake.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        untrained.succeed()
+    assert {path.name for path in left_behind(untrained)} == {theirs.name, live.name}
 
 
 # -- everything at once

@@ -38,6 +38,28 @@ def test_the_plan_tells_why_finished_points_train_again(copied):
     assert "time       about" in plan
 
 
+def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied, finished):
+    points = copied.results / "points"
+    cut, bare, windows, other = (points / path for path in sorted(copied.records()))
+    cut.write_text(cut.read_text()[:300])
+    bare.write_text(bare.read_text().rstrip())
+    windows.write_bytes(windows.read_bytes().rstrip() + b"\r\n")
+    before = {path: path.read_bytes() for path in (cut, bare, windows, other)}
+    plan = told(copied, "plan")
+    assert "again: 1 job, because cut short" in plan
+    assert "also runs  gather, heatmaps" in plan
+    assert copied.succeed("-n")["train"] == 1
+    told(copied, "partial")
+    assert len(pd.read_csv(copied.results / "partial" / "runs.csv")) == 6
+    assert {path: path.read_bytes() for path in before} == before
+    assert copied.succeed()["train"] == 1
+    assert cut.read_bytes().endswith(b"}\n")
+    assert {path: path.read_bytes() for path in (bare, windows, other)} == {
+        path: before[path] for path in (bare, windows, other)
+    }
+    assert copied.runs().equals(finished.runs())
+
+
 def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
     assert "uses every record" in told(copied, "prune")
     before = copied.records()

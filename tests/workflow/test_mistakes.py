@@ -141,6 +141,51 @@ def test_an_objective_that_is_not_measured_ends_at_the_first_training(project):
     assert project.records() == {}
 
 
+def test_another_backend_of_keras_is_told_before_any_job(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    told = project.fail()
+    assert "KERAS_BACKEND is 'jax', but Gridloom trains on tensorflow only; unset it" in told
+    assert len(told.splitlines()) < 5
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    assert "keras.json: backend is 'torch', but Gridloom trains on" in project.fail("-n")
+    assert not project.results.exists()
+
+
+PAGES = '''"""A network whose loss raises pages of arrays."""
+import keras
+import numpy as np
+
+
+def loss(y_true, y_pred):
+    raise TypeError(f"no loss of {np.array2string(np.arange(90_000), threshold=10**6)} (mine)")
+
+
+def build_model(input_shape, outputs, *, units):
+    """Build it."""
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile("sgd", loss)
+    return model
+'''
+
+
+def test_an_unexpected_error_leaves_a_readable_log_and_nothing_is_said_to_be_kept(untrained):
+    (untrained.folder / "models" / "own.py").write_text(PAGES)
+    knobs = {"units": 1, "batch_size": 64, "epochs": 1}
+    untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
+    told = untrained.fail()
+    assert "1 of 1 jobs of `train` failed; nothing is trained yet." in told
+    assert "shows what there is" not in told
+    assert len(told) < 10_000
+    (log,) = (untrained.results / "logs" / "points").rglob("*.log")
+    logged = log.read_text()
+    assert "models/own.py" in logged
+    assert "TypeError: no loss of [    0" in logged
+    assert "(mine)" in logged
+    assert len(logged) < 20_000
+
+
 FAILS = '''"""A network that fails for some points."""
 from pathlib import Path
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 
 import pandas as pd
 
+from gridloom.errors import StudyError
+from gridloom.study import check_study
 from tests.workflow.conftest import TINY, jobs
 
 
@@ -126,3 +129,44 @@ def test_early_stopping_ends_at_the_best_epoch(project):
         curve = history[history["repetition"] == run["repetition"]]["val_loss"]
         assert len(curve) == run["epochs_run"]
         assert run["val_loss"] == curve.min()
+
+
+ODD = '''"""A network that takes anything."""
+import keras
+
+
+def build_model(input_shape, outputs, *, z_layers, **others):
+    """Build it."""
+    hidden = [keras.layers.Dense(units) for units in z_layers]
+    model = keras.Sequential([keras.Input(input_shape), *hidden, keras.layers.Dense(outputs)])
+    model.compile("sgd", "mse", metrics=["categorical_accuracy"])
+    return model
+'''
+
+
+def test_braces_repeats_and_paths_as_long_as_the_system_takes_make_a_study(untrained, monkeypatch):
+    """Snakemake fills in braces, and takes twenty repeats at a name's end for an endless loop."""
+    (untrained.folder / "models" / "odd.py").write_text(ODD)
+    monkeypatch.chdir(untrained.folder)
+
+    def study(length):
+        full, rest = divmod(length, 240)
+        texts = {f"t{place:02}": "x" * 240 for place in range(full)} | {"u": "x" * rest}
+        knobs = {"batch_size": 64, "epochs": 1, "note": ["{wild}", "b"], "z_layers": [[2] * 24]}
+        changes = {"name": "Study {z}", "model": "models/odd.py", "repetitions": 1}
+        return {**TINY, **changes, "hyperparameters": knobs | texts}
+
+    def refused(length):
+        try:
+            check_study(study(length))
+        except StudyError as error:
+            return "use shorter values" in str(error)
+        return False
+
+    longest = bisect_left(range(6000), True, key=refused) - 1
+    untrained.write(study(longest))
+    assert untrained.succeed()["train"] == 2
+    assert set(untrained.runs()["note"]) == {"{wild}", "b"}
+    assert untrained.succeed() == {}
+    untrained.write(study(longest + 1))
+    assert "the system takes 4,095; use shorter values" in untrained.fail("-n")

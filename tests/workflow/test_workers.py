@@ -265,3 +265,53 @@ def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(untrained
     untrained.change(trainer={"recycle_trainings": 1})
     untrained.succeed()
     assert untrained.runs().equals(finished.runs())
+
+
+def test_folds_count_as_trainings_when_a_worker_is_renewed(untrained, monkeypatch):
+    (untrained.folder / "models" / "sees.py").write_text(SEES)
+    seen = untrained.folder / "seen.txt"
+    monkeypatch.setenv("SEEN", str(seen))
+    knobs = {"units": [1, 2], "learning_rate": 0.1, "batch_size": 64, "epochs": 1}
+    changes = {
+        "model": "models/sees.py",
+        "repetitions": 1,
+        "validation": {"method": "kfold", "folds": 5},
+        "trainer": {"recycle_trainings": 5},
+        "hyperparameters": knobs,
+    }
+    untrained.write({**TINY, **changes})
+    untrained.succeed(cores=1)
+    assert len({json.loads(line)[1] for line in seen.read_text().splitlines()}) == 2
+    runs = untrained.runs()
+    assert len(runs) == 10
+    assert set(runs["engine"]) <= {"lockstep", "one by one"}
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path, warm):
+    """As on a cluster's node, whose home folder or environment may be another."""
+    folder = tmp_path / "s"
+    folder.mkdir(mode=0o700)
+    settings = {"scope": str(folder), "watch": os.getpid(), "warm": warm}
+    settings |= {"gpu_limit": None, "recycle_trainings": 1, "recycle_mb": 1}
+    files = [str(tmp_path / name) for name in ("record", "log", "rows", "split")]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(root / "gridloom" / "training" / "client.py"), "1", "0", *files],
+        env={
+            **os.environ,
+            "GRIDLOOM_SETTINGS": json.dumps(settings),
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": str(root),
+        },
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()  # the host ends with it
+    assert done.returncode == 1
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    assert line.endswith("unset it, or set it to tensorflow")
+    assert "KERAS_BACKEND is 'jax'" in line

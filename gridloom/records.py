@@ -1,0 +1,336 @@
+"""Reading records: the one reader, which takes nothing that a hand may have damaged.
+
+A record is refused by name unless it is what a job writes: every number in its range, every key
+there, each training once, and point, repetitions and seeds those that its path and set-up give.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import chain, product
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gridloom.blocks import point_of, read_block
+from gridloom.errors import RecordError
+from gridloom.grid import Point, read_path
+from gridloom.seeds import STREAMS, Seeds, training_seeds
+from gridloom.training.record import FORMAT
+
+REMEDY = "delete it and run again: it will be trained anew"
+
+STATUSES = ("ok", "diverged")
+
+#: More than any float32, as which all metrics are computed.
+_MAX_METRIC = 3.4028236e38
+
+#: Whole numbers of the tables have 64 bits.
+_MAX_WHOLE = 2**63 - 1
+
+#: Longest value that a message shows, in characters.
+_MAX_SHOWN = 60
+
+_NUMBERS = {float, int}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """One training, as its record tells of it.
+
+    Attributes
+    ----------
+    repetition, fold
+        Both counted from 0.
+    seeds
+        Of its random streams.
+    status
+        ``ok`` or ``diverged``.
+    restored_epoch
+        Epoch whose weights the training ended with, counted from 0.
+    seconds
+        What it took, a share of its job's time.
+    history
+        Metric → its value at the end of each epoch, None where it was not finite.
+    """
+
+    repetition: int
+    fold: int
+    seeds: Seeds
+    status: str
+    restored_epoch: int
+    seconds: float
+    history: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The trainings of a point and a block of repetitions, and what they were made with.
+
+    Attributes
+    ----------
+    point
+        Its path.
+    hyperparameters
+        What the path says.
+    parameters
+        Numbers that the network learns, or holds.
+    trainings
+        In the order of the file.
+    host
+        Name of the machine.
+    packages
+        Package → version.
+    inputs
+        Input → fingerprint of its content.
+    setup
+        All else that determines the trainings, seed, vary and validation among it.
+    engine
+        ``lockstep``, ``one by one`` or ``keras``; None if the record does not tell.
+    why_not_lockstep
+        Why the repetitions did not train in lockstep; None if they did, or if it does not tell.
+    """
+
+    point: str
+    hyperparameters: Point
+    parameters: int
+    trainings: tuple[TrainingResult, ...]
+    host: str
+    packages: dict[str, str]
+    inputs: dict[str, str]
+    setup: dict[str, Any]
+    engine: str | None
+    why_not_lockstep: str | None
+
+
+class _DamageError(Exception):
+    """What is wrong with a record."""
+
+
+def read_record(path: Path) -> Record:
+    """Read a record and check all of it.
+
+    Raises
+    ------
+    RecordError
+        Naming the file, what is wrong with it, and what to do.
+    """
+    try:
+        return _record(path, _DECODER.decode(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise RecordError(f"{path}: is cut short or damaged; {REMEDY}") from None
+    except _DamageError as damage:
+        raise RecordError(f"{path}: {damage}; {REMEDY}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _DamageError(f"holds {name}, which is no number")
+
+
+#: Python's own reads NaN and Infinity, which JSON has not.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _record(path: Path, content: Any) -> Record:
+    if type(content) is not dict or "format" not in content:
+        raise _DamageError("is not a record")
+    if type(content["format"]) is not int or content["format"] != FORMAT:
+        raise _DamageError(f"has format {_shown(content['format'])}, this version reads {FORMAT}")
+    if "point" not in content:
+        raise _DamageError("is not a record")
+    block = read_block(path.name)
+    if block is None:
+        raise _DamageError("has no record's name, such as reps=0-4.json")
+    point, asked = point_of(path), _text(content, "point")
+    if asked != point:
+        raise _DamageError(f"holds another point, {asked[:200]}")
+    hyperparameters = read_path(point)
+    _check_hyperparameters(_block(content, "hyperparameters"), hyperparameters)
+    environment = _block(content, "environment")
+    setup = _block(environment, "setup")
+    seed, vary, folds = _study_of(setup)
+    given = content.get("trainings")
+    if type(given) is not list:
+        raise _DamageError("has no list of trainings")
+    trainings = tuple(
+        _training(one, f"training {place}: ", seed, vary, hyperparameters)
+        for place, one in enumerate(given, 1)
+    )
+    _check_identities(trainings, block.repetitions, folds)
+    return Record(
+        point=point,
+        hyperparameters=hyperparameters,
+        parameters=_whole(content, "parameters"),
+        trainings=trainings,
+        host=_text(environment, "host"),
+        packages=_texts(environment, "packages"),
+        inputs=_texts(environment, "inputs"),
+        setup=setup,
+        engine=_optional_text(environment, "engine"),
+        why_not_lockstep=_optional_text(environment, "why_not_lockstep"),
+    )
+
+
+def _check_hyperparameters(given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    for name in sorted(given.keys() | expected.keys()):
+        held = given.get(name)
+        value = tuple(held) if type(held) is list else held
+        # By its text: 1, 1.0 and True are three.
+        if name not in given or name not in expected or repr(value) != repr(expected[name]):
+            folder = _shown(expected[name]) if name in expected else "nothing of it"
+            told = _shown(held) if name in given else "missing"
+            raise _DamageError(f"hyperparameters: {name} is {told}, its folder says {folder}")
+
+
+def _study_of(setup: Mapping[str, Any]) -> tuple[int, tuple[str, ...], int]:
+    """Return the seed, what varies, and the folds of each repetition."""
+    vary = setup.get("vary")
+    if type(vary) is not list or any(type(one) is not str or one not in STREAMS for one in vary):
+        raise _unfit("vary", vary, "a list of random streams")
+    validation = _block(setup, "validation")
+    folds = _whole(validation, "folds") if "folds" in validation else 1
+    return _whole(setup, "seed"), tuple(vary), folds
+
+
+def _training(
+    given: Any, where: str, seed: int, vary: tuple[str, ...], hyperparameters: Point
+) -> TrainingResult:
+    if type(given) is not dict:
+        raise _DamageError(f"{where}is {_shown(given)}, not a training")
+    repetition = _whole(given, "repetition", where)
+    seeds, expected = _seeds(seed, repetition, vary)
+    if given.get("seeds") != expected:
+        raise _DamageError(f"{where}seeds are others than the study's seed {seed} gives")
+    history = _history(given, where)
+    epochs = len(history["loss"])
+    asked = hyperparameters.get("epochs", epochs)
+    if not isinstance(asked, int) or epochs > asked:
+        raise _DamageError(f"{where}history has {epochs} epochs, of {_shown(asked)} asked for")
+    restored = _whole(given, "restored_epoch", where)
+    if restored >= epochs:
+        raise _DamageError(
+            f"{where}restored_epoch is {_shown(restored)}, counted from 0 of {epochs}"
+        )
+    seconds: Any = given.get("seconds")
+    if type(seconds) not in _NUMBERS or not 0 <= seconds <= _MAX_WHOLE:
+        raise _unfit(f"{where}seconds", seconds, "a time")
+    return TrainingResult(
+        repetition=repetition,
+        fold=_whole(given, "fold", where),
+        seeds=seeds,
+        status=_status(given, history, where),
+        restored_epoch=restored,
+        seconds=float(seconds),
+        history=history,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _seeds(seed: int, repetition: int, vary: tuple[str, ...]) -> tuple[Seeds, dict[str, int]]:
+    seeds = training_seeds(seed, repetition, vary)
+    return seeds, asdict(seeds)
+
+
+def _history(training: Mapping[str, Any], where: str) -> dict[str, list[float | None]]:
+    history = training.get("history")
+    if type(history) is not dict or type(history.get("loss")) is not list or not history["loss"]:
+        raise _DamageError(f"{where}history has no list of the loss")
+    epochs = len(history["loss"])
+    for name, values in history.items():
+        if type(values) is not list or len(values) != epochs:
+            raise _DamageError(
+                f"{where}history.{name} is no list of {epochs} numbers, as the loss is"
+            )
+    # All values at once: a record has hundreds.
+    if not _are_metrics(list(chain.from_iterable(history.values()))):
+        name = next(name for name, values in history.items() if not _are_metrics(values))
+        raise _DamageError(
+            f"{where}history.{name[:_MAX_SHOWN]} holds what is no finite 32-bit number"
+        )
+    return history
+
+
+def _are_metrics(values: list[Any]) -> bool:
+    kinds = set(map(type, values))
+    if type(None) in kinds:
+        kinds.remove(type(None))
+        values = [value for value in values if value is not None]
+    if not kinds <= _NUMBERS:
+        return False
+    return not values or (min(values) >= -_MAX_METRIC and max(values) <= _MAX_METRIC)
+
+
+def _status(
+    training: Mapping[str, Any], history: Mapping[str, list[float | None]], where: str
+) -> str:
+    status = training.get("status")
+    if status not in STATUSES:
+        raise _DamageError(f"{where}status is {_shown(status)}, not one of {', '.join(STATUSES)}")
+    if status == "ok" and None in history["loss"]:
+        raise _DamageError(f"{where}status is ok, but its loss is not finite")
+    if status == "diverged" and not any(None in values for values in history.values()):
+        raise _DamageError(f"{where}status is diverged, but all of its history is finite")
+    return str(status)
+
+
+def _check_identities(
+    trainings: Collection[TrainingResult], repetitions: range, folds: int
+) -> None:
+    found = [(training.repetition, training.fold) for training in trainings]
+    if {repetition for repetition, _ in found} != set(repetitions):
+        raise _DamageError("holds other repetitions than its name says")
+    if len(set(found)) < len(found):
+        repetition, fold = next(one for one in found if found.count(one) > 1)
+        raise _DamageError(f"holds repetition {repetition}, fold {fold} twice")
+    if set(found) != set(product(repetitions, range(folds))):
+        raise _DamageError(f"holds other folds than the {folds} of its set-up in each repetition")
+
+
+def _whole(block: Mapping[str, Any], key: str, where: str = "") -> int:
+    value = block.get(key)
+    if type(value) is not int or not 0 <= value <= _MAX_WHOLE:
+        raise _unfit(f"{where}{key}", value, "a whole number from 0")
+    return value
+
+
+def _text(block: Mapping[str, Any], key: str) -> str:
+    value = block.get(key)
+    if type(value) is not str:
+        raise _unfit(key, value, "text")
+    return value
+
+
+def _optional_text(block: Mapping[str, Any], key: str) -> str | None:
+    return None if block.get(key) is None else _text(block, key)
+
+
+def _block(block: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = block.get(key)
+    if type(value) is not dict:
+        raise _unfit(key, value, "a block of keys")
+    return value
+
+
+def _texts(block: Mapping[str, Any], key: str) -> dict[str, str]:
+    values = _block(block, key)
+    if any(type(value) is not str for value in values.values()):
+        raise _DamageError(f"{key} holds {_shown(values)}, not texts")
+    return values
+
+
+def _unfit(key: str, value: Any, wanted: str) -> _DamageError:
+    return _DamageError(f"{key} is {_shown(value)}" + f", not {wanted}" * (value is not None))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "missing"
+    if isinstance(value, float) and math.isinf(value):
+        return "beyond all numbers"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

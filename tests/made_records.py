@@ -1,0 +1,80 @@
+"""Records as a job writes them, made up without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gridloom.grid import canonical, point_path
+from gridloom.seeds import STREAMS, training_seeds
+from gridloom.training.record import FORMAT, write_record
+
+SETUP = {
+    "seed": 0,
+    "vary": sorted(STREAMS),
+    "validation": {"method": "holdout", "fraction": 0.2},
+}
+
+PACKAGES = {"keras": "3", "tensorflow": "2"}
+
+
+def write_made_record(
+    folder: Path,
+    point: Mapping[str, Any],
+    histories: Sequence[Mapping[str, list[float | None]]],
+    *,
+    first: int = 0,
+    restored_epoch: int = -1,
+    seconds: float = 0.5,
+    setup: Mapping[str, Any] = SETUP,
+    **environment: Any,
+) -> Path:
+    """Write the record of a point, with one history for each training, and return its path.
+
+    Parameters
+    ----------
+    folder
+        Of the study; the record's set-up is called `5`.
+    histories
+        In the order of repetitions, and of the folds of each that `setup` has.
+    restored_epoch
+        Counted from 0; -1 is the last.
+    environment
+        Further keys of the record's environment.
+    """
+    point = {name: canonical(value) for name, value in point.items()}
+    folds = setup["validation"].get("folds", 1)
+    trainings = [
+        {
+            "repetition": first + place // folds,
+            "fold": place % folds,
+            "seeds": asdict(training_seeds(setup["seed"], first + place // folds, setup["vary"])),
+            "status": "diverged" if any(None in curve for curve in history.values()) else "ok",
+            "restored_epoch": range(len(history["loss"]))[restored_epoch],
+            "seconds": seconds,
+            "history": history,
+        }
+        for place, history in enumerate(histories)
+    ]
+    last = trainings[-1]["repetition"]
+    path = folder / "points" / "5" / point_path(point) / f"reps={first}-{last}.json"
+    write_record(
+        path,
+        {
+            "format": FORMAT,
+            "point": point_path(point),
+            "hyperparameters": point,
+            "parameters": 12,
+            "trainings": trainings,
+            "environment": {
+                "host": "here",
+                "packages": PACKAGES,
+                "setup": setup,
+                "inputs": {},
+                **environment,
+            },
+        },
+    )
+    return path
