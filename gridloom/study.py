@@ -53,6 +53,8 @@ TABLE_COLUMNS = {
     "rank",
     "n",
     "n_diverged",
+    "n_missing",
+    "n_trainings",
     "loss",
     "val_loss",
 }
@@ -170,6 +172,12 @@ class Objective(_Closed):
         "val_loss", description="A metric of the history, such as val_categorical_accuracy."
     )
     mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
+    diverged_above: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="A training that ends with a larger loss counts as diverged; null: a thousand "
+        "times the loss of a first epoch, to the next power of ten; .inf: only losses that are not "
+        "finite.",
+    )
 
 
 class Trainer(_Closed):
@@ -421,7 +429,8 @@ def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
             key: _named(value) if key in ("column", "test_value") else value
             for key, value in split.items()
         }
-    for section, key in (("split", "test"), ("validation", "fraction")):
+    numbers = (("split", "test"), ("validation", "fraction"), ("objective", "diverged_above"))
+    for section, key in numbers:
         part = read.get(section)
         if isinstance(part, Mapping) and type(part.get(key)) is int:
             read[section] = {**part, key: float(part[key])}

@@ -14,7 +14,7 @@ rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:
         records=lambda wildcards: records(),
-        code=[script_of("gather"), *code("analysis/table")],
+        code=[script_of("gather"), *code("analysis/divergence", "analysis/table")],
     output:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
@@ -31,5 +31,6 @@ rule gather:
         repetitions=STUDY.repetitions,
         metric=STUDY.objective.metric,
         mode=STUDY.objective.mode,
+        diverged_above=STUDY.objective.diverged_above,
     script:
         "../scripts/gather.py"

@@ -52,7 +52,7 @@ use rule prune as prune_remove with:
 
 use rule gather as gather_partial with:
     input:
-        code=[script_of("gather"), *code("analysis/table")],
+        code=[script_of("gather"), *code("analysis/divergence", "analysis/table")],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",

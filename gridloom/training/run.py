@@ -50,6 +50,7 @@ from gridloom.training.model import (
     load_model_file,
     make_callbacks,
 )
+from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.record import FORMAT, shortest
 
 T = TypeVar("T")
@@ -88,6 +89,8 @@ class Request:
         ``auto``, ``on`` or ``off``.
     lockstep
         Whether repetitions may train in lockstep.
+    objective
+        What a network must measure to be trained; None for anything.
     """
 
     hyperparameters: dict[str, Value]
@@ -104,6 +107,7 @@ class Request:
     engine: str = "compiled"
     xla: str = "auto"
     lockstep: bool = True
+    objective: str | None = None
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
@@ -124,6 +128,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
         engine=setup["engine"],
         xla=setup["xla"],
         lockstep=job["lockstep"],
+        objective=job["objective"],
     )
 
 
@@ -143,6 +148,7 @@ class Trainer:
         self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
         self._graphs: _Kept[CompiledFit] = _Kept()
         self._seed_tensorflow = self._checked = False
+        self._measured: str | None = None
 
     def run(self, request: Request) -> dict[str, Any]:
         """Train a point's repetitions and return the record.
@@ -213,6 +219,13 @@ class Trainer:
                 trainings.append(
                     Training(repetition, fold, streams, encoded, weights[streams.init])
                 )
+        if request.objective and request.objective != self._measured and not file.callbacks:
+            # On a network of its own, so that the one that trains stays untouched.
+            by_keras = request.engine == "keras"
+            names = measured_names(built(first), trainings[0].rows, by_keras=by_keras)
+            if names is not None:
+                check_objective(request.objective, names)
+            self._measured = request.objective
         if request.engine == "keras":
             engine = "keras"
             fitted = [
@@ -266,6 +279,7 @@ class Trainer:
             for kept in (self._prepared, self._weights, self._graphs):
                 kept.clear()
             self._seed_tensorflow = self._checked = False
+            self._measured = None
             known = self._files[name] = (stamp, read(path))
         return known[1]
 
