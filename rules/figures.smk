@@ -14,7 +14,15 @@ rule heatmaps:
     """Draw a heatmap of every pair of axes, and those that the study asks for."""
     input:
         summary=f"{RESULTS}/summary.csv",
-        code=[script_of("heatmaps"), *code("figures/heatmaps", "figures/style")],
+        code=[
+            script_of("heatmaps"),
+            *code(
+                "analysis/adjusted",
+                "analysis/selection",
+                "figures/heatmaps",
+                "figures/style",
+            ),
+        ],
     output:
         expand(
             f"{RESULTS}/figures/{{name}}.{{format}}",
@@ -32,6 +40,7 @@ rule heatmaps:
         axes=json.dumps(axis_texts(GRID)),
         slices=json.dumps(slices()),
         metric=STUDY.objective.metric,
+        mode=STUDY.objective.mode,
         title=STUDY.name,
         dpi=STUDY.figures.dpi,
     script:

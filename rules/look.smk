@@ -73,7 +73,15 @@ use rule gather as gather_partial with:
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
-        code=[script_of("heatmaps"), *code("figures/heatmaps", "figures/style")],
+        code=[
+            script_of("heatmaps"),
+            *code(
+                "analysis/adjusted",
+                "analysis/selection",
+                "figures/heatmaps",
+                "figures/style",
+            ),
+        ],
     output:
         expand(
             f"{RESULTS}/partial/figures/{{name}}.{{format}}",

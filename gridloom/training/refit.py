@@ -14,7 +14,7 @@ import joblib
 import keras
 import numpy as np
 
-from gridloom.analysis.selection import Choice
+from gridloom.analysis.selection import RULE, Choice
 from gridloom.data.preparation import Preparation, PreparedRows, row_weights, training_rows
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
@@ -139,6 +139,9 @@ def refit(
             "se": None if math.isnan(choice.se) else choice.se,
             "n": choice.n,
             "n_diverged": choice.n_diverged,
+            "n_missing": choice.n_missing,
+            "tied": choice.tied,
+            "rule": RULE if choice.tied > 1 else None,
         },
         "epochs": choice.epochs,
         "seeds": asdict(seeds),
@@ -226,12 +229,20 @@ def tell(about: Mapping[str, Any]) -> str:
         for name, value in test.items()
         if name != "rows"
     )
-    diverged = f", and {chosen['n_diverged']} that diverged" if chosen["n_diverged"] else ""
+    left_out = [
+        f"{chosen[f'n_{name}']} {told}"
+        for name, told in (("diverged", "diverged"), ("missing", f"have no {chosen['metric']}"))
+        if chosen[f"n_{name}"]
+    ]
+    without = f"; of its trainings, {' and '.join(left_out)}" if left_out else ""
+    best = "the best mean"
+    if chosen["rule"]:
+        best += f", shared by {chosen['tied']} points and chosen among them by {chosen['rule']}"
     return "\n".join(
         [
             f"chosen      {knobs}",
-            f"because     {chosen['metric']} {chosen['mean']:.4g}{error}, the best mean; over "
-            f"{chosen['n']} trainings{diverged}",
+            f"because     {chosen['metric']} {chosen['mean']:.4g}{error}, {best}; over "
+            f"{chosen['n']} repetition{'s' * (chosen['n'] != 1)}{without}",
             f"fitted      for {about['epochs']} epochs on all {fitted['rows']:,} training rows",
             f"test        {measured} on {test['rows']:,} rows",
         ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.selection import Choice
+from gridloom.analysis.selection import RULE, Choice
 from gridloom.data.rows import Rows
 from gridloom.data.split import describe_split, split_rows, write_split
 from gridloom.errors import ModelError
@@ -37,7 +37,9 @@ CHOICE = Choice(
     se=float("nan"),
     n=1,
     n_diverged=0,
+    n_missing=0,
     epochs=3,
+    tied=1,
 )
 
 MODEL = """
@@ -308,12 +310,19 @@ def test_the_screen_says_what_was_chosen_and_why(plain):
     told = tell(plain.about)
     assert told.splitlines()[:3] == [
         "chosen      batch_size 16, epochs 40, units 4",
-        "because     val_loss 0.25, the best mean; over 1 trainings",
+        "because     val_loss 0.25, the best mean; over 1 repetition",
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
     ]
     assert "accuracy" in told.splitlines()[3]
     layered = tell({**plain.about, "hyperparameters": {"layers": (32, 16), "units": None}})
     assert layered.splitlines()[0] == "chosen      layers [32, 16]"
+    counts = {"n": 3, "n_diverged": 2, "n_missing": 1, "tied": 4, "rule": RULE}
+    shared = tell({**plain.about, "chosen": {**plain.about["chosen"], **counts}})
+    assert shared.splitlines()[1] == (
+        "because     val_loss 0.25, the best mean, shared by 4 points and chosen among them by "
+        "fewest parameters, then first in the grid; over 3 repetitions; of its trainings, 2 "
+        "diverged and 1 have no val_loss"
+    )
 
 
 @pytest.fixture
