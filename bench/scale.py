@@ -112,7 +112,9 @@ def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float
     axes = {"a": [str(n) for n in range(rows)], "b": [str(n) for n in range(columns)]}
     started = time.perf_counter()
     files = [folder / "heatmap_a_x_b_mean.png"]
-    draw_all(summary, axes=axes, slices=[], metric="acc", mode="max", title="t", dpi=150, files=files)
+    draw_all(
+        summary, axes=axes, slices=[], metric="acc", mode="max", title="t", dpi=150, files=files
+    )
     return time.perf_counter() - started
 
 

@@ -109,7 +109,8 @@ class FittedModel:
     def outputs(self, features: Features) -> np.ndarray:
         """Return what the network gives for each row, float32, shape (rows, outputs).
 
-        Logits, which the loss took for what they are, come as probabilities.
+        Logits, which the loss took for what they are, come as probabilities; numbers come in the
+        units of the targets.
         """
         inputs = self.preparation.transform(features)
         raw = self.network.predict(inputs, batch_size=BATCH_ROWS, verbose=0)
@@ -119,7 +120,8 @@ class FittedModel:
                 outputs = softmax(outputs, axis=1)
             case "sigmoid":
                 outputs = expit(outputs)
-        return outputs
+        scale = self.preparation.target_scale
+        return outputs if scale is None else scale.restored(outputs)
 
     def predict(self, features: Features) -> pd.DataFrame:
         """Predict for each row.

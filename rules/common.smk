@@ -228,6 +228,7 @@ SETUP = {
             "training/process",
             "training/record",
             "training/run",
+            "training/units",
         )
     ),
     "seed": STUDY.seed,
@@ -235,6 +236,8 @@ SETUP = {
     "validation": used_validation(),
     "class_weight": STUDY.class_weight,
     "scaling": STUDY.preparation.scaling,
+    # Only where targets are numbers: to classes it makes no difference.
+    **({"target": STUDY.preparation.target} if STUDY.dataset.task == "regression" else {}),
     "engine": STUDY.trainer.engine,
     "xla": STUDY.trainer.xla,
 }

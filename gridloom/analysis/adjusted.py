@@ -155,7 +155,7 @@ def _mixtures(
 
 
 def _crossed(labels: Sequence[np.ndarray], count: int) -> np.ndarray:
-    """Number the combinations of several labels of so many points."""
+    """Return a number for each combination of several labels, shape (count,)."""
     combined = np.zeros(count, np.intp)
     for each in labels:
         combined = _numbered(combined * (each.max(initial=0) + 1) + each)
@@ -163,7 +163,7 @@ def _crossed(labels: Sequence[np.ndarray], count: int) -> np.ndarray:
 
 
 def _classes(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Number the points by the class of values that they belong to, shape (points,).
+    """Return the class that each point's value of `some` belongs to, shape (points,).
 
     Values of two axes are of one class if a chain of points leads from one to the other; on a
     complete grid all are.
@@ -180,13 +180,10 @@ def _classes(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
-    """Number labels from 0, without gaps."""
-    numbers: np.ndarray = np.unique(labels, return_inverse=True)[1]
+    """Return labels as numbers from 0, without gaps."""
+    numbers: np.ndarray
+    _, numbers = np.unique(labels, return_inverse=True)
     return numbers
-
-
-def _indicators(codes: np.ndarray) -> np.ndarray:
-    return np.eye(codes.max() + 1)[codes]
 
 
 def _cell_means(

@@ -235,7 +235,7 @@ def _background(value: float, colours: Colormap, scale: Normalize) -> Any:
 def _hatch(plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize) -> None:
     """Hatch the cells that lost trainings."""
     for row, column in np.argwhere(heatmap.lost > 0):
-        background = _background(heatmap.values[row, column], colours, scale)
+        background = _background(float(heatmap.values[row, column]), colours, scale)
         lines = to_rgba(text_colour(background), 0.4)
         plot.add_patch(
             Rectangle(
@@ -263,7 +263,7 @@ def _write_cells(
     size = min(9.0, 72 * 0.9 * cell_width / (0.62 * 6))
     digits = _digits(scale)
     for row, column in np.ndindex(heatmap.values.shape):
-        value, lost = heatmap.values[row, column], heatmap.lost[row, column]
+        value, lost = float(heatmap.values[row, column]), int(heatmap.lost[row, column])
         background = _background(value, colours, scale)
         told = f"{LOST} {lost:,} of {heatmap.trainings[row, column]:,}"
         if np.isfinite(value):

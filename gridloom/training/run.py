@@ -52,6 +52,11 @@ from gridloom.training.model import (
 )
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.record import FORMAT, shortest
+from gridloom.training.units import (
+    check_standardizable,
+    fitted_in_target_units,
+    target_powers,
+)
 
 T = TypeVar("T")
 
@@ -79,6 +84,8 @@ class Request:
         Which ones to train.
     seed, vary, validation, class_weight, scaling
         As in the study.
+    target
+        ``standard`` or ``none``: what is done to a regression's targets.
     rows_file, split_file, model_file
         ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
     setup
@@ -108,6 +115,7 @@ class Request:
     xla: str = "auto"
     lockstep: bool = True
     objective: str | None = None
+    target: str = "none"
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
@@ -129,6 +137,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
         xla=setup["xla"],
         lockstep=job["lockstep"],
         objective=job["objective"],
+        target=setup.get("target", "none"),
     )
 
 
@@ -226,6 +235,10 @@ class Trainer:
             if names is not None:
                 check_objective(request.objective, names)
             self._measured = request.objective
+        powers = {}
+        if request.target == "standard":
+            check_standardizable(model)
+            powers = target_powers(model, rows.outputs)
         if request.engine == "keras":
             engine = "keras"
             fitted = [
@@ -253,7 +266,11 @@ class Trainer:
             "hyperparameters": point,
             "parameters": model.count_params(),
             "trainings": [
-                _training_record(training, fit, seconds)
+                _training_record(
+                    training,
+                    fitted_in_target_units(fit, powers, training.rows.target_scale),
+                    seconds,
+                )
                 for training, fit in zip(trainings, fitted, strict=True)
             ],
             "environment": {
@@ -285,12 +302,13 @@ class Trainer:
 
     def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
         key = json.dumps(
-            [request.validation, request.class_weight, request.scaling, seed], sort_keys=True
+            [request.validation, request.class_weight, request.scaling, request.target, seed],
+            sort_keys=True,
         )
         return self._prepared.get(
             key,
             lambda: [
-                prepare(rows, fit, held, request.class_weight, request.scaling)
+                prepare(rows, fit, held, request.class_weight, request.scaling, request.target)
                 for fit, held in validation_parts(rows, request.validation, seed)
             ],
         )

@@ -95,7 +95,11 @@ def test_values_that_vary_together_are_part_of_their_axis():
 
 
 def test_hyperparameters_that_only_some_points_have_leave_every_cell_its_value():
-    axes = {"rate": ["0.1", "1"], "optimizer": ["sgd", "adam", "lion"], "momentum": ["0", "0.9", ""]}
+    axes = {
+        "rate": ["0.1", "1"],
+        "optimizer": ["sgd", "adam", "lion"],
+        "momentum": ["0", "0.9", ""],
+    }
     points = grid(axes)
     points = points[(points["optimizer"] == "sgd") == (points["momentum"] != "")]
     points = points.reset_index(drop=True)
@@ -103,8 +107,11 @@ def test_hyperparameters_that_only_some_points_have_leave_every_cell_its_value()
     values[3] = np.nan
     for rows, columns in itertools.permutations(axes, 2):
         found = adjusted_means(points, values, axes, rows, columns)
-        there = points.groupby([rows, columns]).size().unstack().reindex(
-            index=axes[rows], columns=axes[columns]
+        there = (
+            points.groupby([rows, columns])
+            .size()
+            .unstack()
+            .reindex(index=axes[rows], columns=axes[columns])
         )
         assert not found.not_estimable.any()
         assert (np.isfinite(found.values) <= there.notna().to_numpy()).all()
