@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -145,14 +145,22 @@ def _measures(model: keras.Model) -> dict[str, Any]:
     losses = keras.tree.flatten(model.loss)
     measures = {}
     if len(losses) == 1 and str(losses[0]).lower() not in _BY_TARGET:
-        measures["loss"] = _measure(keras.losses.get(losses[0]))
+        measures["loss"] = _measure(_found(keras.losses.get, losses[0]))
     for given in keras.tree.flatten([config.get("metrics"), config.get("weighted_metrics")]):
         if given is None or str(given).lower() in _BY_TARGET:
             continue
-        metric = keras.metrics.get(given)
+        metric = _found(keras.metrics.get, given)
         name = given if isinstance(given, str) else getattr(metric, "name", None)
         measures[str(name or getattr(metric, "__name__", ""))] = _measure(metric)
     return measures
+
+
+def _found(get: Callable[[Any], Any], given: Any) -> Any:
+    """Return what Keras finds by a name, an object or a class."""
+    try:
+        return get(given)
+    except ValueError:
+        return None  # the fit meets the same error, and tells it
 
 
 def _measure(found: Any) -> Any:

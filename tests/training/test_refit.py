@@ -230,6 +230,30 @@ def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
     assert (predictions.to_numpy() == numbers.outputs(features)).all()
 
 
+def test_numbers_are_fitted_standardized_and_told_and_predicted_in_their_units(tmp_path):
+    case = Case(tmp_path, "regression", ["height"])
+    case.train, case.test = (
+        replace(part, target=1000 * part.target[:, :1]) for part in (case.train, case.test)
+    )
+    case.write()
+    loaded = case.saved(
+        last="keras.layers.Dense(outputs)",
+        loss='"mse"',
+        metrics='"mae", keras.metrics.RootMeanSquaredError(name="off"), "cosine_similarity"',
+        target="standard",
+        epochs=30,
+    )
+    error = loaded.predict(case.test.features)["predicted_height"] - case.test.target[:, 0]
+    told = loaded.about["test"]
+    assert told["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
+    assert told["mae"] == pytest.approx(error.abs().mean(), rel=1e-3)
+    assert told["off"] == pytest.approx(told["loss"] ** 0.5, rel=1e-3)
+    assert 100 < told["off"] < 2000
+    assert loaded.about["training"]["loss"] > 1e4
+    assert loaded.about["standardized"] == ["cosine_similarity"]
+    assert f"{told['cosine_similarity']:.4g} (of the standardized target)" in tell(loaded.about)
+
+
 OWN_LAYER = """
 class Twice(keras.layers.Layer):
     def __init__(self, factor, **rest):

@@ -79,6 +79,10 @@ def test_metrics_are_known_by_what_they_compute_and_called_as_in_the_history():
     assert found.keys() < set(named)
 
 
+def test_what_keras_does_not_know_is_left_to_the_fit_to_tell():
+    assert powers("no_such_metric", "mae", loss="no_such_loss") == {"mae": 1}
+
+
 def test_of_several_targets_only_what_has_no_unit_is_known():
     assert powers("mae", keras.metrics.R2Score(), targets=2, outputs=2) == {"r2_score": 0}
 
