@@ -292,11 +292,8 @@ def _legend(heatmap: Heatmap) -> list[str]:
     """Say what the marks in the cells mean."""
     lines = []
     if heatmap.lost.any():
-        none = (heatmap.lost > MAX_LOST * heatmap.trainings).any()
-        lines.append(
-            f"hatched, {LOST}: trainings that diverged, not in the mean"
-            + "; no colour: over half" * bool(none)
-        )
+        none = bool((heatmap.lost > MAX_LOST * heatmap.trainings).any())
+        lines.append(f"{LOST}: diverged, not in the mean" + "; no colour: over half" * none)
     if heatmap.not_estimable.any():
         lines.append("?: shares no values of the other axes with the other cells")
     return lines
