@@ -237,7 +237,11 @@ SETUP = {
     "class_weight": STUDY.class_weight,
     "scaling": STUDY.preparation.scaling,
     # Only where targets are numbers: to classes it makes no difference.
-    **({"target": STUDY.preparation.target} if STUDY.dataset.task == "regression" else {}),
+    **(
+        {"target": STUDY.preparation.target}
+        if STUDY.dataset.task == "regression"
+        else {}
+    ),
     "engine": STUDY.trainer.engine,
     "xla": STUDY.trainer.xla,
 }
