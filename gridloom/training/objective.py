@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gridloom.data.preparation import PreparedRows
 from gridloom.errors import GridloomError, nearest
+
+if TYPE_CHECKING:  # scikit-learn takes a second, and the tables check objectives too
+    from gridloom.data.preparation import PreparedRows
 
 #: Methods of a model that decide what `model.fit` logs.
 _LOGGING = ("fit", "train_step", "test_step", "compute_metrics", "get_metrics_result")
@@ -58,7 +60,7 @@ def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[st
         for name in _LOGGING
     ):
         return None
-    # TensorFlow takes seconds, and the tables check objectives too.
+    # TensorFlow takes seconds.
     import tensorflow as tf
 
     from gridloom.training.keras_fit import numbers
