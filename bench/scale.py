@@ -109,12 +109,15 @@ def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float
     place = np.arange(points)
     table = {"a": place % rows, "b": place // rows % columns, "c": place // (rows * columns)}
     summary = folder / "summary.csv"
-    made = {**table, "n": 5, "n_diverged": 0, "acc_mean": np.sin(place), "rank": place + 1}
+    counts = {"n": 5, "n_trainings": 5, "n_diverged": 0, "n_missing": 0, "parameters": 1}
+    made = {**table, **counts, "acc_mean": np.sin(place), "rank": place + 1}
     pd.DataFrame(made).to_csv(summary, index=False)
     axes = {"a": [str(n) for n in range(rows)], "b": [str(n) for n in range(columns)]}
     started = time.perf_counter()
     files = [folder / "heatmap_a_x_b_mean.png"]
-    draw_all(summary, axes=axes, slices=[], metric="acc", title="t", dpi=150, files=files)
+    draw_all(
+        summary, axes=axes, slices=[], metric="acc", mode="max", title="t", dpi=150, files=files
+    )
     return time.perf_counter() - started
 
 

@@ -79,9 +79,13 @@ class StorageError(GridloomError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text.
+
+    Capital and small letters count as one.
+    """
+    spelt = {other.lower(): other for other in known}
+    matches = difflib.get_close_matches(name.lower(), list(spelt), n=1, cutoff=0.6)
+    return f" (did you mean {spelt[matches[0]]!r}?)" if matches else ""
 
 
 def shortened(text: str, characters: int) -> str:

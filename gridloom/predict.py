@@ -119,7 +119,8 @@ class FittedModel:
     def outputs(self, features: Features) -> np.ndarray:
         """Return what the network gives for each row, float32, shape (rows, outputs).
 
-        Logits, which the loss took for what they are, come as probabilities.
+        Logits, which the loss took for what they are, come as probabilities; numbers come in the
+        units of the targets.
 
         Warns
         -----
@@ -148,7 +149,8 @@ class FittedModel:
                 outputs = softmax(outputs, axis=1)
             case "sigmoid":
                 outputs = expit(outputs)
-        return outputs
+        scale = self.preparation.target_scale
+        return outputs if scale is None else scale.restored(outputs)
 
     def predict(self, features: Features) -> pd.DataFrame:
         """Predict for each row.

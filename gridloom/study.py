@@ -57,6 +57,8 @@ TABLE_COLUMNS = {
     "rank",
     "n",
     "n_diverged",
+    "n_missing",
+    "n_trainings",
     "loss",
     "val_loss",
 }
@@ -173,12 +175,17 @@ class Validation(_Closed):
 
 
 class Preparation(_Closed):
-    """What is done to the features before a network sees them, fitted on its training rows."""
+    """What is done to the rows before a network sees them, fitted on its training rows."""
 
     scaling: Literal["standard", "minmax", "none"] = Field(
         "standard",
         description="Numbers to mean 0 and standard deviation 1, to the range 0 to 1, or as they "
         "are (tokens for an Embedding).",
+    )
+    target: Literal["standard", "none"] = Field(
+        "standard",
+        description="regression: targets to mean 0 and standard deviation 1 while a network "
+        "trains, or as they are; scores and predictions are in the target's units.",
     )
 
 
@@ -189,6 +196,12 @@ class Objective(_Closed):
         "val_loss", description="A metric of the history, such as val_categorical_accuracy."
     )
     mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
+    diverged_above: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="A training that ends with a larger loss counts as diverged; null: a thousand "
+        "times the loss of a first epoch, to the next power of ten; .inf: only losses that are not "
+        "finite.",
+    )
 
 
 class Trainer(_Closed):
@@ -271,7 +284,7 @@ class Study(_Closed):
     limits: Limits = Field(Limits(), description="What data may take before it is refused.")
     split: Split = Field(Split(), description="Which rows are the test set.")
     validation: Validation = Field(Validation(), description="How a training is scored.")
-    preparation: Preparation = Field(Preparation(), description="What is done to the features.")
+    preparation: Preparation = Field(Preparation(), description="What is done to the rows.")
     vary: list[Stream] = Field(
         list(get_args(Stream)),
         description="Random streams that change with the repetition; the others stay as in the "
@@ -446,6 +459,7 @@ def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
         ("validation", "fraction"),
         ("limits", "gib"),
         ("limits", "minutes"),
+        ("objective", "diverged_above"),
     )
     for section, key in floats:
         part = read.get(section)
@@ -716,6 +730,8 @@ def _check_dataset(study: Study) -> Iterator[str]:
             yield f"class_weight: a {dataset.task} task has no classes to weigh; remove it"
         if split.stratify and "stratify" in split.model_fields_set:
             yield f"split.stratify: a {dataset.task} task has no classes; remove it"
+    if dataset.task != "regression" and "target" in study.preparation.model_fields_set:
+        yield f"preparation.target: a {dataset.task} task has no numbers to scale; remove it"
     several = isinstance(dataset.target, list)
     if dataset.task == "classification" and several:
         yield "dataset.target: a classification has one target; set dataset.task to multilabel"

@@ -14,7 +14,10 @@ rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:
         records=lambda wildcards: records(),
-        code=[script_of("gather"), *code("analysis/cells", "analysis/table", "records")],
+        code=[
+            script_of("gather"),
+            *code("analysis/cells", "analysis/divergence", "analysis/table", "records"),
+        ],
     output:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
@@ -31,5 +34,6 @@ rule gather:
         repetitions=STUDY.repetitions,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
+        diverged_above=STUDY.objective.diverged_above,
     script:
         "../scripts/gather.py"

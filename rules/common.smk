@@ -247,6 +247,7 @@ SETUP = {
             "training/process",
             "training/record",
             "training/run",
+            "training/units",
         )
     ),
     "seed": STUDY.seed,
@@ -254,6 +255,12 @@ SETUP = {
     "validation": used_validation(),
     "class_weight": STUDY.class_weight,
     "scaling": STUDY.preparation.scaling,
+    # Only where targets are numbers: to classes it makes no difference.
+    **(
+        {"target": STUDY.preparation.target}
+        if STUDY.dataset.task == "regression"
+        else {}
+    ),
     "engine": STUDY.trainer.engine,
     "xla": STUDY.trainer.xla,
 }

@@ -16,7 +16,13 @@ rule heatmaps:
         summary=f"{RESULTS}/summary.csv",
         code=[
             script_of("heatmaps"),
-            *code("analysis/cells", "figures/heatmaps", "figures/style"),
+            *code(
+                "analysis/adjusted",
+                "analysis/cells",
+                "analysis/selection",
+                "figures/heatmaps",
+                "figures/style",
+            ),
         ],
     output:
         expand(
@@ -35,6 +41,7 @@ rule heatmaps:
         axes=verbatim(json.dumps(axis_texts(GRID))),
         slices=verbatim(json.dumps(slices())),
         metric=verbatim(STUDY.objective.metric),
+        mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
         dpi=STUDY.figures.dpi,
     script:

@@ -52,7 +52,10 @@ use rule prune as prune_remove with:
 
 use rule gather as gather_partial with:
     input:
-        code=[script_of("gather"), *code("analysis/cells", "analysis/table", "records")],
+        code=[
+            script_of("gather"),
+            *code("analysis/cells", "analysis/divergence", "analysis/table", "records"),
+        ],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",
@@ -75,7 +78,13 @@ use rule heatmaps as heatmaps_partial with:
         summary=f"{RESULTS}/partial/summary.csv",
         code=[
             script_of("heatmaps"),
-            *code("analysis/cells", "figures/heatmaps", "figures/style"),
+            *code(
+                "analysis/adjusted",
+                "analysis/cells",
+                "analysis/selection",
+                "figures/heatmaps",
+                "figures/style",
+            ),
         ],
     output:
         expand(

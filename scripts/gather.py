@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from gridloom.analysis.table import gather, tell_versions, write_tables
+from gridloom.analysis.table import gather, tell_exploded, tell_versions, write_tables
 from gridloom.errors import told_in
 
 with told_in(snakemake.log[0]):
@@ -15,6 +15,7 @@ with told_in(snakemake.log[0]):
         snakemake.params.metric,
         snakemake.params.mode,
         wanted=snakemake.params.get("trainings"),
+        diverged_above=snakemake.params.diverged_above,
     )
     write_tables(
         gathered,
@@ -22,6 +23,6 @@ with told_in(snakemake.log[0]):
         Path(snakemake.output.history),
         Path(snakemake.output.summary),
     )
-    mixed = tell_versions(gathered.versions)
-    if mixed:
-        print(mixed, file=sys.stderr)
+    for told in (tell_exploded(gathered), tell_versions(gathered.versions)):
+        if told:
+            print(told, file=sys.stderr)

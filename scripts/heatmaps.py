@@ -12,6 +12,7 @@ with told_in(snakemake.log[0]):
         axes=json.loads(snakemake.params.axes),
         slices=json.loads(snakemake.params.slices),
         metric=snakemake.params.metric,
+        mode=snakemake.params.mode,
         title=snakemake.params.title,
         dpi=snakemake.params.dpi,
         files=[Path(path) for path in snakemake.output],

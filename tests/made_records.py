@@ -51,7 +51,7 @@ def write_made_record(
             "repetition": first + place // folds,
             "fold": place % folds,
             "seeds": asdict(training_seeds(setup["seed"], first + place // folds, setup["vary"])),
-            "status": "diverged" if any(None in curve for curve in history.values()) else "ok",
+            "status": "diverged" if None in history["loss"] else "ok",
             "restored_epoch": range(len(history["loss"]))[restored_epoch],
             "seconds": seconds,
             "history": history,

@@ -8,6 +8,9 @@ import pandas as pd
 
 from gridloom.errors import StudyError
 
+#: How one of several points with the best mean is chosen, in words.
+RULE = "fewest parameters, then first in the grid"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -20,12 +23,16 @@ class Choice:
     metric
         The objective.
     mean, se
-        Of the objective over the point's trainings; `se` is NaN for one training.
-    n, n_diverged
-        Trainings that `mean` is taken over, and those that diverged.
+        Of the objective over the point's repetitions; `se` is NaN for one repetition.
+    n, n_diverged, n_missing
+        Repetitions that `mean` is taken over; trainings that diverged, or whose objective is not a
+        number.
     epochs
         The median, over the trainings, of the epoch whose weights were kept: without early
         stopping, all epochs.
+    tied
+        How many points have the best mean, this one among them; chosen by `RULE` if there are
+        several.
     """
 
     point: str
@@ -34,7 +41,16 @@ class Choice:
     se: float
     n: int
     n_diverged: int
+    n_missing: int
     epochs: int
+    tied: int
+
+
+def best_point(summary: pd.DataFrame) -> pd.Series:
+    """Return the row of rank 1; of several, the one that `RULE` says."""
+    # A stable sort keeps the order of the grid.
+    row: pd.Series = summary.sort_values(["rank", "parameters"], kind="stable").iloc[0]
+    return row
 
 
 def choose(runs: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Choice:
@@ -48,13 +64,13 @@ def choose(runs: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Choice:
     Raises
     ------
     StudyError
-        If all trainings diverged.
+        If no training has a finite loss and objective.
     """
-    first = summary.sort_values("rank").iloc[0]
+    first = best_point(summary)
     if first["n"] == 0:
         raise StudyError(
-            "no training of this study ended with a finite loss, so there is nothing to choose; "
-            "try smaller learning rates"
+            f"no training of this study ended with a finite loss and a {metric}, so there is "
+            "nothing to choose; try smaller learning rates"
         )
     kept = runs[(runs["point"] == first["point"]) & (runs["status"] == "ok")]
     return Choice(
@@ -64,5 +80,7 @@ def choose(runs: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Choice:
         se=float(first[f"{metric}_se"]),
         n=int(first["n"]),
         n_diverged=int(first["n_diverged"]),
+        n_missing=int(first["n_missing"]),
         epochs=int(kept["restored_epoch"].median()),
+        tied=int((summary["rank"] == first["rank"]).sum()),
     )

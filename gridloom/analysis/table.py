@@ -14,13 +14,18 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from gridloom.analysis.cells import write_csv
-from gridloom.errors import RecordError, StudyError, nearest
+from gridloom.analysis.divergence import LOSSES, default_bound, exploded
+from gridloom.errors import RecordError, StudyError
 from gridloom.files import atomic_path
 from gridloom.grid import table_value
 from gridloom.records import read_record
 from gridloom.study import TABLE_COLUMNS
+from gridloom.training.objective import check_objective
 
 CONFIDENCE = 0.95
+
+#: Means that differ by less, relatively, share a rank: metrics are numbers of 32 bits.
+RESOLUTION = 4 * float(np.finfo(np.float32).eps)
 
 #: Columns that no metric may overwrite.
 _TAKEN = TABLE_COLUMNS - {"loss", "val_loss"}
@@ -33,9 +38,11 @@ class Gathered:
     Attributes
     ----------
     runs
-        One row a training: the point, its hyperparameters, repetition, fold, seed, status, every
-        metric at the end of the training (with the weights of `restored_epoch`), best_epoch,
-        restored_epoch, epochs_run, parameters, seconds, host, engine, why_not_lockstep. What a
+        One row a training: the point, its hyperparameters, repetition, fold, seed, status (ok, or
+        diverged: a loss that is not finite, or ends above `bound`), every metric with the weights
+        that the training ends with, those of `restored_epoch`; best_epoch, restored_epoch (both
+        from 1, where the records count from 0), epochs_run, parameters, seconds, host,
+        engine, why_not_lockstep. What a
         training logged by the name of another column is ``logged_`` that name.
     history
         One row a training and epoch: point, repetition, fold, epoch (from 1), every metric.
@@ -44,12 +51,16 @@ class Gathered:
     versions
         How many records were made with which versions of the packages and of the code, the most
         common first.
+    bound, exploded
+        The loss above which a finite training counts as diverged, and how many do for that.
     """
 
     runs: pd.DataFrame
     history: pd.DataFrame
     summary: pd.DataFrame
     versions: list[tuple[dict[str, str], int]]
+    bound: float
+    exploded: int
 
 
 def gather(
@@ -59,6 +70,7 @@ def gather(
     objective: str,
     mode: str,
     wanted: int | None = None,
+    diverged_above: float | None = None,
 ) -> Gathered:
     """Read records into tables.
 
@@ -75,13 +87,17 @@ def gather(
     wanted
         Trainings of the whole study, for tables of a part of it: `runs` and `summary` then have a
         last column `partial`, such as ``412 of 1,080 trainings``.
+    diverged_above
+        The loss above which a finite training counts as diverged; None for `default_bound`.
 
     Raises
     ------
     RecordError
         Naming all records that are damaged.
     StudyError
-        If there is no record, or no training measured the objective.
+        If there is no record.
+    ObjectiveError
+        If a training did not measure the objective.
     """
     if not records:
         raise StudyError("no training of this study is finished yet; run `snakemake` first")
@@ -104,9 +120,7 @@ def gather(
             history = {
                 _column(name, hyperparameters): values for name, values in training.history.items()
             }
-            if objective not in history:
-                known = nearest(objective, history) or f"; there are {', '.join(history)}"
-                raise StudyError(f"objective.metric: there is no {objective!r}{known}")
+            check_objective(objective, history)
             identity = {
                 "repetition": training.repetition,
                 "fold": training.fold,
@@ -151,7 +165,12 @@ def gather(
     runs[list(hyperparameters)] = knobs_table
     history_table = pd.DataFrame(epochs).astype({"point": "category"})
     metrics = [name for name in epochs if name not in ("point", "repetition", "fold", "epoch")]
-    summary = summarize(runs, hyperparameters, metrics, objective, mode)
+    bound = default_bound(history_table) if diverged_above is None else diverged_above
+    too_large = exploded(runs, bound)
+    runs["status"] = runs["status"].mask(too_large, "diverged")
+    summary = summarize(
+        runs, hyperparameters, metrics, objective, mode, _fractions(history_table, metrics)
+    )
     if wanted is not None:
         runs["partial"] = summary["partial"] = f"{len(runs):,} of {wanted:,} trainings"
     return Gathered(
@@ -159,7 +178,21 @@ def gather(
         history=history_table,
         summary=summary,
         versions=[(json.loads(text), count) for text, count in versions.most_common()],
+        bound=bound,
+        exploded=int(too_large.sum()),
     )
+
+
+def _fractions(history: pd.DataFrame, metrics: Sequence[str]) -> set[str]:
+    """Name the metrics that are never below 0 nor above 1, in no epoch of no training.
+
+    Among them are accuracies, AUC and precision under any name. A loss may be larger than it was.
+    """
+    return {
+        name
+        for name in metrics
+        if name not in LOSSES and history[name].dropna().between(0, 1).all()
+    }
 
 
 def _column(name: str, hyperparameters: Collection[str]) -> str:
@@ -186,56 +219,106 @@ def summarize(
     metrics: Sequence[str],
     objective: str,
     mode: str,
+    fractions: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Summarize each point over its trainings (repetitions, and folds where there are any).
+    """Summarize each point over its repetitions.
+
+    An observation is one repetition: the mean over its folds, as folds share most of the rows that
+    they fit on and so are no independent repeats. Diverged trainings, and values that are missing,
+    are left out and counted.
+
+    Parameters
+    ----------
+    fractions
+        Metrics that lie between 0 and 1: their intervals are cut there.
 
     Returns
     -------
     DataFrame
-        `point`, the hyperparameters, `n` (trainings with status ok, over which all else is
-        taken), `n_diverged`; for each metric ``_mean``, ``_sd`` (``ddof=1``), ``_se``
-        (sd / √n), ``_ci_low`` and ``_ci_high`` (95 %, Student's t with n - 1 degrees of freedom),
-        ``_median``, ``_min``, ``_max``; `seconds_mean`, `parameters`; `rank` by the objective's
-        mean, 1 for the best, points with a diverged training behind all others.
+        `point`, the hyperparameters, `n` (observations of the objective), `n_trainings` (all),
+        `n_diverged`, `n_missing` (trainings with status ok whose objective is not a number); for
+        each metric ``_n`` (its observations), ``_mean``, ``_sd`` (``ddof=1``), ``_se`` (sd / √n),
+        ``_ci_low`` and ``_ci_high`` (95 %, Student's t with n - 1 degrees of freedom),
+        ``_median``, ``_min``, ``_max``; `seconds_mean` (of a training), `parameters`; `rank` by
+        the objective's mean, 1 for the best, points with a training diverged or missing behind all
+        others; equal means share a rank.
     """
-    ok = runs[runs["status"] == "ok"]
     order = runs["point"].drop_duplicates()
-    grouped = ok.groupby("point", sort=False)[list(metrics)]
-    n = grouped.size().reindex(order, fill_value=0)
-    diverged = runs["point"].value_counts().reindex(order) - n
+    ok = runs[runs["status"] == "ok"]
+    observations = ok.groupby(["point", "repetition"], sort=False)[list(metrics)].mean()
+    grouped = observations.groupby(level="point", sort=False)
+    n = grouped.count().reindex(order, fill_value=0)
+    trainings = runs["point"].value_counts().reindex(order)
+    diverged = trainings - ok["point"].value_counts().reindex(order, fill_value=0)
+    without = ok.loc[ok[objective].isna(), "point"]
+    missing = without.value_counts().reindex(order, fill_value=0)
     first = runs.drop_duplicates("point").set_index("point").loc[order]
     mean, sd = grouped.mean().reindex(order), grouped.std(ddof=1).reindex(order)
-    se = sd.div(np.sqrt(n.clip(lower=1)), axis=0)
-    # Student's t is not defined for one training: no interval then.
-    t = pd.Series(stdtrit(np.maximum(n - 1, 1), (1 + CONFIDENCE) / 2), index=order).where(n > 1)
-    half = se.mul(t, axis=0)
-    median, low, high = (
-        getattr(grouped, name)().reindex(order) for name in ("median", "min", "max")
-    )
+    se = sd / np.sqrt(n.clip(lower=1))
+    # Student's t is not defined for one observation: no interval then.
+    half = se * stdtrit(np.maximum(n - 1, 1), (1 + CONFIDENCE) / 2)
+    low, high = mean - half, mean + half
+    for metric in fractions:
+        low[metric], high[metric] = low[metric].clip(lower=0), high[metric].clip(upper=1)
+    parts = {
+        "n": n,
+        "mean": mean,
+        "sd": sd,
+        "se": se,
+        "ci_low": low,
+        "ci_high": high,
+        "median": grouped.median().reindex(order),
+        "min": grouped.min().reindex(order),
+        "max": grouped.max().reindex(order),
+    }
     columns: dict[str, Any] = {"point": order.to_numpy()}
     columns |= {name: first[name].to_numpy() for name in hyperparameters}
-    columns |= {"n": n.to_numpy(), "n_diverged": diverged.to_numpy()}
+    columns |= {
+        "n": n[objective].to_numpy(),
+        "n_trainings": trainings.to_numpy(),
+        "n_diverged": diverged.to_numpy(),
+        "n_missing": missing.to_numpy(),
+    }
     for metric in metrics:
-        parts = {
-            "mean": mean[metric],
-            "sd": sd[metric],
-            "se": se[metric],
-            "ci_low": mean[metric] - half[metric],
-            "ci_high": mean[metric] + half[metric],
-            "median": median[metric],
-            "min": low[metric],
-            "max": high[metric],
-        }
-        columns |= {f"{metric}_{name}": values.to_numpy() for name, values in parts.items()}
+        columns |= {f"{metric}_{name}": part[metric].to_numpy() for name, part in parts.items()}
     seconds = runs.groupby("point", sort=False)["seconds"].mean().reindex(order)
     columns |= {"seconds_mean": seconds.to_numpy(), "parameters": first["parameters"].to_numpy()}
-    score = mean[objective] if mode == "min" else -mean[objective]
-    ranking = pd.DataFrame({"diverged": diverged.gt(0).to_numpy(), "score": score.to_numpy()})
-    places = ranking.sort_values(["diverged", "score"], kind="stable", na_position="last").index
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[places] = np.arange(1, len(order) + 1)
-    columns["rank"] = rank
+    score = mean[objective].to_numpy() * (1 if mode == "min" else -1)
+    columns["rank"] = _ranks(score, (diverged + missing).gt(0).to_numpy())
     return pd.DataFrame(columns)
+
+
+def _ranks(score: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """Rank scores from the lowest, 1 to n; equal ones share the first of their ranks.
+
+    Parameters
+    ----------
+    score
+        float64, shape (points,); NaN is last.
+    behind
+        Which points come behind all others, bool, shape (points,).
+    """
+    order = np.lexsort((score, behind))
+    sorted_scores, sorted_behind = score[order], behind[order]
+    same = np.isclose(
+        sorted_scores[1:], sorted_scores[:-1], rtol=RESOLUTION, atol=0, equal_nan=True
+    ) & (sorted_behind[1:] == sorted_behind[:-1])
+    places = np.arange(1, len(score) + 1)
+    places[1:][same] = 0
+    ranks = np.empty(len(score), dtype=np.int64)
+    ranks[order] = np.maximum.accumulate(places)
+    return ranks
+
+
+def tell_exploded(gathered: Gathered) -> str | None:
+    """Say which finite trainings count as diverged; None if none does."""
+    if not gathered.exploded:
+        return None
+    return (
+        f"{gathered.exploded:,} trainings end with a finite loss above {gathered.bound:,.6g}, far "
+        "above what predicting a constant costs: they count as diverged. "
+        "`objective.diverged_above` sets another bound."
+    )
 
 
 def tell_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:

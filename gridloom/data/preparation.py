@@ -61,6 +61,38 @@ class TrainingRows:
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """What number targets are standardized by, each by its own.
+
+    Attributes
+    ----------
+    mean, deviation
+        Of each target over the rows that a training fits on (``ddof=0``, as the features'),
+        float64, shape (targets,); a target that does not vary has deviation 1.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, target: np.ndarray) -> TargetScale:
+        """Fit to targets of shape (rows, targets)."""
+        mean = target.mean(axis=0, dtype=np.float64)
+        deviation = target.std(axis=0, dtype=np.float64)
+        return cls(mean, np.where(deviation > 0, deviation, 1.0))
+
+    def standardized(self, target: np.ndarray) -> np.ndarray:
+        """Return targets with mean 0 and deviation 1, float32."""
+        standardized: np.ndarray = ((target - self.mean) / self.deviation).astype(np.float32)
+        return standardized
+
+    def restored(self, outputs: np.ndarray) -> np.ndarray:
+        """Return a network's outputs in the units of the targets, float32."""
+        restored: np.ndarray = (outputs * self.deviation + self.mean).astype(np.float32)
+        return restored
+
+
+@dataclass(frozen=True)
 class PreparedRows:
     """One training's arrays, float32 (targets in the form that the model's loss takes).
 
@@ -72,6 +104,8 @@ class PreparedRows:
         Class indices, shape (rows,), or values, shape (rows, targets).
     weights
         Of the training rows in the loss, shape (rows,).
+    target_scale
+        What `y_train` and `y_val` were standardized by; None if they are as in the data.
     """
 
     x_train: np.ndarray
@@ -79,6 +113,7 @@ class PreparedRows:
     weights: np.ndarray
     x_val: np.ndarray
     y_val: np.ndarray
+    target_scale: TargetScale | None = None
 
 
 def training_rows(path: Path, description: Mapping[str, Any]) -> TrainingRows:
@@ -185,7 +220,12 @@ class Preparation:
     ----------
     transformer
         A `ColumnTransformer` for a table, the scaler for arrays.
+    target_scale
+        What the targets were standardized by; None if they were not.
     """
+
+    #: Also of preparations that were saved before there was any.
+    target_scale: TargetScale | None = None
 
     def __init__(self, description: Mapping[str, Any], scaling: str) -> None:
         scaler = SCALERS[scaling]()
@@ -282,8 +322,9 @@ def prepare(
     held: np.ndarray,
     weighting: str | Mapping[str, float] | None,
     scaling: str,
+    target: str = "none",
 ) -> PreparedRows:
-    """Prepare features and weigh rows for one training.
+    """Prepare features and targets and weigh rows for one training.
 
     Everything that is fitted, and the class weights, see the rows that the training fits on and no
     others.
@@ -292,4 +333,21 @@ def prepare(
     x_train = preparation.fit_transform(take(rows.features, fit))
     x_val = preparation.transform(take(rows.features, held))
     weights = row_weights(rows, fit, weighting)
-    return PreparedRows(x_train, rows.target[fit], weights, x_val, rows.target[held])
+    y_train, y_val = rows.target[fit], rows.target[held]
+    scale = target_scale(y_train, target)
+    if scale is not None:
+        y_train, y_val = scale.standardized(y_train), scale.standardized(y_val)
+    return PreparedRows(x_train, y_train, weights, x_val, y_val, scale)
+
+
+def target_scale(target: np.ndarray, how: str) -> TargetScale | None:
+    """Fit what number targets are standardized by.
+
+    Parameters
+    ----------
+    target
+        Of the rows that a training fits on, shape (rows, targets).
+    how
+        ``standard`` or ``none``.
+    """
+    return TargetScale.of(target) if how == "standard" else None

@@ -15,19 +15,26 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from gridloom.analysis.adjusted import adjusted_means
 from gridloom.analysis.cells import meant
-from gridloom.figures.style import COLOUR_MAP, MISSING, save, text_colour
+from gridloom.analysis.selection import best_point
+from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
 
 #: More cells than this in a row or column are drawn without numbers.
 MAX_ANNOTATED = 25
 
 
-#: Marks diverged trainings.
-DIVERGED = "✕"
+#: Marks trainings that are in no mean, as they diverged or measured no objective.
+LOST = "✕"
+
+#: A cell that lost a larger share of its trainings is given no value and no colour.
+MAX_LOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,13 @@ class Heatmap:
     rows, columns
         Names of the axes down the side and along the bottom.
     values
-        Means of the objective, shape (values of rows, values of columns); NaN where there is none.
-    diverged
-        Share of the trainings that diverged and so are not in the mean, same shape.
+        Means of the objective, shape (values of rows, values of columns); NaN where there is none,
+        or more than `MAX_LOST` of the trainings are lost.
+    lost, trainings
+        How many trainings are in no mean, as they diverged or measured no objective, and how many
+        there are; whole numbers, same shape.
+    not_estimable
+        Cells that nothing can be compared with, same shape.
     subtitle
         What each cell is.
     name
@@ -51,7 +62,9 @@ class Heatmap:
     rows: str
     columns: str
     values: np.ndarray
-    diverged: np.ndarray
+    lost: np.ndarray
+    trainings: np.ndarray
+    not_estimable: np.ndarray
     subtitle: str
     name: str
 
@@ -59,7 +72,10 @@ class Heatmap:
 def mean_heatmap(
     summary: pd.DataFrame, axes: Mapping[str, Sequence[str]], rows: str, columns: str, column: str
 ) -> Heatmap:
-    """Average the objective over all points that share their values of two axes.
+    """Average the objective over all other axes, like compared with like.
+
+    The cells are adjusted means (see `gridloom.analysis.adjusted`): plain means where every cell
+    has a result for the same values of the other axes.
 
     Parameters
     ----------
@@ -70,24 +86,45 @@ def mean_heatmap(
     column
         Column of the summary, such as ``val_loss_mean``.
     """
-    others = [name for name in axes if name not in (rows, columns)]
-    subtitle = f"mean over {', '.join(others)} and repetitions" if others else "mean of repetitions"
-    name = f"heatmap_{rows}_x_{columns}_mean"
-    return Heatmap(rows, columns, *_cells(summary, axes, rows, columns, column), subtitle, name)
-
-
-def _cells(
-    points: pd.DataFrame, axes: Mapping[str, Sequence[str]], rows: str, columns: str, column: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each pair of values, the mean over points and the share that diverged."""
-    index, across = list(axes[rows]), list(axes[columns])
-    grouped = points.groupby([rows, columns])
-    counts = grouped[["n", "n_diverged"]].sum()
-    share = counts["n_diverged"] / counts.sum(axis=1)
-    return (
-        grouped[column].mean().unstack().reindex(index=index, columns=across).to_numpy(),
-        share.unstack().reindex(index=index, columns=across).fillna(0).to_numpy(),
+    means = adjusted_means(summary, summary[column].to_numpy(), axes, rows, columns)
+    others = [name for name in axes if name not in (rows, columns, *means.together)]
+    if not others:
+        subtitle = "mean of repetitions"
+    elif means.adjusted_for:
+        subtitle = f"mean of repetitions, adjusted for {', '.join(others)}"
+    else:
+        subtitle = f"mean over {', '.join(others)} and repetitions"
+    if means.together:
+        subtitle += f"; varying along with the two: {', '.join(means.together)}"
+    return _heatmap(
+        summary, axes, rows, columns, means.values, means.not_estimable, subtitle, "mean"
     )
+
+
+def _heatmap(
+    points: pd.DataFrame,
+    axes: Mapping[str, Sequence[str]],
+    rows: str,
+    columns: str,
+    values: np.ndarray,
+    not_estimable: np.ndarray,
+    subtitle: str,
+    kind: str,
+) -> Heatmap:
+    """Count the trainings of each cell, and take the value from cells that lost most of them."""
+    grouped = points.assign(lost=points["n_diverged"] + points["n_missing"])
+    counts = grouped.groupby([rows, columns])[["lost", "n_trainings"]].sum()
+    lost, trainings = (
+        counts[name]
+        .unstack()
+        .reindex(index=list(axes[rows]), columns=list(axes[columns]))
+        .fillna(0)
+        .to_numpy(int)
+        for name in ("lost", "n_trainings")
+    )
+    values = np.where(lost > MAX_LOST * trainings, np.nan, values)
+    name = f"heatmap_{rows}_x_{columns}_{kind}"
+    return Heatmap(rows, columns, values, lost, trainings, not_estimable, subtitle, name)
 
 
 def slice_heatmap(
@@ -105,15 +142,17 @@ def slice_heatmap(
     at
         Values of other axes, as text; those not named are the best point's.
     """
-    best = summary.sort_values("rank").iloc[0]
+    best = best_point(summary)
     held = {name: at.get(name, best[name]) for name in axes if name not in (rows, columns)}
     chosen = summary
     for name, value in held.items():
         chosen = chosen[chosen[name] == value]
     told = "at " + ", ".join(f"{name} = {value or '—'}" for name, value in held.items())
     subtitle = told if held else "mean of repetitions"
-    name = f"heatmap_{rows}_x_{columns}_slice"
-    return Heatmap(rows, columns, *_cells(chosen, axes, rows, columns, column), subtitle, name)
+    means = chosen.groupby([rows, columns])[column].mean().unstack()
+    values = means.reindex(index=list(axes[rows]), columns=list(axes[columns])).to_numpy()
+    nowhere = np.zeros(values.shape, bool)
+    return _heatmap(chosen, axes, rows, columns, values, nowhere, subtitle, "slice")
 
 
 def colour_scale(heatmaps: Sequence[Heatmap]) -> Normalize:
@@ -130,7 +169,8 @@ def draw(
     scale: Normalize,
     *,
     title: str,
-    label: str,
+    metric: str,
+    mode: str,
 ) -> Figure:
     """Draw one heatmap; a cell's number is its value.
 
@@ -138,11 +178,12 @@ def draw(
     ----------
     title
         Of the study.
-    label
-        Of the colour bar: what the values are.
+    metric, mode
+        What the values are; ``max`` if more is better, else ``min``. The better end of the colours
+        is the bright one, at the top of the bar.
     """
     height, width = heatmap.values.shape
-    colours = matplotlib.colormaps[COLOUR_MAP].with_extremes(bad=MISSING)
+    colours = matplotlib.colormaps[COLOUR_MAPS[mode]].with_extremes(bad=MISSING)
     row_labels, column_labels = (
         [text or "—" for text in axes[name]] for name in (heatmap.rows, heatmap.columns)
     )
@@ -168,40 +209,95 @@ def draw(
     plot.tick_params(length=0)
     for side in plot.spines.values():
         side.set_visible(False)
+    _hatch(plot, heatmap, colours, scale)
     if not many:
-        size = min(9.0, 72 * 0.9 * drawn_width / width / (0.62 * 6))
-        digits = _digits(scale)
-        for row, column in np.ndindex(height, width):
-            value = heatmap.values[row, column]
-            share = heatmap.diverged[row, column]
-            text = f"{value:.{digits}f}" if np.isfinite(value) else "—"
-            colour = text_colour(colours(scale(value))) if np.isfinite(value) else "black"
-            lines = [(text, size, 4 if share else 0)]
-            if share:
-                lines.append((f"{DIVERGED} {max(round(float(share) * 100), 1)} %", size * 0.75, -7))
-            for line, points, height_above in lines:
-                plot.annotate(
-                    line,
-                    (column, row),
-                    xytext=(0, height_above),
-                    textcoords="offset points",
-                    fontsize=points,
-                    color=colour,
-                    ha="center",
-                    va="center",
-                )
+        _write_cells(plot, heatmap, colours, scale, drawn_width / width)
+    better = "higher" if mode == "max" else "lower"
+    # In two lines: a metric's name alone may be as long as the bar.
+    label = f"{metric}\n({better} is better)"
     bar = figure.colorbar(ScalarMappable(scale, colours), ax=plot, label=label)
+    if mode == "min":
+        bar.ax.invert_yaxis()
     bar.outline.set_visible(False)
     figure.suptitle(title, fontsize=10, fontweight="bold")
     characters = max(int((drawn_width + 2.0) * 14), 20)
-    subtitle = textwrap.fill(heatmap.subtitle, characters)
-    if heatmap.diverged.any():
-        subtitle += f"\n{DIVERGED} share of trainings that diverged, not in the mean"
-    plot.set_title(subtitle, fontsize=8)
+    lines = [heatmap.subtitle, *_legend(heatmap)]
+    plot.set_title("\n".join(textwrap.fill(line, characters) for line in lines), fontsize=8)
     # Laid out once, not once a file: that is half of the time of drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+def _background(value: float, colours: Colormap, scale: Normalize) -> Any:
+    return colours(scale(value)) if np.isfinite(value) else to_rgba(MISSING)
+
+
+def _hatch(plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize) -> None:
+    """Hatch the cells that lost trainings."""
+    for row, column in np.argwhere(heatmap.lost > 0):
+        background = _background(float(heatmap.values[row, column]), colours, scale)
+        lines = to_rgba(text_colour(background), 0.4)
+        plot.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5),
+                1,
+                1,
+                facecolor="none",
+                edgecolor=lines,
+                linewidth=0,
+                hatch="////",
+            )
+        )
+
+
+def _write_cells(
+    plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize, cell_width: float
+) -> None:
+    """Write each cell's value, and how many of its trainings are lost.
+
+    Parameters
+    ----------
+    cell_width
+        In inches.
+    """
+    size = min(9.0, 72 * 0.9 * cell_width / (0.62 * 6))
+    digits = _digits(scale)
+    for row, column in np.ndindex(heatmap.values.shape):
+        value, lost = float(heatmap.values[row, column]), int(heatmap.lost[row, column])
+        background = _background(value, colours, scale)
+        told = f"{LOST} {lost:,} of {heatmap.trainings[row, column]:,}"
+        if np.isfinite(value):
+            lines = [f"{value:.{digits}f}"] + [told] * bool(lost)
+        elif lost > MAX_LOST * heatmap.trainings[row, column]:
+            lines = [told]
+        else:
+            lines = ["?" if heatmap.not_estimable[row, column] else "—"]
+        heights = (5, -6) if len(lines) == 2 else (0,)
+        for line, height_above in zip(lines, heights, strict=True):
+            plot.annotate(
+                line,
+                (column, row),
+                xytext=(0, height_above),
+                textcoords="offset points",
+                fontsize=size * 0.75 if line == told else size,
+                color=text_colour(background),
+                ha="center",
+                va="center",
+                # A number is no easier to read through the lines of a hatch.
+                bbox={"facecolor": background, "edgecolor": "none", "pad": 1} if lost else None,
+            )
+
+
+def _legend(heatmap: Heatmap) -> list[str]:
+    """Say what the marks in the cells mean."""
+    lines = []
+    if heatmap.lost.any():
+        none = bool((heatmap.lost > MAX_LOST * heatmap.trainings).any())
+        lines.append(f"{LOST}: diverged, not in the mean" + "; no colour: over half" * none)
+    if heatmap.not_estimable.any():
+        lines.append("?: shares no values of the other axes with the other cells")
+    return lines
 
 
 def _digits(scale: Normalize) -> int:
@@ -216,6 +312,7 @@ def draw_all(
     axes: Mapping[str, Sequence[str]],
     slices: Sequence[Mapping[str, Any]],
     metric: str,
+    mode: str,
     title: str,
     dpi: int,
     files: Sequence[Path],
@@ -231,8 +328,8 @@ def draw_all(
         Axis → its values as the summary spells them.
     slices
         ``{"rows": axis, "columns": axis, "at": {axis: value}}`` each.
-    metric
-        The objective.
+    metric, mode
+        The objective; ``min`` or ``max``.
     files
         Files to write; their names and suffixes say what.
     processes
@@ -258,7 +355,7 @@ def draw_all(
     ]
     scale = colour_scale(heatmaps)
     paths = [[path for path in files if path.stem == heatmap.name] for heatmap in heatmaps]
-    write = partial(_write, axes=axes, scale=scale, title=title, label=metric, dpi=dpi)
+    write = partial(_write, axes=axes, scale=scale, title=title, metric=metric, mode=mode, dpi=dpi)
     if processes == 1 or len(heatmaps) < 2:
         list(map(write, heatmaps, paths))
     else:
@@ -273,9 +370,10 @@ def _write(
     axes: Mapping[str, Sequence[str]],
     scale: Normalize,
     title: str,
-    label: str,
+    metric: str,
+    mode: str,
     dpi: int,
 ) -> None:
-    figure = draw(heatmap, axes, scale, title=title, label=label)
+    figure = draw(heatmap, axes, scale, title=title, metric=metric, mode=mode)
     for path in paths:
         save(figure, path, dpi)

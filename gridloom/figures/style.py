@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from gridloom.files import atomic_path
 
-#: Equal steps in value look equal, in grey and to colour-blind eyes as well.
-COLOUR_MAP = "cividis"
+#: Equal steps in value look equal, in grey and to colour-blind eyes as well. The bright end is the
+#: better one, whether more or less is better.
+COLOUR_MAPS = {"max": "cividis", "min": "cividis_r"}
 
 #: Cells without a value.
 MISSING = "#d9d9d9"
@@ -22,6 +23,7 @@ matplotlib.rcParams.update(
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
         "font.size": 9,
         "axes.titlesize": 10,
+        "hatch.linewidth": 0.7,
         "svg.fonttype": "none",
         # Names inside an SVG are else random, and two runs would differ.
         "svg.hashsalt": "gridloom",

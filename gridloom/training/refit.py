@@ -14,8 +14,14 @@ import joblib
 import keras
 import numpy as np
 
-from gridloom.analysis.selection import Choice
-from gridloom.data.preparation import Preparation, PreparedRows, row_weights, training_rows
+from gridloom.analysis.selection import RULE, Choice
+from gridloom.data.preparation import (
+    Preparation,
+    PreparedRows,
+    row_weights,
+    target_scale,
+    training_rows,
+)
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
 from gridloom.grid import read_path, table_value
@@ -33,6 +39,12 @@ from gridloom.training.model import (
 )
 from gridloom.training.record import shortest
 from gridloom.training.run import environment
+from gridloom.training.units import (
+    check_standardizable,
+    fitted_in_target_units,
+    in_target_units,
+    target_powers,
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,9 @@ def refit(
     Refitted
         `about` holds the point, why it was chosen, `epochs`, `seeds`, what the loss and metrics
         are on the training rows (of the last epoch, with dropout and weights) and on the test rows
-        (without), and what a prediction needs: task, classes, targets, how outputs are meant.
+        (without), which of these are in units of the standardized target (`standardized`; all
+        others are in the target's), and what a prediction needs: task, classes, targets, how
+        outputs are meant.
 
     Raises
     ------
@@ -106,8 +120,16 @@ def refit(
     file = load_model_file(model_file)
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
     y = encode_target(network, shape, rows.target, rows.classes)
+    y_test = encode_target(network, shape, test.target, rows.classes)
+    scale = target_scale(rows.target, setup.get("target", "none"))
+    powers: dict[str, int] = {}
+    if scale is not None:
+        check_standardizable(network)
+        powers = target_powers(network, rows.outputs)
+        y, y_test = scale.standardized(y), scale.standardized(y_test)
+        preparation.target_scale = scale
     weights = row_weights(rows, np.arange(len(y)), setup["class_weight"])
-    fitted = keras_fit.fit(
+    fit = keras_fit.fit(
         network,
         Training(0, 0, seeds, PreparedRows(x, y, weights, x[:0], y[:0]), network.get_weights()),
         make_callbacks(file, point),
@@ -116,6 +138,7 @@ def refit(
         stopping=None,
         xla=setup["xla"],
     )
+    fitted = fitted_in_target_units(fit, powers, scale)
     if not np.isfinite(fitted.history["loss"]).all():
         raise ModelError(
             "the fit on all training rows diverged: its loss is not finite; take the largest "
@@ -123,11 +146,14 @@ def refit(
         )
     scored = network.evaluate(
         x_test,
-        encode_target(network, shape, test.target, rows.classes),
+        y_test,
         batch_size=point["batch_size"],
         return_dict=True,
         verbose=0,
     )
+    scores = keras_fit.numbers(scored)
+    if scale is not None:
+        scores = in_target_units(scores, powers, scale)
     outputs = network.predict(x_test, verbose=0)
     about = {
         "format": FORMAT,
@@ -139,6 +165,9 @@ def refit(
             "se": None if math.isnan(choice.se) else choice.se,
             "n": choice.n,
             "n_diverged": choice.n_diverged,
+            "n_missing": choice.n_missing,
+            "tied": choice.tied,
+            "rule": RULE if choice.tied > 1 else None,
         },
         "epochs": choice.epochs,
         "seeds": asdict(seeds),
@@ -149,8 +178,9 @@ def refit(
         },
         "test": {
             "rows": len(x_test),
-            **{name: shortest(value) for name, value in keras_fit.numbers(scored).items()},
+            **{name: shortest(value) for name, value in scores.items()},
         },
+        "standardized": [] if scale is None else sorted(scores.keys() - powers.keys()),
         "task": description["task"],
         "targets": description["targets"],
         "classes": rows.classes,
@@ -205,16 +235,25 @@ def tell(about: Mapping[str, Any]) -> str:
         f"{name} {table_value(point, name)}" for name, value in point.items() if value is not None
     )
     measured = ", ".join(
-        f"{name} {value:.4g}" if value is not None else f"{name} not finite"
+        (f"{name} {value:.4g}" if value is not None else f"{name} not finite")
+        + " (of the standardized target)" * (name in about["standardized"])
         for name, value in test.items()
         if name != "rows"
     )
-    diverged = f", and {chosen['n_diverged']} that diverged" if chosen["n_diverged"] else ""
+    left_out = [
+        f"{chosen[f'n_{name}']} {told}"
+        for name, told in (("diverged", "diverged"), ("missing", f"have no {chosen['metric']}"))
+        if chosen[f"n_{name}"]
+    ]
+    without = f"; of its trainings, {' and '.join(left_out)}" if left_out else ""
+    best = "the best mean"
+    if chosen["rule"]:
+        best += f", shared by {chosen['tied']} points and chosen among them by {chosen['rule']}"
     return "\n".join(
         [
             f"chosen      {knobs}",
-            f"because     {chosen['metric']} {chosen['mean']:.4g}{error}, the best mean; over "
-            f"{chosen['n']} trainings{diverged}",
+            f"because     {chosen['metric']} {chosen['mean']:.4g}{error}, {best}; over "
+            f"{chosen['n']} repetition{'s' * (chosen['n'] != 1)}{without}",
             f"fitted      for {about['epochs']} epochs on all {fitted['rows']:,} training rows",
             f"test        {measured} on {test['rows']:,} rows",
         ]

@@ -52,8 +52,14 @@ from gridloom.training.model import (
     load_model_file,
     make_callbacks,
 )
+from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.record import FORMAT, shortest
 from gridloom.training.structure import Structure, structure_of
+from gridloom.training.units import (
+    check_standardizable,
+    fitted_in_target_units,
+    target_powers,
+)
 
 T = TypeVar("T")
 
@@ -84,6 +90,8 @@ class Request:
         Which ones to train.
     seed, vary, validation, class_weight, scaling
         As in the study.
+    target
+        ``standard`` or ``none``: what is done to a regression's targets.
     rows_file, split_file, model_file
         ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
     setup
@@ -94,6 +102,8 @@ class Request:
         ``auto``, ``on`` or ``off``.
     lockstep
         Whether repetitions may train in lockstep.
+    objective
+        What a network must measure to be trained; None for anything.
     """
 
     hyperparameters: dict[str, Value]
@@ -110,6 +120,8 @@ class Request:
     engine: str = "compiled"
     xla: str = "auto"
     lockstep: bool = True
+    objective: str | None = None
+    target: str = "none"
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
@@ -130,6 +142,8 @@ def read_request(job: Mapping[str, Any]) -> Request:
         engine=setup["engine"],
         xla=setup["xla"],
         lockstep=job["lockstep"],
+        objective=job["objective"],
+        target=setup.get("target", "none"),
     )
 
 
@@ -216,6 +230,7 @@ class Trainer:
         self._weights: _Kept[dict[int, list[np.ndarray]]] = _Kept()
         self._graphs: _Kept[_Graph] = _Kept()
         self._why_not: _Kept[str | None] = _Kept()
+        self._measured: str | None = None
 
     def run(self, request: Request) -> dict[str, Any]:
         """Train a point's repetitions and return the record.
@@ -243,10 +258,17 @@ class Trainer:
         file: ModelFile = self._read("model", request.model_file, load_model_file)
         job = _Job(request, rows, parts, seeds, file)
         network = job.built(seeds[request.repetitions[0]].init)
+        self._check_objective(job)
+        powers = {}
+        if request.target == "standard":
+            check_standardizable(network.model)
+            powers = target_powers(network.model, rows.outputs)
         parameters = network.model.count_params()
         fits = self._fit_by_keras(job) if request.engine == "keras" else self._fit(job, network)
         order = [
-            (repetition, fold) for repetition in seeds for fold in range(len(parts[repetition]))
+            (repetition, fold, part.target_scale)
+            for repetition in seeds
+            for fold, part in enumerate(parts[repetition])
         ]
         seconds = (time.perf_counter() - clock) / len(order)
         return {
@@ -255,8 +277,14 @@ class Trainer:
             "hyperparameters": job.point,
             "parameters": parameters,
             "trainings": [
-                _training_record(repetition, fold, seeds[repetition], fit, seconds)
-                for (repetition, fold), fit in zip(order, fits.fitted, strict=True)
+                _training_record(
+                    repetition,
+                    fold,
+                    seeds[repetition],
+                    fitted_in_target_units(fit, powers, scale),
+                    seconds,
+                )
+                for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
             ],
             "environment": {
                 **environment(),
@@ -267,6 +295,21 @@ class Trainer:
                 "started": round(started, 3),
             },
         }
+
+    def _check_objective(self, job: _Job) -> None:
+        """Check once a model file whether its networks measure the objective, before they train."""
+        objective = job.request.objective
+        if not objective or objective == self._measured or job.file.callbacks:
+            return
+        repetition = job.request.repetitions[0]
+        # On a network of its own, so that the one that trains stays untouched.
+        model = job.built(job.seeds[repetition].init).model
+        (training, *_) = job.trainings(model, repetition, [])
+        by_keras = job.request.engine == "keras"
+        names = measured_names(model, training.rows, by_keras=by_keras)
+        if names is not None:
+            check_objective(objective, names)
+        self._measured = objective
 
     @property
     def graphs(self) -> int:
@@ -281,17 +324,19 @@ class Trainer:
         if known is None or known[0] != stamp:
             for kept in (self._prepared, self._weights, self._graphs, self._why_not):
                 kept.clear()
+            self._measured = None
             known = self._files[name] = (stamp, read(path))
         return known[1]
 
     def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
         key = json.dumps(
-            [request.validation, request.class_weight, request.scaling, seed], sort_keys=True
+            [request.validation, request.class_weight, request.scaling, request.target, seed],
+            sort_keys=True,
         )
         return self._prepared.get(
             key,
             lambda: [
-                prepare(rows, fit, held, request.class_weight, request.scaling)
+                prepare(rows, fit, held, request.class_weight, request.scaling, request.target)
                 for fit, held in validation_parts(rows, request.validation, seed)
             ],
         )

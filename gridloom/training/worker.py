@@ -28,14 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from gridloom.blocks import job_repetitions
-from gridloom.errors import (
-    MAX_MESSAGE,
-    GridloomError,
-    StudyError,
-    nearest,
-    shortened,
-    told_traceback,
-)
+from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, told_traceback
 from gridloom.files import write_text
 from gridloom.scope import alive
 from gridloom.training import client
@@ -255,19 +248,20 @@ def _trainer() -> Any:
 def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
     """Train a job and write its record; return what went wrong, or None.
 
-    A person's mistake is one message; anything else comes with its traceback, in the log.
+    A person's mistake is one message; anything else comes with its traceback, in the log. An
+    objective that no network measures would fail every job: it also ends the run, as a person
+    would, by the signal at which Snakemake starts no further job.
     """
     from gridloom.training.model import OUT_OF_MEMORY, ran_out_of_memory
+    from gridloom.training.objective import ObjectiveError
     from gridloom.training.record import write_record
     from gridloom.training.run import read_request
 
     try:
-        record = trainer.run(read_request(job))
-        measured = record["trainings"][0]["history"]
-        if job["objective"] not in measured:
-            hint = nearest(job["objective"], measured) or f"; there are {', '.join(measured)}"
-            raise StudyError(f"objective.metric: there is no {job['objective']!r}{hint}")
-        write_record(Path(job["record"]), record)
+        write_record(Path(job["record"]), trainer.run(read_request(job)))
+    except ObjectiveError as error:
+        os.kill(job["watch"], signal.SIGTERM)
+        return str(error)
     except GridloomError as error:
         if error.__cause__ is not None:
             print(told_traceback(error.__cause__), file=sys.stderr)

@@ -11,15 +11,17 @@ from gridloom.analysis.selection import choose
 from gridloom.errors import StudyError
 
 
-def tables(n=(3, 3), diverged=(0, 0)):
+def tables(n=(3, 3), diverged=(0, 0), rank=(2, 1), parameters=(9, 9)):
     summary = pd.DataFrame(
         {
             "point": ["units=1", "units=2"],
             "n": n,
             "n_diverged": diverged,
+            "n_missing": 0,
+            "parameters": parameters,
             "val_loss_mean": [0.5, 0.25],
             "val_loss_se": [0.1, math.nan],
-            "rank": [2, 1],
+            "rank": rank,
         }
     )
     runs = pd.DataFrame(
@@ -37,6 +39,13 @@ def test_the_point_of_rank_1_is_chosen_with_the_median_of_its_epochs():
     assert (choice.point, choice.epochs) == ("units=2", 7)
     assert (choice.mean, choice.n, choice.n_diverged) == (0.25, 3, 1)
     assert math.isnan(choice.se)
+    assert choice.tied == 1
+
+
+@pytest.mark.parametrize(("parameters", "chosen"), [((9, 8), "units=2"), ((9, 9), "units=1")])
+def test_of_equal_means_the_fewest_parameters_are_chosen_then_the_first(parameters, chosen):
+    choice = choose(*tables(rank=(1, 1), parameters=parameters), "val_loss")
+    assert (choice.point, choice.tied) == (chosen, 2)
 
 
 def test_there_is_no_choice_among_points_that_all_diverged():

@@ -10,23 +10,34 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gridloom.analysis.table import best_epoch, gather, tell_versions, write_tables
-from gridloom.errors import RecordError, StudyError
+from gridloom.analysis.table import (
+    best_epoch,
+    gather,
+    tell_exploded,
+    tell_versions,
+    write_tables,
+)
+from gridloom.errors import RecordError
 from gridloom.seeds import STREAMS, training_seeds
-from tests.made_records import PACKAGES, write_made_record
+from gridloom.training.objective import ObjectiveError
+from tests.made_records import PACKAGES, SETUP, write_made_record
 
 
-def record(folder, point, scores, first=0, packages=PACKAGES, logged=()):
-    """Write a record whose trainings end with these scores; None is a diverged one."""
+def record(folder, point, scores, first=0, packages=PACKAGES, logged=(), folds=1, loss=0.5):
+    """Write a record whose trainings end with these scores; None is a diverged one, NaN no score.
+
+    With folds, a repetition's scores stand side by side.
+    """
     histories = [
         {
-            "loss": [0.9, None if score is None else 0.5],
-            "val_accuracy": [0.1, score],
+            "loss": [0.9, None if score is None else loss],
+            "val_accuracy": [0.1, None if score != score else score],
             **{name: [3.5, 4.5] for name in logged},
         }
         for score in scores
     ]
-    return write_made_record(folder, point, histories, first=first, packages=packages)
+    setup = SETUP if folds == 1 else {**SETUP, "validation": {"method": "kfold", "folds": folds}}
+    return write_made_record(folder, point, histories, first=first, packages=packages, setup=setup)
 
 
 def tables(paths, names=("units",), repetitions=5, mode="max"):
@@ -137,6 +148,80 @@ def test_diverged_trainings_are_counted_left_out_and_ranked_last(tmp_path):
     assert found.runs["status"].tolist()[:2] == ["ok", "diverged"]
 
 
+def test_folds_of_a_repetition_are_one_observation(tmp_path):
+    # Folds differ by their rows: 0.165 and 0.185, give or take, in each of 20 repetitions.
+    first = 0.165 + np.linspace(-0.005, 0.005, 20)
+    scores = np.stack([first, first[::-1] + 0.02], axis=1)
+    paths = [record(tmp_path, {"units": 1}, scores.ravel().tolist(), folds=2)]
+    (row,) = tables(paths, repetitions=20).summary.to_dict("records")
+    means = scores.mean(axis=1)
+    assert (row["n"], row["n_trainings"], row["val_accuracy_n"]) == (20, 40, 20)
+    assert row["val_accuracy_mean"] == pytest.approx(0.175)
+    assert row["val_accuracy_sd"] == pytest.approx(np.std(means, ddof=1), abs=1e-9)
+    assert row["val_accuracy_se"] == pytest.approx(np.std(means, ddof=1) / np.sqrt(20), abs=1e-9)
+    assert row["val_accuracy_max"] == pytest.approx(means.max())
+
+
+def test_two_repetitions_of_five_folds_have_the_interval_of_two(tmp_path):
+    scores = [0.5, 0.6, 0.7, 0.6, 0.5, 0.5, 0.6, 0.8, 0.6, 0.5]
+    paths = [record(tmp_path, {"units": 1}, scores, folds=5)]
+    (row,) = tables(paths).summary.to_dict("records")
+    low, high = stats.t.interval(0.95, 1, 0.59, stats.sem([0.58, 0.6]))
+    assert (row["val_accuracy_ci_low"], row["val_accuracy_ci_high"]) == pytest.approx((low, high))
+
+
+def test_a_score_that_is_not_a_number_is_counted_left_out_and_ranked_with_the_diverged(tmp_path):
+    nan = float("nan")
+    paths = [
+        record(tmp_path, {"units": 1}, [0.99, 0.99, nan]),
+        record(tmp_path, {"units": 2}, [0.5, 0.7, 0.9]),
+        record(tmp_path, {"units": 3}, [nan, nan, nan]),
+        record(tmp_path, {"units": 4}, [0.98, None, 0.98]),
+    ]
+    summary = tables(paths).summary.set_index("units")
+    assert summary["n_missing"].to_dict() == {1: 1, 2: 0, 3: 3, 4: 0}
+    assert summary["n"].to_dict() == {1: 2, 2: 3, 3: 0, 4: 2}
+    assert summary.loc[1, ["val_accuracy_n", "loss_n"]].tolist() == [2, 3]
+    assert summary.loc[1, "val_accuracy_mean"] == 0.99
+    assert summary["rank"].to_dict() == {2: 1, 1: 2, 4: 3, 3: 4}
+
+
+def test_equal_means_share_a_rank(tmp_path):
+    # 0.3 is 0.1 + 0.2 but for the last bit.
+    scores = {1: [0.9, 0.6], 2: [0.1, 0.2, 0.3], 3: [0.2] * 3, 4: [0.75], 5: [0.7], 6: [0.75, 0.75]}
+    paths = [record(tmp_path, {"units": units}, given) for units, given in scores.items()]
+    assert tables(paths).summary["rank"].tolist() == [1, 5, 5, 1, 4, 1]
+
+
+def test_a_training_that_ends_with_a_huge_loss_is_a_diverged_one(tmp_path):
+    paths = [
+        record(tmp_path, {"units": 1}, [0.5, 0.7]),
+        record(tmp_path, {"units": 2}, [0.99, 0.99], loss=4e35),
+        record(tmp_path, {"units": 3}, [0.4, 0.4], loss=90.0),
+    ]
+    found = tables(paths)
+    assert found.runs["status"].tolist() == ["ok", "ok", "diverged", "diverged", "ok", "ok"]
+    assert found.summary["rank"].tolist() == [1, 3, 2]
+    assert "2 trainings end with a finite loss above 1,000, far above" in tell_exploded(found)
+    asked = gather(paths, ["units"], 5, "val_accuracy", "max", diverged_above=50)
+    assert asked.runs["status"].tolist()[-2:] == ["diverged", "diverged"]
+    never = gather(paths, ["units"], 5, "val_accuracy", "max", diverged_above=float("inf"))
+    assert set(never.runs["status"]) == {"ok"}
+    assert tell_exploded(never) is None
+
+
+def test_an_interval_of_an_accuracy_ends_at_1_and_that_of_a_loss_does_not(tmp_path):
+    paths = [
+        record(tmp_path, {"units": 1}, [1.0, 0.9], loss=0.9, logged=["norm"]),
+        record(tmp_path, {"units": 1}, [1.0, 0.99], first=2, loss=0.1, logged=["norm"]),
+    ]
+    (row,) = tables(paths).summary.to_dict("records")
+    assert row["val_accuracy_ci_high"] == 1
+    assert row["val_accuracy_ci_low"] < 0.95
+    assert row["loss_ci_high"] > 1
+    assert row["norm_ci_high"] == 4.5
+
+
 def test_less_is_better_when_the_study_says_so(tmp_path):
     paths = [record(tmp_path, {"units": units}, [score]) for units, score in ((1, 0.9), (2, 0.1))]
     assert tables(paths, mode="min").summary["rank"].tolist() == [2, 1]
@@ -171,7 +256,7 @@ def test_the_best_epoch_is_the_first_of_the_best(values, mode, epoch):
 
 def test_an_objective_that_was_not_measured_is_told_with_the_near_match(tmp_path):
     path = record(tmp_path, {"units": 1}, [0.5])
-    with pytest.raises(StudyError, match=r"did you mean 'val_accuracy'\?"):
+    with pytest.raises(ObjectiveError, match=r"did you mean 'val_accuracy'\?"):
         gather([path], ["units"], 5, "val_acuracy", "max")
 
 

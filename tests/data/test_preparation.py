@@ -11,6 +11,7 @@ import pytest
 
 from gridloom.data.preparation import (
     Preparation,
+    TargetScale,
     TrainingRows,
     class_weights,
     prepare,
@@ -213,3 +214,30 @@ def test_given_weights_follow_the_labels_and_must_name_all():
         class_weights(np.array([0, 1]), ["a", "b"], {"a": 1.0})
     with pytest.raises(DataError, match="check 'c'"):
         class_weights(np.array([0, 1]), ["a", "b"], {"a": 1.0, "b": 1.0, "c": 1.0})
+
+
+def test_number_targets_are_standardized_by_the_fitting_rows_each_by_its_own():
+    generator = np.random.default_rng(0)
+    target = generator.normal([68_000, -3], [27_000, 0.1], size=(40, 2)).astype(np.float32)
+    rows = replace(rows_of(), target=target, classes=None)
+    fit, held = np.arange(30), np.arange(30, 40)
+    prepared = prepare(rows, fit, held, None, "standard", "standard")
+    np.testing.assert_allclose(prepared.y_train.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(prepared.y_train.std(axis=0), 1, rtol=1e-6)
+    assert prepared.y_val.dtype == np.float32
+    np.testing.assert_allclose(prepared.target_scale.restored(prepared.y_val), target[held], 1e-6)
+    other = replace(rows, target=np.vstack([target[:30], target[30:] * 5]))
+    again = prepare(other, fit, held, None, "standard", "standard")
+    np.testing.assert_array_equal(again.y_train, prepared.y_train)
+
+
+def test_a_target_that_does_not_vary_is_only_moved():
+    scale = TargetScale.of(np.full((5, 1), 7, np.float32))
+    np.testing.assert_array_equal(scale.standardized(np.array([[7.0], [9.0]])), [[0], [2]])
+
+
+def test_targets_stay_as_they_are_where_the_study_says_so():
+    rows = replace(rows_of(), target=np.arange(40, dtype=np.float32)[:, None], classes=None)
+    prepared = prepare(rows, np.arange(30), np.arange(30, 40), None, "standard")
+    assert prepared.target_scale is None
+    np.testing.assert_array_equal(prepared.y_val, rows.target[30:])

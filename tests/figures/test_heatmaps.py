@@ -16,13 +16,19 @@ from gridloom.figures.style import text_colour
 
 AXES = {"units": ["64", "1"], "dropout": ["0", "0.3"], "rate": ["1", "0.1", "0.01"]}
 
+COUNTS = {"n": 3, "n_trainings": 3, "n_diverged": 0, "n_missing": 0, "parameters": 7}
+
+
+def drawn(heatmap, axes=AXES, mode="max", title="T"):
+    return draw(heatmap, axes, colour_scale([heatmap]), title=title, metric="score", mode=mode)
+
 
 def summary():
     rows = [
-        {"units": u, "dropout": d, "rate": r, "score_mean": place / 10, "n": 3, "n_diverged": 0}
+        {"units": u, "dropout": d, "rate": r, "score_mean": place / 10}
         for place, (u, d, r) in enumerate(itertools.product(*AXES.values()))
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(**COUNTS)
     table["rank"] = table["score_mean"].rank(ascending=False).astype(int)
     return table
 
@@ -54,6 +60,7 @@ def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatc
         axes=axes,
         slices=[],
         metric="score",
+        mode="max",
         title="",
         dpi=60,
         files=[],
@@ -62,23 +69,68 @@ def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatc
     assert len(drawn) == 3
 
 
-def test_diverged_trainings_are_told_in_their_cell():
+def test_a_cell_is_compared_over_the_same_values_of_the_other_axes():
+    table = summary()
+    table.loc[2, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
+    heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
+    # The plain mean, over a lower rate than the others have, were 0.05.
+    np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
+    assert heatmap.subtitle == "mean of repetitions, adjusted for rate"
+
+
+def test_values_that_vary_together_are_told():
+    table = summary().assign(epochs=lambda t: t["units"].map({"1": "20", "64": "10"}))
+    axes = {**AXES, "epochs": ["10", "20"]}
+    heatmap = mean_heatmap(table, axes, "units", "dropout", "score_mean")
+    np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
+    assert heatmap.subtitle == "mean over rate and repetitions; varying along with the two: epochs"
+
+
+def test_cells_with_diverged_trainings_are_hatched_and_above_half_have_no_colour():
     table = summary()
     table.loc[0, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
+    table.loc[3, ["n", "n_missing"]] = [1, 2]
+    table.loc[9:11, ["n", "n_diverged"]] = [1, 2]
     heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
-    np.testing.assert_allclose(heatmap.values[0, 0], 0.15)
-    np.testing.assert_allclose(heatmap.diverged, [[1 / 3, 0], [0, 0]])
-    figure = draw(heatmap, AXES, colour_scale([heatmap]), title="T", label="score")
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert "✕ 33 %" in texts
-    assert "not in the mean" in figure.axes[0].get_title()
+    assert heatmap.lost.tolist() == [[3, 2], [0, 6]]
+    assert heatmap.trainings.tolist() == [[9, 9], [9, 9]]
+    assert np.isfinite(heatmap.values).tolist() == [[True, True], [True, False]]
+    plot = drawn(heatmap).axes[0]
+    texts = [text.get_text() for text in plot.texts]
+    assert [text for text in texts if "✕" in text] == ["✕ 3 of 9", "✕ 2 of 9", "✕ 6 of 9"]
+    hatched = {(patch.get_y() + 0.5, patch.get_x() + 0.5) for patch in plot.patches}
+    assert hatched == {(0, 0), (0, 1), (1, 1)}
+    assert "✕: diverged, not in the mean; no colour: over half" in plot.get_title()
+    # What has no colour does not stretch the scale.
+    assert colour_scale([heatmap]).vmax < 1
+
+
+def test_a_cell_that_cannot_be_compared_says_so():
+    table = summary()
+    of_cell = (table["units"] == "1") & (table["dropout"] == "0")
+    table.loc[of_cell != (table["rate"] == "1"), "score_mean"] = np.nan
+    figure = drawn(mean_heatmap(table, AXES, "units", "dropout", "score_mean"))
+    plot = figure.axes[0]
+    assert [text.get_text() for text in plot.texts].count("?") == 1
+    assert "?: shares no values of the other axes with" in " ".join(plot.get_title().split())
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", (1, 1)), ("min", (0, 0))])
+def test_better_is_the_bright_end_at_the_top_and_the_bar_says_which(mode, best):
+    figure = drawn(mean_heatmap(summary(), AXES, "units", "dropout", "score_mean"), mode=mode)
+    plot, bar = figure.axes
+    (image,) = plot.images
+    colours = image.to_rgba(image.get_array())[..., :3].sum(axis=-1)
+    assert np.unravel_index(colours.argmax(), colours.shape) == best
+    assert bar.get_ylabel() == f"score\n({'higher' if mode == 'max' else 'lower'} is better)"
+    assert bar.yaxis_inverted() == (mode == "min")
 
 
 def test_every_cell_shows_its_number_and_a_missing_one_a_dash():
     table = summary()
     table = table[~((table["units"] == "1") & (table["dropout"] == "0"))]
     heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
-    figure = draw(heatmap, AXES, colour_scale([heatmap]), title="T", label="score")
+    figure = drawn(heatmap)
     plot = figure.axes[0]
     assert [text.get_text() for text in plot.texts] == ["0.100", "0.400", "—", "1.000"]
     assert [label.get_text() for label in plot.get_yticklabels()] == ["64", "1"]
@@ -107,9 +159,9 @@ def test_nothing_is_clipped_with_few_or_many_long_labels(values):
             {"short": a, "a_hyperparameter_with_a_long_name": b, "score_mean": 1.0}
             for a, b in itertools.product(*axes.values())
         ]
-    ).assign(n=1, n_diverged=0)
+    ).assign(**COUNTS)
     heatmap = mean_heatmap(table, axes, "short", "a_hyperparameter_with_a_long_name", "score_mean")
-    figure = draw(heatmap, axes, colour_scale([heatmap]), title="A study " * 3, label="score")
+    figure = drawn(heatmap, axes, title="A study " * 3)
     FigureCanvasAgg(figure).draw()
     width, height = figure.get_size_inches() * figure.dpi
     plot = figure.axes[0]
@@ -135,6 +187,7 @@ def test_files_are_written_in_every_format_and_byte_for_byte_again(tmp_path):
             axes=AXES,
             slices=[{"rows": "dropout", "columns": "rate", "at": {}}],
             metric="score",
+            mode="max",
             title="T",
             dpi=80,
             files=files,

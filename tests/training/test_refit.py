@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.selection import Choice
+from gridloom.analysis.selection import RULE, Choice
 from gridloom.data.rows import Rows
 from gridloom.data.split import describe_split, split_rows, write_split
 from gridloom.errors import DataError, GridloomWarning, ModelError
@@ -37,7 +37,9 @@ CHOICE = Choice(
     se=float("nan"),
     n=1,
     n_diverged=0,
+    n_missing=0,
     epochs=3,
+    tied=1,
 )
 
 MODEL = """
@@ -254,6 +256,30 @@ def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
     assert (predictions.to_numpy() == numbers.outputs(features)).all()
 
 
+def test_numbers_are_fitted_standardized_and_told_and_predicted_in_their_units(tmp_path):
+    case = Case(tmp_path, "regression", ["height"])
+    case.train, case.test = (
+        replace(part, target=1000 * part.target[:, :1]) for part in (case.train, case.test)
+    )
+    case.write()
+    loaded = case.saved(
+        last="keras.layers.Dense(outputs)",
+        loss='"mse"',
+        metrics='"mae", keras.metrics.RootMeanSquaredError(name="off"), "cosine_similarity"',
+        target="standard",
+        epochs=30,
+    )
+    error = loaded.predict(case.test.features)["predicted_height"] - case.test.target[:, 0]
+    told = loaded.about["test"]
+    assert told["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
+    assert told["mae"] == pytest.approx(error.abs().mean(), rel=1e-3)
+    assert told["off"] == pytest.approx(told["loss"] ** 0.5, rel=1e-3)
+    assert 100 < told["off"] < 2000
+    assert loaded.about["training"]["loss"] > 1e4
+    assert loaded.about["standardized"] == ["cosine_similarity"]
+    assert f"{told['cosine_similarity']:.4g} (of the standardized target)" in tell(loaded.about)
+
+
 OWN_LAYER = """
 class Twice(keras.layers.Layer):
     def __init__(self, factor, **rest):
@@ -334,12 +360,19 @@ def test_the_screen_says_what_was_chosen_and_why(plain):
     told = tell(plain.about)
     assert told.splitlines()[:3] == [
         "chosen      batch_size 16, epochs 40, units 4",
-        "because     val_loss 0.25, the best mean; over 1 trainings",
+        "because     val_loss 0.25, the best mean; over 1 repetition",
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
     ]
     assert "accuracy" in told.splitlines()[3]
     layered = tell({**plain.about, "hyperparameters": {"layers": (32, 16), "units": None}})
     assert layered.splitlines()[0] == "chosen      layers [32, 16]"
+    counts = {"n": 3, "n_diverged": 2, "n_missing": 1, "tied": 4, "rule": RULE}
+    shared = tell({**plain.about, "chosen": {**plain.about["chosen"], **counts}})
+    assert shared.splitlines()[1] == (
+        "because     val_loss 0.25, the best mean, shared by 4 points and chosen among them by "
+        "fewest parameters, then first in the grid; over 3 repetitions; of its trainings, 2 "
+        "diverged and 1 have no val_loss"
+    )
 
 
 @pytest.fixture

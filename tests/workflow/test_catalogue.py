@@ -109,6 +109,10 @@ STUDIES = {
     ),
     "a stream": ({"vary": ["weights"]}, "is not one of init, shuffle, dropout, validation"),
     "scaling": ({"preparation": {"scaling": "z"}}, "is not one of standard, minmax, none"),
+    "classes to scale": (
+        {"preparation": {"target": "standard"}},
+        "preparation.target: a classification task has no numbers to scale; remove it",
+    ),
     "no model": ({"model": REMOVED}, "model: missing; Path of the file that holds build_model"),
     "no such model": ({"model": "models/mpl.py"}, "models/mpl.py cannot be read"),
     "no hyperparameters": ({"hyperparameters": REMOVED}, "hyperparameters: missing"),
@@ -144,6 +148,7 @@ STUDIES = {
     "weights of numbers": (data(task="regression"), "task has no classes to weigh; remove it"),
     "a direction": ({"objective": {"metric": "val_loss", "mode": "up"}}, "not one of min, max"),
     "a metric of 3": ({"objective": {"metric": 3}}, "objective.metric: must be text, found 3"),
+    "all diverged": ({"objective": {"diverged_above": 0}}, "diverged_above: must be above 0"),
     "cold as text": ({"trainer": {"warm": "no"}}, "trainer.warm: must be true or false"),
     "a trainer's key": ({"trainer": {"wram": True}}, "did you mean 'warm'?"),
     "renewal at once": ({"trainer": {"recycle_trainings": 0}}, "must be at least 1, found 0"),

@@ -133,6 +133,37 @@ def test_each_kind_of_data_trains(project, make):
         assert train.target.shape == (40, 2)
 
 
+def test_prices_near_68_000_are_learned_and_all_numbers_are_in_their_units(project, finished):
+    generator = np.random.default_rng(3)
+    houses = pd.DataFrame(generator.normal(size=(300, 3)), columns=["area", "rooms", "age"])
+    houses["price"] = 68_000 + 20_000 * houses["area"] - 15_000 * houses["age"]
+    houses["price"] = (houses["price"] + generator.normal(size=300) * 1500).round()
+    houses.to_csv(project.folder / "houses.csv", index=False)
+    knobs = {"layers": [[], [8]], "l2": 0, "learning_rate": 0.03, "batch_size": 16, "epochs": 30}
+    study = {"dataset": {"source": "houses.csv", "task": "regression", "target": "price"}}
+    study |= {"model": "models/regressor.py", "hyperparameters": knobs, "repetitions": 2}
+    study |= {"objective": {"metric": "val_mean_absolute_error"}, "figures": {"dpi": 60}}
+    project.write(study)
+    project.succeed("refit")
+    runs = pd.read_csv(project.results / "runs.csv")
+    # The noise alone costs 1500² and 1200; predicting the mean, 6e8 and 20,000.
+    assert runs["val_loss"].between(1e6, 2e7).all()
+    assert runs["val_mean_absolute_error"].between(900, 3500).all()
+    assert (
+        project.python(
+            *("-m", "gridloom.predict", "results/model", "houses.csv", "--output", "out.csv")
+        ).returncode
+        == 0
+    )
+    predicted = pd.read_csv(project.folder / "out.csv")["predicted_price"]
+    assert (predicted - houses["price"]).abs().mean() < 3500
+    # What makes no difference to classes is no part of their set-up.
+    setups = [
+        json.loads(p.records().popitem()[1])["environment"]["setup"] for p in (project, finished)
+    ]
+    assert [setup.get("target") for setup in setups] == ["standard", None]
+
+
 def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
     table = pd.DataFrame({"a": range(ROWS), "part": ["fit"] * 50 + ["later"] * 10})
     table["target"] = [*"xy"] * (ROWS // 2)

@@ -287,11 +287,11 @@ def test_points_that_diverge_are_shown_and_last_even_if_all_do(copied):
     summary = pd.read_csv(copied.results / "summary.csv")
     wild = summary[summary["learning_rate"] == 1e30]
     assert set(wild["n_diverged"]) == {2}
-    assert set(wild["rank"]) == {5, 6, 7, 8}
+    assert set(wild["rank"]) == {5}
     copied.change(hyperparameters={"learning_rate": 1.0e30}, figures=heat)
     assert "train" not in copied.succeed()
     assert set(copied.runs()["status"]) == {"diverged"}
-    assert sorted(pd.read_csv(copied.results / "summary.csv")["rank"]) == [1, 2, 3, 4]
+    assert set(pd.read_csv(copied.results / "summary.csv")["rank"]) == {1}
     copied.succeed("partial")
     for folder in ("figures", "partial/figures"):
         for name in ("heatmap_units_x_dropout_mean.png", "heatmap_units_x_dropout_slice.png"):

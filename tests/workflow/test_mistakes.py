@@ -133,12 +133,61 @@ def test_a_model_that_does_not_build_fails_its_job_with_cause_and_remedy(project
     assert project.records() == {}
 
 
-def test_an_objective_that_is_not_measured_ends_at_the_first_training(project):
-    project.change(objective={"metric": "val_accuracy", "mode": "max"})
-    done = project.run()
-    assert done.returncode != 0
-    assert "objective.metric: there is no 'val_accuracy'" in done.stdout + done.stderr
-    assert project.records() == {}
+def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence(untrained):
+    untrained.change(objective={"metric": "val_categorical_acuracy", "mode": "max"})
+    told = untrained.fail()
+    assert untrained.records() == {}
+    # Told by each job that runs at that time, two here, and by none of the others.
+    print(told)
+    assert told.count("Error in rule train") <= 2
+    assert "of 4 jobs of `train` failed" in told
+    assert (
+        "× objective.metric: there is no 'val_categorical_acuracy' (did you mean "
+        "'val_categorical_accuracy'?); there are loss, categorical_accuracy, val_loss, "
+        "val_categorical_accuracy" in told
+    )
+
+
+def test_a_misspelt_objective_touches_no_record_and_mended_nothing_trains(copied):
+    before = copied.records()
+    copied.change(objective={"metric": "categorical_acuracy", "mode": "max"})
+    told = copied.fail()
+    assert told.count("did you mean 'val_categorical_accuracy'?") == 1
+    assert copied.records() == before
+    copied.change()
+    assert "train" not in copied.succeed()
+    assert copied.records() == before
+
+
+LOGS = """\"\"\"A network whose callback logs a metric of its own.\"\"\"
+import keras
+
+
+class Norm(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs["norm"] = 1.0
+
+
+def callbacks(hyperparameters):
+    return [Norm()]
+
+
+def build_model(input_shape, outputs, **knobs):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile("sgd", "mse")
+    return model
+"""
+
+
+def test_what_callbacks_log_is_known_after_training_only_and_its_records_are_kept(untrained):
+    (untrained.folder / "models" / "own.py").write_text(LOGS)
+    study = {"model": "models/own.py", "trainer": {"engine": "keras"}, "repetitions": 1}
+    knobs = {"units": 1, "dropout": 0, "epochs": 1}
+    untrained.change(**study, objective={"metric": "nrom"}, hyperparameters=knobs)
+    assert "there is no 'nrom' (did you mean 'norm'?)" in untrained.fail()
+    assert len(untrained.records()) == 1
+    untrained.change(**study, objective={"metric": "norm"}, hyperparameters=knobs)
+    assert "train" not in untrained.succeed()
 
 
 def test_another_backend_of_keras_is_told_before_any_job(project, tmp_path, monkeypatch):

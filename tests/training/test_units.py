@@ -1,0 +1,176 @@
+"""Promises of units: a regression's numbers are in the target's where that is defined."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridloom.data.preparation import TargetScale
+from gridloom.data.rows import Rows
+from gridloom.data.split import describe_split, split_rows, write_split
+from gridloom.errors import ModelError
+from gridloom.seeds import STREAMS
+from gridloom.study import Dataset, Split
+from gridloom.training.run import Request, Trainer
+from gridloom.training.units import check_standardizable, in_target_units, target_powers
+
+
+def network(loss="mse", metrics=(), last=None, outputs=1, **compiled):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(outputs, activation=last)])
+    model.compile("sgd", loss, metrics=list(metrics), **compiled)
+    return model
+
+
+class Own(keras.losses.MeanSquaredError):
+    """A loss of a person's own, with a name of Keras's."""
+
+
+def mean_squared_error(y, outputs):
+    return keras.ops.mean(keras.ops.abs(y - outputs) ** 1.5, axis=-1)
+
+
+def powers(*metrics, loss="mse", targets=1, **compiled):
+    return target_powers(network(loss, metrics, **compiled), targets)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "mse",
+        "MeanSquaredError",
+        keras.losses.mean_squared_error,
+        keras.losses.MeanSquaredError(name="mine"),
+        ["mse"],
+    ],
+)
+def test_a_loss_is_known_by_what_it_computes(loss):
+    assert powers(loss=loss) == {"loss": 2}
+
+
+@pytest.mark.parametrize("loss", ["huber", "log_cosh", Own(), mean_squared_error])
+def test_other_losses_stay_as_they_are(loss):
+    assert powers(loss=loss) == {}
+
+
+def test_metrics_are_known_by_what_they_compute_and_called_as_in_the_history():
+    given = [
+        "mae",
+        "MeanSquaredError",
+        keras.metrics.RootMeanSquaredError(name="off"),
+        keras.losses.mean_absolute_error,
+        keras.metrics.R2Score(),
+        keras.metrics.R2Score("variance_weighted_average", name="weighted"),
+        "cosine_similarity",
+    ]
+    model = network("huber", given, weighted_metrics=["mse"])
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 3))
+    named = model.fit(x, y[:, :1], verbose=0).history.keys()
+    found = target_powers(model, 1)
+    assert found == {
+        "mae": 1,
+        "MeanSquaredError": 2,
+        "off": 1,
+        "mean_absolute_error": 1,
+        "r2_score": 0,
+        "mse": 2,
+    }
+    assert found.keys() < set(named)
+
+
+def test_what_keras_does_not_know_is_left_to_the_fit_to_tell():
+    assert powers("no_such_metric", "mae", loss="no_such_loss") == {"mae": 1}
+
+
+def test_of_several_targets_only_what_has_no_unit_is_known():
+    assert powers("mae", keras.metrics.R2Score(), targets=2, outputs=2) == {"r2_score": 0}
+
+
+def test_what_a_model_computes_by_itself_is_not_known():
+    class Model(keras.Sequential):
+        def compute_loss(self, *arguments, **options):
+            return super().compute_loss(*arguments, **options) ** 0.5
+
+    model = Model([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert target_powers(model, 1) == {}
+
+
+def test_what_float32_does_not_hold_is_infinite():
+    scale = TargetScale(np.array([0.0]), np.array([1e5]))
+    found = in_target_units({"val_loss": np.float32([1, 1e33]), "lr": 3}, {"loss": 2}, scale)
+    np.testing.assert_array_equal(found["val_loss"], np.float32([1e10, np.inf]))
+    assert found["lr"] == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (lambda: network("poisson"), "its loss poisson is for targets that are not below 0"),
+        (lambda: network("mse", ["mape"]), "its metric mean_absolute_percentage_error is for"),
+        (lambda: network("mse", last="softplus"), "its outputs, after softplus, are never below"),
+    ],
+)
+def test_networks_for_targets_above_0_are_refused_with_the_remedy(model, told):
+    with pytest.raises(ModelError) as caught:
+        check_standardizable(model())
+    assert told in str(caught.value)
+    assert "set `preparation: {target: none}`" in str(caught.value)
+    check_standardizable(network("mse", ["mae"]))
+
+
+#: The target's square root is 260 times its scale: without it, this network learns nothing.
+MODEL = """
+import keras
+
+def build_model(input_shape, outputs, *, learning_rate: float):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile(keras.optimizers.SGD(learning_rate), "mse",
+                  metrics=["mae", keras.metrics.R2Score()])
+    return model
+"""
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_a_network_learns_large_targets_and_is_measured_in_their_units(tmp_path, engine):
+    generator = np.random.default_rng(2)
+    x = generator.normal(size=(200, 3))
+    y = 68_000 + 27_000 * (x @ [[0.6], [0.5], [-0.6]]) + generator.normal(size=(200, 1)) * 2000
+    dataset = Dataset(source="mine.parquet", task="regression", target="price")
+    train, test = split_rows(
+        Rows(pd.DataFrame(x, columns=list("abc")), y.astype(np.float32)), dataset, Split()
+    )
+    files = {name: tmp_path / name for name in ("train.parquet", "test.parquet", "split.json")}
+    write_split(
+        train,
+        test,
+        describe_split(train, test, dataset),
+        train_file=files["train.parquet"],
+        test_file=files["test.parquet"],
+        description_file=files["split.json"],
+    )
+    (tmp_path / "mine.py").write_text(MODEL)
+    request = Request(
+        setup={},
+        hyperparameters={"batch_size": 16, "epochs": 20, "learning_rate": 0.1},
+        repetitions=(0, 1),
+        seed=0,
+        vary=STREAMS,
+        validation={"method": "holdout", "fraction": 0.25},
+        class_weight=None,
+        scaling="standard",
+        rows_file=files["train.parquet"],
+        split_file=files["split.json"],
+        model_file=tmp_path / "mine.py",
+        engine=engine,
+        target="standard",
+    )
+    for training in Trainer().run(request)["trainings"]:
+        history = training["history"]
+        # The noise alone costs 2000² and, on the average, 1600.
+        assert 2e6 < history["val_loss"][-1] < 8e6
+        assert 1000 < history["val_mae"][-1] < 2500
+        spread = history["val_loss"][-1] / (1 - history["val_r2_score"][-1])
+        assert 1e8 < spread < 2e9
+        assert history["loss"][0] > 1e8
