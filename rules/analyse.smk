@@ -14,7 +14,7 @@ rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:
         records=lambda wildcards: records(),
-        code=[script_of("gather"), *code("analysis/table")],
+        code=[script_of("gather"), *code("analysis.table")],
     output:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",

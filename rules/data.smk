@@ -15,8 +15,8 @@ localrules:
 rule download:
     """Bring the raw data here and note where it came from."""
     input:
-        source=SOURCES,
-        code=[script_of("download"), *code("data/sources")],
+        # Their folder's name tells what they hold, and which code read it.
+        source=ancient(SOURCES),
     output:
         tables=RAW_TABLES,
         provenance=f"{DATA}/raw.json",
@@ -30,6 +30,8 @@ rule download:
     params:
         dataset=STUDY.dataset.model_dump_json(),
         format=FORMAT,
+        planned=json.dumps(local_digests(STUDY.dataset, DIGESTS)),
+        versions=str(VERSIONS),
     script:
         "../scripts/download.py"
 
@@ -38,16 +40,6 @@ rule split:
     """Hold back the test rows, which nothing reads until the choice is made."""
     input:
         tables=RAW_TABLES,
-        code=[
-            script_of("split"),
-            *code(
-                "data/arrays",
-                "data/partition",
-                "data/rows",
-                "data/split",
-                "data/tables",
-            ),
-        ],
     output:
         train=f"{DATA}/train.{PARTS}",
         test=f"{DATA}/test.{PARTS}",
@@ -61,7 +53,7 @@ rule split:
         gpu=asks("split", "gpu", 0),
     params:
         dataset=STUDY.dataset.model_dump_json(),
-        split=STUDY.split.model_dump_json(),
+        split=acting_split(STUDY).model_dump_json(),
         format=FORMAT,
     script:
         "../scripts/split.py"

@@ -14,7 +14,7 @@ rule heatmaps:
     """Draw a heatmap of every pair of axes, and those that the study asks for."""
     input:
         summary=f"{RESULTS}/summary.csv",
-        code=[script_of("heatmaps"), *code("figures/heatmaps", "figures/style")],
+        code=[script_of("heatmaps"), *code("figures.heatmaps", "figures.style")],
     output:
         expand(
             f"{RESULTS}/figures/{{name}}.{{format}}",

@@ -20,10 +20,10 @@ rule plan:
     params:
         arguments=same_study(),
         points=f"{RESULTS}/points",
-        name=SETUP_NAME,
-        setup=json.dumps(SETUP),
+        name=SETUP.name,
+        setup=json.dumps(SETUP.as_json()),
         repetitions=STUDY.repetitions,
-        folds=used_validation().get("folds", 1),
+        folds=used_validation(STUDY).get("folds", 1),
         parallel=trainings_at_once(),
     script:
         "../scripts/plan.py"
@@ -52,7 +52,7 @@ use rule prune as prune_remove with:
 
 use rule gather as gather_partial with:
     input:
-        code=[script_of("gather"), *code("analysis/table")],
+        code=[script_of("gather"), *code("analysis.table")],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",
@@ -67,13 +67,13 @@ use rule gather as gather_partial with:
         ),
         trainings=len(GRID.points)
         * STUDY.repetitions
-        * used_validation().get("folds", 1),
+        * used_validation(STUDY).get("folds", 1),
 
 
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
-        code=[script_of("heatmaps"), *code("figures/heatmaps", "figures/style")],
+        code=[script_of("heatmaps"), *code("figures.heatmaps", "figures.style")],
     output:
         expand(
             f"{RESULTS}/partial/figures/{{name}}.{{format}}",

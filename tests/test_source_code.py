@@ -38,11 +38,11 @@ def text():
     "doc"
     return """ # kept
 
-      to the letter   
+      to the letter~~~
     """ + ("a"  # between two texts
            # a whole line
-           "b")  \n
-'''
+           "b")~~
+'''.replace("~", " ")
 
 ESSENTIAL = '''import keras
 class Net:
@@ -53,10 +53,10 @@ class Net:
 def text():
     return """ # kept
 
-      to the letter   
+      to the letter~~~
     """ + ("a"
            "b")
-'''
+'''.replace("~", " ")
 
 
 def test_comments_docstrings_and_blank_lines_are_cut_and_all_else_is_kept():

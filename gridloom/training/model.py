@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import random
-import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,6 +21,7 @@ from gridloom.errors import ModelError
 from gridloom.grid import Value
 from gridloom.study import FIT_HYPERPARAMETERS
 from gridloom.training.lockstep import excludes_weights
+from gridloom.training.model_code import ModelCode, read_model_code
 
 Builder = Callable[..., Any]
 
@@ -68,8 +67,13 @@ class ModelFile:
     names: dict[str, Any]
 
 
-def load_model_file(path: Path) -> ModelFile:
+def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
     """Run a model file and register its `custom_objects` with Keras.
+
+    Parameters
+    ----------
+    code
+        What was read of it; None to read it now.
 
     Raises
     ------
@@ -77,13 +81,11 @@ def load_model_file(path: Path) -> ModelFile:
         If the file does not run, or does not keep the contract.
     """
     name = f"gridloom_model_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"model: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # custom Keras objects find their module by name
+    code = read_model_code(path) if code is None else code
     try:
-        spec.loader.exec_module(module)
+        module = code.run(name)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(f"model: {path} cannot be loaded: {told(error, path)}") from error
     builder, callbacks = getattr(module, FUNCTION, None), getattr(module, CALLBACKS, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from gridloom.training.model import (
     make_callbacks,
     told,
 )
+from gridloom.training.model_code import read_model_code
 from gridloom.training.record import shortest
 from gridloom.training.run import environment
 
@@ -103,7 +103,7 @@ def refit(
     shape = x.shape[1:]
     point: dict[str, Any] = read_path(choice.point)
     seeds = training_seeds(setup["seed"], 0, setup["vary"])
-    file = load_model_file(model_file)
+    file = load_model_file(model_file, read_model_code(model_file, setup.get("model file")))
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, seed_tensorflow=True)
     y = encode_target(network, shape, rows.target, rows.classes)
     weights = row_weights(rows, np.arange(len(y)), setup["class_weight"])
@@ -194,8 +194,9 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             refitted.network.save(beside)
         with atomic_path(folder / PREPARATION) as beside:
             joblib.dump(refitted.preparation, beside)
-        with atomic_path(folder / model_file.name) as beside:
-            shutil.copyfile(model_file, beside)
+        for name, content in read_model_code(model_file).copies.items():
+            with atomic_path(folder / name) as beside:
+                beside.write_bytes(content)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / ABOUT, about + "\n")
         loaded = FittedModel.load(folder).network.predict(refitted.inputs, verbose=0)

@@ -30,6 +30,7 @@ from gridloom.data.preparation import (
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path, read_path
+from gridloom.identity import Setup
 from gridloom.seeds import training_seeds
 from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
@@ -50,6 +51,7 @@ from gridloom.training.model import (
     load_model_file,
     make_callbacks,
 )
+from gridloom.training.model_code import check_process, read_model_code
 from gridloom.training.record import FORMAT, shortest
 
 T = TypeVar("T")
@@ -107,22 +109,29 @@ class Request:
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
-    """Read a job as the client sends it: its settings and files."""
-    setup, record = job["setup"], Path(job["record"])
+    """Read a job as the client sends it: its settings and files.
+
+    Raises
+    ------
+    StudyError
+        If this process is not what the set-up says.
+    """
+    setup, record = Setup.from_json(job["setup"]), Path(job["record"])
+    check_process(setup)
     return Request(
         hyperparameters=read_path(point_of(record)),
         repetitions=tuple(job_repetitions(record)),
-        seed=setup["seed"],
-        vary=tuple(setup["vary"]),
-        validation=setup["validation"],
-        class_weight=setup["class_weight"],
-        scaling=setup["scaling"],
+        seed=setup.seed,
+        vary=setup.vary,
+        validation=setup.validation,
+        class_weight=setup.class_weight,
+        scaling=setup.scaling,
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
-        setup=setup,
-        engine=setup["engine"],
-        xla=setup["xla"],
+        setup=setup.as_json(),
+        engine=setup.engine,
+        xla=setup.xla,
         lockstep=job["lockstep"],
     )
 
@@ -169,7 +178,13 @@ class Trainer:
         }
         shape = parts[request.repetitions[0]][0].x_train.shape[1:]
         point: dict[str, Any] = request.hyperparameters
-        file: ModelFile = self._read("model", request.model_file, load_model_file)
+        code = read_model_code(request.model_file, request.setup.get("model file"))
+        file: ModelFile = self._read(
+            "model",
+            request.model_file,
+            lambda path: load_model_file(path, code),
+            code.imported_files,
+        )
 
         def built(seed: int) -> keras.Model:
             return build(
@@ -257,10 +272,15 @@ class Trainer:
         """How many traced graphs are kept."""
         return len(self._graphs)
 
-    def _read(self, name: str, path: Path, read: Callable[[Path], Any]) -> Any:
-        """Read a file, once until it changes."""
-        status = path.stat()
-        stamp = (str(path.absolute()), status.st_mtime_ns, status.st_size)
+    def _read(
+        self, name: str, path: Path, read: Callable[[Path], Any], more: Sequence[Path] = ()
+    ) -> Any:
+        """Read a file, once until it or one of those that come with it changes."""
+        stamp = tuple(
+            (str(file.absolute()), status.st_mtime_ns, status.st_size)
+            for file in (path, *more)
+            for status in [file.stat()]
+        )
         known = self._files.get(name)
         if known is None or known[0] != stamp:
             for kept in (self._prepared, self._weights, self._graphs):
