@@ -19,6 +19,7 @@ rule plan:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=same_study(),
+        finished=lambda wildcards: existing_records(),
         points=f"{RESULTS}/points",
         name=SETUP.name,
         setup=json.dumps(SETUP.as_json()),

@@ -41,8 +41,8 @@ class Gathered:
     summary
         One row a point; see `summarize`.
     versions
-        How many records were made with which versions of the packages and of the code, the most
-        common first.
+        How many records were made with which versions of the packages, from which rows and on
+        which kind of device, the most common first.
     """
 
     runs: pd.DataFrame
@@ -95,7 +95,8 @@ def gather(
             damaged += error.problems
             continue
         environment = record["environment"]
-        made_with = {**environment["packages"], **environment["inputs"]}
+        device = "GPU" if environment.get("gpus") else "CPU"
+        made_with = {**environment["packages"], **environment["inputs"], "device": device}
         versions[json.dumps(made_with, sort_keys=True)] += 1
         knobs = {name: table_value(record["hyperparameters"], name) for name in hyperparameters}
         for training in record["trainings"]:
