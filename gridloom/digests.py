@@ -71,7 +71,9 @@ class Digests:
     def _of(self, kind: str, path: Path | str, read: Any) -> Any:
         """Return what `read` gives for a file, from the notes if it did not change."""
         status = os.stat(path)  # noqa: PTH116 (a path may be text)
-        key = f"{kind} {os.path.relpath(path)}"
+        # Below the working folder a relative path: the folder may be moved or copied.
+        full, here = Path(path).absolute(), Path.cwd()
+        key = f"{kind} {full.relative_to(here) if full.is_relative_to(here) else full}"
         stamp = [status.st_size, status.st_mtime_ns]
         noted = self._noted.get(key)
         if noted is not None and noted[0] == stamp:
