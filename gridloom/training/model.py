@@ -58,7 +58,8 @@ class ModelFile:
     callbacks
         Makes a training's callbacks (see `make_callbacks`); None if the file has none.
     names
-        Name → class or function that the file defines, `custom_objects` among them.
+        Name → class or function that the file or a module of its own defines, `custom_objects`
+        among them.
     """
 
     path: Path
@@ -100,8 +101,8 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
     _register(path, custom_objects)
     own = {
         key: value
-        for key, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == name
+        for key, value in code.namespace(module).items()
+        if callable(value) and getattr(value, "__module__", None) in {name, *code.modules}
     }
     return ModelFile(path, builder, callbacks, {**own, **custom_objects})
 

@@ -98,6 +98,11 @@ class ModelCode:
         finder.loader(name).exec_module(module)
         return module
 
+    def namespace(self, module: ModuleType) -> dict[str, Any]:
+        """Return the names of the running model file and of its own modules; the file's win."""
+        running = [sys.modules[name] for name in self.modules if name in sys.modules]
+        return {key: value for one in [*running, module] for key, value in vars(one).items()}
+
 
 #: What this process read last.
 _read: ModelCode | None = None

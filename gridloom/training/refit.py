@@ -194,7 +194,8 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             refitted.network.save(beside)
         with atomic_path(folder / PREPARATION) as beside:
             joblib.dump(refitted.preparation, beside)
-        for name, content in read_model_code(model_file).copies.items():
+        fitted = read_model_code(model_file, refitted.about["setup"].get("model file"))
+        for name, content in fitted.copies.items():
             with atomic_path(folder / name) as beside:
                 beside.write_bytes(content)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
