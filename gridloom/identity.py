@@ -217,7 +217,9 @@ def library_fingerprint(first: Iterable[str], digests: Digests) -> str:
     )
 
 
-def rows_name(study: Study, digests: Digests, versions: Path) -> str:
+def rows_name(
+    study: Study, contents: Sequence[str | None], digests: Digests, versions: Path
+) -> str:
     """Return the name of a study's rows: a fingerprint of all that decides them.
 
     A local file counts by its content, wherever it lies. A source on the web counts by its address
@@ -225,6 +227,8 @@ def rows_name(study: Study, digests: Digests, versions: Path) -> str:
 
     Parameters
     ----------
+    contents
+        From `local_digests`.
     versions
         Where the versions of sources on the web are noted.
 
@@ -235,18 +239,17 @@ def rows_name(study: Study, digests: Digests, versions: Path) -> str:
     """
     dataset, split = study.dataset, acting_split(study)
     sources: list[Any] = []
-    for source, key in _sources(dataset):
+    for (source, key), found in zip(_sources(dataset), contents, strict=True):
         asked = getattr(dataset, key)
-        if is_local(source):
-            found = digests.content(source)
-            if asked is not None and asked != found:
-                raise StudyError(
-                    f"dataset.{key}: {source} has SHA-256 {found}, the study asks for {asked}; if "
-                    "the new data is meant, put the new sum into the study"
-                )
-            sources.append(found)
-        else:
+        if found is None:
             sources.append([source, version_of(source, asked, versions)])
+        elif asked not in (None, found):
+            raise StudyError(
+                f"dataset.{key}: {source} has SHA-256 {found}, the study asks for {asked}; if the "
+                "new data is meant, put the new sum into the study"
+            )
+        else:
+            sources.append(found)
     named = {"source", "sha256", "test_source", "test_sha256"}
     return fingerprint(
         [],

@@ -273,12 +273,14 @@ def imported_modules(
         If a file is not Python, or one that is in no package imports relatively.
     """
     found: dict[str, Module] = {}
+    looked_for: set[str] = set()
     queue = [(name, Module(path, False)) for name, path in files.items()]
     while queue:
         importer, module = queue.pop()
         for name in _named_by(importer, module, read(module.path).imports):
-            if not wanted(name.partition(".")[0]):
+            if name in looked_for or not wanted(name.partition(".")[0]):
                 continue
+            looked_for.add(name)
             for part, there in _located(name, folders).items():
                 if part not in found and part not in files:
                     found[part] = there

@@ -49,9 +49,7 @@ except GridloomError as error:
 GIVEN = None if workflow.modifier.is_main_snakefile() else config
 
 # Digests of files that did not change are kept from one `snakemake` to the next.
-DIGESTS = Digests(
-    None if workflow.remote_exec else Path(".snakemake/gridloom/digests.json")
-)
+DIGESTS = Digests(Path(".snakemake/gridloom/digests.json"))
 
 try:
     STUDY = (
@@ -73,9 +71,16 @@ try:
     VERSIONS = Path(RESULTS, versions.FILE)
     # A folder for each set of rows, and for the records of each set-up: settings that are changed,
     # mistyped ones too, leave what is finished where it is.
-    ROWS = rows_name(STUDY, DIGESTS, VERSIONS)
+    PLANNED = local_digests(STUDY.dataset, DIGESTS)
+    ROWS = rows_name(STUDY, PLANNED, DIGESTS, VERSIONS)
     SETUP = setup_of(STUDY, ROWS, DIGESTS, os.environ)
-    DIGESTS.keep()
+    if not workflow.remote_exec:
+        DIGESTS.keep()
+except GridloomError as error:
+    # Not as an exception: Snakemake would add the lines of this file.
+    sys.exit(f"The study is not valid:\n{error}")
+
+try:
     # What every training of the study shares; besides the set-up, which its record's folder is
     # named by, no result depends on it.
     open_scope(
@@ -91,8 +96,7 @@ try:
         **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
     )
 except GridloomError as error:
-    # Not as an exception: Snakemake would add the lines of this file.
-    sys.exit(f"The study is not valid:\n{error}")
+    sys.exit(str(error))
 
 POINTS = f"{RESULTS}/points/{SETUP.name}"
 DATA = f"{RESULTS}/data/{ROWS}"

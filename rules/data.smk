@@ -30,7 +30,7 @@ rule download:
     params:
         dataset=STUDY.dataset.model_dump_json(),
         format=FORMAT,
-        planned=json.dumps(local_digests(STUDY.dataset, DIGESTS)),
+        planned=json.dumps(PLANNED),
         versions=str(VERSIONS),
     script:
         "../scripts/download.py"

@@ -18,6 +18,7 @@ from gridloom.identity import (
     Setup,
     library_fingerprint,
     library_modules,
+    local_digests,
     model_fingerprint,
     package_versions,
     rows_name,
@@ -56,7 +57,8 @@ def overlaid(changes) -> dict:
 
 
 def rows_of(**changes) -> str:
-    return rows_name(check_study(overlaid(changes)), KNOWN, Path("sources.json"))
+    study = check_study(overlaid(changes))
+    return rows_name(study, local_digests(study.dataset, KNOWN), KNOWN, Path("sources.json"))
 
 
 def setup(variables=None, **changes) -> Setup:

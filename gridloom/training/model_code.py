@@ -20,7 +20,7 @@ from typing import Any
 
 import keras
 
-from gridloom.errors import ModelError, StudyError
+from gridloom.errors import ChangedError, ModelError, StudyError
 from gridloom.identity import Setup, model_fingerprint, package_versions
 from gridloom.source_code import Module, Source, read_source
 
@@ -118,8 +118,10 @@ def read_model_code(path: Path, wanted: str | None = None) -> ModelCode:
 
     Raises
     ------
-    StudyError
+    ChangedError
         If they have another: they changed since the study was read.
+    ModelError
+        If one cannot be read or is not Python.
     """
     global _read
     known = _read
@@ -128,7 +130,7 @@ def read_model_code(path: Path, wanted: str | None = None) -> ModelCode:
         known = _read = _read_anew(path)
     if wanted not in (None, known.fingerprint):
         newest = max(known.stamps, key=lambda file: known.stamps[file][1])
-        raise StudyError(
+        raise ChangedError(
             f"{_told(newest)} changed while the study was running; run `snakemake` again: it "
             "trains the new version, and keeps what the old one trained"
         )
@@ -140,17 +142,17 @@ def check_process(setup: Setup) -> None:
 
     Raises
     ------
-    StudyError
+    ChangedError
         Naming what differs.
     """
     planned = {name: setup.libraries[name] for name in _AT_START}
     if planned != _AT_START:
-        raise StudyError(
+        raise ChangedError(
             f"keras.json says {_AT_START} where this trains, {planned} where the study was read; "
             "make them agree and run `snakemake` again"
         )
     if setup.environment is not None and setup.environment["packages"] != package_versions():
-        raise StudyError(
+        raise ChangedError(
             f"environment: strict, and the study was read with {setup.environment['packages']}, "
             f"but trains with {package_versions()}; make them agree, or set it to mix"
         )
@@ -166,10 +168,13 @@ def _read_anew(path: Path) -> ModelCode:
             try:
                 contents[file] = file.read_bytes()
             except OSError as error:
-                raise StudyError(f"model: {file} cannot be read ({error.strerror})") from None
+                raise ModelError(f"model: {file} cannot be read ({error.strerror})") from None
         return read_source(contents[file], file)
 
-    found, modules = model_fingerprint(path, read)
+    try:
+        found, modules = model_fingerprint(path, read)
+    except StudyError as error:
+        raise ModelError("; ".join(error.problems)) from None
     return ModelCode(path, modules, contents, stamps, found)
 
 

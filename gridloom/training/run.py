@@ -113,7 +113,7 @@ def read_request(job: Mapping[str, Any]) -> Request:
 
     Raises
     ------
-    StudyError
+    ChangedError
         If this process is not what the set-up says.
     """
     setup, record = Setup.from_json(job["setup"]), Path(job["record"])

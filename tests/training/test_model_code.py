@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from gridloom.errors import ModelError, StudyError
+from gridloom.errors import ChangedError, ModelError
 from gridloom.identity import Setup, library_settings, model_fingerprint, package_versions
 from gridloom.source_code import read_source
 from gridloom.training.model_code import _forget, check_process, read_model_code
@@ -69,15 +69,20 @@ def test_a_change_is_told_by_its_file_and_taken_back_serves(net):
     blocks = net.parent / "blocks.py"
     blocks.write_text("size = 2\n")
     for _ in range(2):
-        with pytest.raises(StudyError, match=r"blocks.py changed while the study was running; run"):
+        with pytest.raises(
+            ChangedError, match=r"blocks.py changed while the study was running; run"
+        ):
             read_model_code(net, planned)
     blocks.write_text("# a comment\nsize = 1\n")
     assert read_model_code(net, planned).fingerprint == planned
     blocks.unlink()
-    with pytest.raises(StudyError, match="changed while the study was running"):
+    with pytest.raises(ChangedError, match="changed while the study was running"):
+        read_model_code(net, planned)
+    net.write_text("def sizes(")
+    with pytest.raises(ModelError, match=r"net.py, line 1: not valid Python"):
         read_model_code(net, planned)
     net.unlink()
-    with pytest.raises(StudyError, match=r"net.py cannot be read \(No such file"):
+    with pytest.raises(ModelError, match=r"net.py cannot be read \(No such file"):
         read_model_code(net, planned)
 
 
@@ -166,7 +171,7 @@ def test_the_settings_read_without_keras_are_those_that_keras_has(tmp_path):
 )
 def test_a_process_unlike_the_one_that_read_the_study_is_told(change, told):
     check_process(replace(SETUP, environment={"packages": package_versions()}))
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(ChangedError, match=told):
         check_process(replace(SETUP, **change))
 
 
@@ -193,5 +198,5 @@ def test_a_trainer_trains_the_new_version_of_an_imported_module(data, tmp_path):
     assert second != first
     assert second == histories(Trainer().run(request_of(data, path)))
     wanted = replace(request_of(data, path), setup={"model file": "of another version"})
-    with pytest.raises(StudyError, match="changed while the study was running"):
+    with pytest.raises(ChangedError, match="changed while the study was running"):
         shared.run(wanted)

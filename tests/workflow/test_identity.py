@@ -66,7 +66,7 @@ def test_an_edit_of_an_imported_module_fails_the_jobs_that_come_after_it(in_part
     finally:
         running.kill()
     told = in_parts.told
-    assert "models/blocks.py changed while the study was running; run `snakemake` again" in told
+    assert "× models/blocks.py changed while the study was running; run `snakemake` again" in told
     assert "Traceback" not in told
     before = in_parts.records()
     assert 3 <= len(before) < 30
