@@ -123,6 +123,49 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+@dataclass(frozen=True)
+class Identity:
+    """What a study's rows and records are called.
+
+    Attributes
+    ----------
+    contents
+        SHA-256 of each source that is a file here; None for the others.
+    rows
+        Name of the rows: a fingerprint of all that decides them.
+    setup
+        All that determines a training; its name is that of the records' folder.
+    """
+
+    contents: list[str | None]
+    rows: str
+    setup: Setup
+
+
+def identify(
+    study: Study, digests: Digests, versions: Path, environment: Mapping[str, str]
+) -> Identity:
+    """Name a study's rows and records.
+
+    Each file is looked at once, so that all names are of one moment.
+
+    Parameters
+    ----------
+    versions
+        Where the versions of sources on the web are noted (see `gridloom.data.versions`).
+    environment
+        Variables of the process.
+
+    Raises
+    ------
+    StudyError
+        See `rows_name` and `setup_of`.
+    """
+    contents = local_digests(study.dataset, digests)
+    rows = rows_name(study, contents, digests, versions)
+    return Identity(contents, rows, setup_of(study, rows, digests, environment))
+
+
 def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str, str]) -> Setup:
     """Return a study's set-up.
 

@@ -22,15 +22,8 @@ from gridloom.digests import Digests
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
 from gridloom.grid import axis_texts, canonical, column_order, table_value
-from gridloom.identity import (
-    acting_split,
-    format_of,
-    library_file,
-    local_digests,
-    rows_name,
-    setup_of,
-    used_validation,
-)
+from gridloom.identity import acting_split, format_of, identify, library_file
+from gridloom.identity import used_validation
 from gridloom.scope import open_scope, start_host
 from gridloom.storage import require_room
 from gridloom.study import check_study, load_study, names_of
@@ -71,9 +64,8 @@ try:
     VERSIONS = Path(RESULTS, versions.FILE)
     # A folder for each set of rows, and for the records of each set-up: settings that are changed,
     # mistyped ones too, leave what is finished where it is.
-    PLANNED = local_digests(STUDY.dataset, DIGESTS)
-    ROWS = rows_name(STUDY, PLANNED, DIGESTS, VERSIONS)
-    SETUP = setup_of(STUDY, ROWS, DIGESTS, os.environ)
+    IDENTITY = identify(STUDY, DIGESTS, VERSIONS, os.environ)
+    SETUP = IDENTITY.setup
     if not workflow.remote_exec:
         DIGESTS.keep()
 except GridloomError as error:
@@ -99,7 +91,7 @@ except GridloomError as error:
     sys.exit(str(error))
 
 POINTS = f"{RESULTS}/points/{SETUP.name}"
-DATA = f"{RESULTS}/data/{ROWS}"
+DATA = f"{RESULTS}/data/{IDENTITY.rows}"
 FORMAT = format_of(STUDY.dataset)
 PARTS = "npz" if FORMAT == "npz" or STUDY.dataset.shape is not None else "parquet"
 RAW_TABLES = [f"{DATA}/raw.{FORMAT}"]

@@ -30,7 +30,7 @@ rule download:
     params:
         dataset=STUDY.dataset.model_dump_json(),
         format=FORMAT,
-        planned=json.dumps(PLANNED),
+        planned=json.dumps(IDENTITY.contents),
         versions=str(VERSIONS),
     script:
         "../scripts/download.py"
