@@ -179,8 +179,8 @@ def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
     assert "train" not in copied.succeed("-n", "refit")
     copied.change(hyperparameters={"units": [1, 4, 8]})
     plan = copied.run("plan", "-q").stdout
-    assert "points     6" in plan
-    assert "to train   4  in 2 jobs" in plan
+    assert "finished    8" in plan
+    assert "to train    4  in 2 jobs" in plan
     made = copied.succeed()
     assert made == {"download": 1, "split": 1, "train": 2, **TABLES}
     assert before.items() < copied.records().items()
