@@ -259,7 +259,3 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
             return f"this training {OUT_OF_MEMORY}"
         return f"training failed: {type(error).__name__}: {error}"
     return None
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
