@@ -51,6 +51,10 @@ class ModelError(GridloomError):
     """The model file does not keep its contract."""
 
 
+class ChangedError(GridloomError):
+    """A training does not find what the study was read with."""
+
+
 class RecordError(GridloomError):
     """Records of trainings cannot be read.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,11 +108,16 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
     return None
 
 
-def read_summary(text: str) -> tuple[list[Job], list[str]]:
+def read_summary(text: str, finished: Iterable[str] = ()) -> tuple[list[Job], list[str]]:
     """Read what ``snakemake --summary`` prints.
 
     What Snakemake takes for there although it would train it, was cut short or comes after
     something else that would run.
+
+    Parameters
+    ----------
+    finished
+        Records that are there. The summary leaves them out where their rows are lost.
 
     Returns
     -------
@@ -126,17 +131,20 @@ def read_summary(text: str) -> tuple[list[Job], list[str]]:
     for row in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         pending = row["plan"] != "no update"
         if row["rule"] == "train":
-            path = row["output_file"]
-            block = read_block(path.rpartition("/")[2])
-            assert block is not None, path
-            point = read_path(point_of(path))
-            reason = row["status"] if pending else None
-            if reason == _THERE and is_cut_short(Path(path)):
-                reason = "cut short"
-            jobs.append(Job(path, point, block, reason))
+            jobs.append(_job(row["output_file"], row["status"] if pending else None))
         elif pending:
             others[row["rule"]] = None
+    told = {job.path for job in jobs}
+    jobs += [_job(path, None) for path in finished if path not in told]
     return jobs, list(others)
+
+
+def _job(path: str, reason: str | None) -> Job:
+    block = read_block(path.rpartition("/")[2])
+    assert block is not None, path
+    if reason == _THERE and is_cut_short(Path(path)):
+        reason = "cut short"
+    return Job(path, read_path(point_of(path)), block, reason)
 
 
 def measured_pace(records: Sequence[Path]) -> Pace | None:
@@ -155,6 +163,37 @@ def measured_pace(records: Sequence[Path]) -> Pace | None:
     return Pace(seconds / epochs, trainings) if epochs else None
 
 
+def tell_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> str | None:
+    """Say how many of a sample of finished records were made with other versions; None if none.
+
+    Parameters
+    ----------
+    today
+        Package → version, as a training would have it now.
+    """
+    others: Counter[str] = Counter()
+    sample = records[:: max(1, len(records) // SAMPLE)]
+    for path in sample:
+        try:
+            made_with = read_record(path).packages
+        except RecordError:  # gather tells
+            continue
+        differing = [
+            f"{name} {made_with.get(name, 'none')}"
+            for name, version in today.items()
+            if made_with.get(name) != version
+        ]
+        if differing:
+            others[", ".join(differing)] += 1
+    if not others:
+        return None
+    told = "; ".join(f"{count:,} with {versions}" for versions, count in others.most_common())
+    return (
+        f"of {_count(len(sample), 'record')}, {told}, unlike today; they serve, unless the study "
+        "says `environment: strict`"
+    )
+
+
 def tell_plan(
     jobs: Sequence[Job],
     others: Sequence[str],
@@ -164,6 +203,7 @@ def tell_plan(
     parallel: int | None,
     pace: Pace | None,
     earlier: Earlier | None = None,
+    versions: str | None = None,
 ) -> str:
     """Say what a run would do, in lines for a person.
 
@@ -181,6 +221,8 @@ def tell_plan(
         From `measured_pace`.
     earlier
         From `find_earlier`.
+    versions
+        From `tell_other_versions`.
     """
     pending = [job for job in jobs if job.reason is not None]
     points = list({job.folder: job.point for job in jobs}.values())
@@ -198,6 +240,8 @@ def tell_plan(
     width = len(f"{trainings:,}")
     lines = [f"{name:<10} {number:>{width},}  {told}".rstrip() for name, number, told in rows]
     lines += [f"  {line}" for line in _told_reasons(jobs, repetitions, earlier)]
+    if versions:
+        lines.append(f"{'versions':<10} {versions}")
     if pending:
         lines.append(f"{'time':<10} {_told_time(pending, repetitions, folds, parallel, pace)}")
     after = [rule for rule in others if rule != "all"]

@@ -84,6 +84,8 @@ class Record:
         Name of the machine.
     packages
         Package → version.
+    device
+        Kind of what it trained on: ``CPU`` or ``GPU``.
     inputs
         Input → fingerprint of its content.
     setup
@@ -100,6 +102,7 @@ class Record:
     trainings: tuple[TrainingResult, ...]
     host: str
     packages: dict[str, str]
+    device: str
     inputs: dict[str, str]
     setup: dict[str, Any]
     engine: str | None
@@ -169,6 +172,7 @@ def _record(path: Path, content: Any) -> Record:
         trainings=trainings,
         host=_text(environment, "host"),
         packages=_texts(environment, "packages"),
+        device="GPU" if environment.get("gpus") else "CPU",
         inputs=_texts(environment, "inputs"),
         setup=setup,
         engine=_optional_text(environment, "engine"),

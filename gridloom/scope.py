@@ -13,10 +13,13 @@ import json
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from gridloom.errors import StorageError
+from gridloom.files import write_text
 from gridloom.training import client
 
 _MAX_FOLDER_BYTES = 80
@@ -25,24 +28,45 @@ _MAX_FOLDER_BYTES = 80
 _LOCK = "snakemake.lock"
 
 
-def open_scope(folder: Path, **settings: object) -> None:
-    """Tell the clients of this process's jobs how to train.
+def open_scope(folder: Path, name: str, results: str, **settings: object) -> None:
+    """Tell the clients of this process's jobs how a study trains.
 
-    By the environment, which jobs inherit: as a rule's params, every change of a setting would
-    train everything anew, and each of ten thousand jobs would have to be told. Also puts this
-    Python first on the path, for jobs that call `python`.
+    By a file for each set-up in a private folder, which the environment names to the jobs: as a
+    rule's params, every change of a setting would train everything anew, and each of ten thousand
+    jobs would have to be told. Also has jobs that call `python` find this Python, and in it this
+    library.
 
     Parameters
     ----------
     folder
-        From `claim_folder`.
+        From `own_folder`.
+    name, results
+        Name of the study's set-up, and the folder of its results; one process may hold several
+        studies.
     settings
-        What the trainings share, as JSON can hold it.
+        What the trainings of the study share, as JSON can hold it.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full.
     """
     shared = {"scope": str(folder), "watch": os.getpid(), **settings}
-    os.environ["GRIDLOOM_SETTINGS"] = json.dumps(shared)
-    os.environ["GRIDLOOM_CLIENT"] = client.__file__
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    file = Path(client.settings_file(str(folder), name))
+    studies = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_text(file, json.dumps({**studies, str(Path(results).absolute()): shared}))
+    os.environ["GRIDLOOM_SCOPE"] = str(folder)
+    os.environ["GRIDLOOM_CLIENT"] = str(Path(client.__file__).absolute())
+    _put_first("PATH", str(Path(sys.executable).parent))
+    library = Path(client.__file__).absolute().parents[2]
+    if library != Path(sysconfig.get_path("purelib")):
+        _put_first("PYTHONPATH", str(library))
+
+
+def _put_first(variable: str, folder: str) -> None:
+    """Put a folder first in a variable that lists folders."""
+    others = [one for one in os.environ.get(variable, "").split(os.pathsep) if one != folder]
+    os.environ[variable] = os.pathsep.join([folder, *filter(None, others)])
 
 
 def start_host(folder: Path) -> None:
@@ -58,6 +82,12 @@ def start_host(folder: Path) -> None:
     except SystemExit as refused:
         raise StorageError(str(refused)) from None
     client.start_host(str(folder), os.getpid())
+
+
+@cache
+def own_folder() -> Path:
+    """Return this process's folder, claimed once: one workflow may hold several studies."""
+    return claim_folder()
 
 
 def claim_folder() -> Path:

@@ -302,6 +302,12 @@ class Study(_Closed):
     )
     objective: Objective = Field(Objective(), description="The number that ranks the points.")
     trainer: Trainer = Field(Trainer(), description="How a training is run.")
+    environment: Literal["strict", "mix"] = Field(
+        "mix",
+        description="Whether records of other versions of Keras, NumPy, pandas, scikit-learn or "
+        "TensorFlow, or of another kind of device, serve: mix takes them, and every table says so; "
+        "strict trains anew.",
+    )
     resources: dict[Rule, Resources] = Field({}, description="By rule: what one job asks for.")
     figures: Figures = Field(Figures(), description="How the figures look.")
 

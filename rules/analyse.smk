@@ -16,7 +16,9 @@ rule gather:
         records=lambda wildcards: records(),
         code=[
             script_of("gather"),
-            *code("analysis/cells", "analysis/divergence", "analysis/table", "records"),
+            *code(
+                "analysis.cells", "analysis.divergence", "analysis.table", "records"
+            ),
         ],
     output:
         runs=f"{RESULTS}/runs.csv",

@@ -16,15 +16,18 @@ from snakemake.exceptions import WorkflowError
 
 from gridloom.blocks import Block, cover, existing_blocks
 from gridloom.contract import check_model_file
+from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
-from gridloom.data.sources import local_sources, table_format
+from gridloom.data.sources import local_sources
+from gridloom.digests import Digests
 from gridloom.errors import GridloomError
 from gridloom.failures import failed_records, tell_failures
-from gridloom.files import fingerprint
 from gridloom.grid import axis_texts, canonical, column_order, table_value
-from gridloom.scope import claim_folder, open_scope, start_host
+from gridloom.identity import acting_split, format_of, identify, library_file
+from gridloom.identity import used_validation
+from gridloom.scope import open_scope, own_folder, start_host
 from gridloom.storage import require_room
-from gridloom.study import load_study, names_of
+from gridloom.study import check_study, load_study, names_of
 from gridloom.training.process import require_backend
 
 STARTED = time.time()
@@ -35,64 +38,85 @@ logging.raiseExceptions = False
 try:
     require_room(".snakemake")
     require_backend()
-    SCOPE = claim_folder()
+    SCOPE = own_folder()
 except GridloomError as error:
     sys.exit(str(error))
 
+# Another workflow hands a study over in `module … config:`.
+GIVEN = None if workflow.modifier.is_main_snakefile() else config
+
+# Digests of files that did not change are kept from one `snakemake` to the next.
+DIGESTS = Digests(Path(".snakemake/gridloom/digests.json"))
+
 try:
-    STUDY = load_study(
-        default=Path("config/config.yaml"),
-        files=[Path(file) for file in workflow.config_settings.configfiles],
-        overrides=workflow.config_settings.config,
+    STUDY = (
+        check_study(GIVEN)
+        if GIVEN
+        else load_study(
+            default=Path("config/config.yaml"),
+            files=[Path(file) for file in workflow.config_settings.configfiles],
+            overrides=workflow.config_settings.config,
+        )
     )
     GRID = STUDY.grid
+    RESULTS = STUDY.results
     check_model_file(
         Path(STUDY.model), names_of(GRID.points.values()), STUDY.trainer.engine
     )
     SOURCES = local_sources(STUDY.dataset.source, STUDY.dataset.test_source)
+    # Which version of an address a study was trained on.
+    VERSIONS = Path(RESULTS, versions.FILE)
+    # A folder for each set of rows, and for the records of each set-up: settings that are changed,
+    # mistyped ones too, leave what is finished where it is.
+    IDENTITY = identify(STUDY, DIGESTS, VERSIONS, os.environ)
+    SETUP = IDENTITY.setup
+    if not workflow.remote_exec:
+        DIGESTS.keep()
 except GridloomError as error:
     # Not as an exception: Snakemake would add the lines of this file.
     sys.exit(f"The study is not valid:\n{error}")
 
+try:
+    # What every training of the study shares; besides the set-up, which its record's folder is
+    # named by, no result depends on it.
+    open_scope(
+        SCOPE,
+        SETUP.name,
+        RESULTS,
+        setup=SETUP.as_json(),
+        objective=STUDY.objective.metric,
+        model=os.path.abspath(STUDY.model),
+        gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
+        # In a cluster's job no second training comes, and SLURM would count host and worker: 1.1 GB
+        # instead of 0.8.
+        warm=STUDY.trainer.warm and not workflow.remote_exec,
+        **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
+    )
+except GridloomError as error:
+    sys.exit(str(error))
 
-def code(*modules):
-    """Name library modules as inputs, so that an edit reruns what they made."""
-    library = os.path.relpath(Path(workflow.basedir) / "gridloom")
-    return [f"{library}/{module}.py" for module in modules]
-
-
-RESULTS = STUDY.results
+POINTS = f"{RESULTS}/points/{SETUP.name}"
+DATA = f"{RESULTS}/data/{IDENTITY.rows}"
+FORMAT = format_of(STUDY.dataset)
 # What Snakemake notes of the rules' params holds no secret of an address.
 DATASET = STUDY.dataset.without_secrets()
-ROWS = fingerprint(
-    [
-        *SOURCES,
-        *code(
-            "data/arrays",
-            "data/partition",
-            "data/rows",
-            "data/sources",
-            "data/split",
-            "data/tables",
-        ),
-    ],
-    # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
-    STUDY.dataset.model_dump_json(exclude_defaults=True)
-    + STUDY.split.model_dump_json(exclude_defaults=True),
-)
-# A folder for each set of rows, named by all that decides them: settings that are changed, mistyped
-# ones too, leave the rows of finished trainings where they are.
-DATA = f"{RESULTS}/data/{ROWS}"
-FORMAT = table_format(STUDY.dataset.source, STUDY.dataset.format, STUDY.dataset.member)
 PARTS = "npz" if FORMAT == "npz" or STUDY.dataset.shape is not None else "parquet"
 RAW_TABLES = [f"{DATA}/raw.{FORMAT}"]
 if STUDY.dataset.test_source is not None:
     RAW_TABLES.append(f"{DATA}/raw_test.{FORMAT}")
 
 
+def code(*modules):
+    """Name library modules as inputs, so that an edit reruns what they made."""
+    return [os.path.relpath(library_file(f"gridloom.{module}")) for module in modules]
+
+
 def script_of(rule):
     """Name a rule's script as its input (see `code`)."""
-    return os.path.relpath(Path(workflow.basedir) / "scripts" / f"{rule}.py")
+    here = Path(
+        script_of.__code__.co_filename
+    )  # in a module, not the workflow's own folder
+    return os.path.relpath(here.parents[1] / "scripts" / f"{rule}.py")
 
 
 def verbatim(value):
@@ -155,6 +179,26 @@ def existing_records():
     return [record for record in records() if is_there(record)]
 
 
+def for_training(file):
+    """Name an input of `train`: neither its age nor its loss makes a finished record old.
+
+    Its folder's name tells what is in it. Where it is to be made again, Snakemake would make anew
+    all that comes from it; a record whose job lacks an input, it takes as the file that it is.
+    """
+    if os.path.exists(file) or not existing_records():
+        return ancient(file)
+    finished = set(existing_records())
+    record = f"{POINTS}/{{point}}={{first}}-{{last}}.json"
+
+    def needed(wildcards):
+        asked = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+        if asked or record.format(**wildcards) not in finished:
+            return ancient(file)
+        return f"{file} is not needed"
+
+    return needed
+
+
 def tell_failed_points():
     """Print which points failed in this run, if any did."""
     failed = failed_records(RESULTS, records(), STARTED)
@@ -168,6 +212,12 @@ def prepare_run():
     """Start the workers' host if there is something to train here, or end with one message."""
     try:
         require_room(RESULTS)
+        if (
+            "download" in workflow.dag_settings.forcerun
+            or workflow.dag_settings.forceall
+        ):
+            sources = [STUDY.dataset.source, STUDY.dataset.test_source]
+            versions.ask_anew(list(filter(None, sources)), VERSIONS)
         if STUDY.trainer.warm and workflow.local_exec and missing_records():
             start_host(SCOPE)
     except GridloomError as error:
@@ -197,12 +247,6 @@ def trainings_at_once():
     return max(cores // asks("train", "threads", 1), 1) if cores else None
 
 
-def used_validation():
-    """Return the method of validation with the one number that it uses."""
-    key = "folds" if STUDY.validation.method == "kfold" else "fraction"
-    return {"method": STUDY.validation.method, key: getattr(STUDY.validation, key)}
-
-
 def slices():
     """List the slices of the study whose axes are both swept, values as the tables spell them."""
     return [
@@ -227,69 +271,16 @@ def heatmap_names():
     ]
 
 
-# All that determines a training besides its point and repetition. Its fingerprint names the folder of
-# the records: whatever changes, and be it by a slip that makes every training fail, the records of
-# before stay where they are and serve again once the change is taken back.
-SETUP = {
-    "data": ROWS,
-    "model file": fingerprint([STUDY.model]),
-    "training code": fingerprint(
-        code(
-            "seeds",
-            "data/partition",
-            "data/preparation",
-            "data/rows",
-            "training/fit",
-            "training/keras_fit",
-            "training/lockstep",
-            "training/losses",
-            "training/model",
-            "training/process",
-            "training/record",
-            "training/run",
-            "training/units",
-        )
-    ),
-    "seed": STUDY.seed,
-    "vary": sorted(STUDY.vary),
-    "validation": used_validation(),
-    "class_weight": STUDY.class_weight,
-    "scaling": STUDY.preparation.scaling,
-    # Only where targets are numbers: to classes it makes no difference.
-    **(
-        {"target": STUDY.preparation.target}
-        if STUDY.dataset.task == "regression"
-        else {}
-    ),
-    "engine": STUDY.trainer.engine,
-    "xla": STUDY.trainer.xla,
-}
-SETUP_NAME = fingerprint([], json.dumps(SETUP, sort_keys=True))
-POINTS = f"{RESULTS}/points/{SETUP_NAME}"
-
-# What every training of this run shares; besides the set-up, which its record's folder is named by, no
-# result depends on it.
-open_scope(
-    SCOPE,
-    setup=SETUP,
-    objective=STUDY.objective.metric,
-    model=os.path.abspath(STUDY.model),
-    gpu_limit=getattr(workflow.global_resources.get("gpu"), "value", None),
-    # In a cluster's job no second training comes, and SLURM would count host and worker: 1.1 GB
-    # instead of 0.8.
-    warm=STUDY.trainer.warm and not workflow.remote_exec,
-    **STUDY.trainer.model_dump(exclude={"engine", "xla", "warm"}),
-)
-
 hand_over(
+    DATA,
     DataSettings(
         source=STUDY.dataset.source,
         test_source=STUDY.dataset.test_source,
         size=int(STUDY.limits.gib * 2**30),
         seconds=STUDY.limits.minutes * 60,
         trainings=(STUDY.repetitions_per_job or STUDY.repetitions)
-        * used_validation().get("folds", 1),
+        * used_validation(STUDY).get("folds", 1),
         parallel=trainings_at_once() if workflow.local_exec else None,
         mem_mb=asks("train", "mem_mb", 2000),
-    )
+    ),
 )

@@ -15,8 +15,8 @@ localrules:
 rule download:
     """Bring the raw data here and note where it came from."""
     input:
-        source=SOURCES,
-        code=[script_of("download"), *code("data/sources")],
+        # Their folder's name tells what they hold, and which code read it.
+        source=ancient(SOURCES),
     output:
         tables=RAW_TABLES,
         provenance=f"{DATA}/raw.json",
@@ -30,6 +30,8 @@ rule download:
     params:
         dataset=verbatim(DATASET.model_dump_json()),
         format=FORMAT,
+        planned=json.dumps(IDENTITY.contents),
+        versions=verbatim(str(VERSIONS)),
     script:
         "../scripts/download.py"
 
@@ -38,18 +40,6 @@ rule split:
     """Hold back the test rows, which nothing reads until the choice is made."""
     input:
         tables=RAW_TABLES,
-        code=[
-            script_of("split"),
-            *code(
-                "data/alarms",
-                "data/arrays",
-                "data/memory",
-                "data/partition",
-                "data/rows",
-                "data/split",
-                "data/tables",
-            ),
-        ],
     output:
         train=f"{DATA}/train.{PARTS}",
         test=f"{DATA}/test.{PARTS}",
@@ -63,7 +53,7 @@ rule split:
         gpu=asks("split", "gpu", 0),
     params:
         dataset=verbatim(DATASET.model_dump_json()),
-        split=verbatim(STUDY.split.model_dump_json()),
+        split=verbatim(acting_split(STUDY).model_dump_json()),
         format=FORMAT,
     script:
         "../scripts/split.py"

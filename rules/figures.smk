@@ -17,11 +17,11 @@ rule heatmaps:
         code=[
             script_of("heatmaps"),
             *code(
-                "analysis/adjusted",
-                "analysis/cells",
-                "analysis/selection",
-                "figures/heatmaps",
-                "figures/style",
+                "analysis.adjusted",
+                "analysis.cells",
+                "analysis.selection",
+                "figures.heatmaps",
+                "figures.style",
             ),
         ],
     output:

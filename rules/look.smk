@@ -19,11 +19,12 @@ rule plan:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=verbatim(same_study()),
+        finished=lambda wildcards: existing_records(),
         points=f"{RESULTS}/points",
-        name=SETUP_NAME,
-        setup=verbatim(json.dumps(SETUP)),
+        name=SETUP.name,
+        setup=verbatim(json.dumps(SETUP.as_json())),
         repetitions=STUDY.repetitions,
-        folds=used_validation().get("folds", 1),
+        folds=used_validation(STUDY).get("folds", 1),
         parallel=trainings_at_once(),
     script:
         "../scripts/plan.py"
@@ -54,7 +55,9 @@ use rule gather as gather_partial with:
     input:
         code=[
             script_of("gather"),
-            *code("analysis/cells", "analysis/divergence", "analysis/table", "records"),
+            *code(
+                "analysis.cells", "analysis.divergence", "analysis.table", "records"
+            ),
         ],
     output:
         runs=f"{RESULTS}/partial/runs.csv",
@@ -70,7 +73,7 @@ use rule gather as gather_partial with:
         ),
         trainings=len(GRID.points)
         * STUDY.repetitions
-        * used_validation().get("folds", 1),
+        * used_validation(STUDY).get("folds", 1),
 
 
 use rule heatmaps as heatmaps_partial with:
@@ -79,11 +82,11 @@ use rule heatmaps as heatmaps_partial with:
         code=[
             script_of("heatmaps"),
             *code(
-                "analysis/adjusted",
-                "analysis/cells",
-                "analysis/selection",
-                "figures/heatmaps",
-                "figures/style",
+                "analysis.adjusted",
+                "analysis.cells",
+                "analysis.selection",
+                "figures.heatmaps",
+                "figures.style",
             ),
         ],
     output:

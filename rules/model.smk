@@ -18,7 +18,7 @@ rule refit:
         model=STUDY.model,
         code=[
             script_of("refit"),
-            *code("analysis/selection", "predict", "training/refit"),
+            *code("analysis.selection", "predict", "training.refit"),
         ],
     output:
         network=f"{RESULTS}/model/model.keras",
@@ -34,7 +34,7 @@ rule refit:
         gpu=asks("refit", "gpu", asks("train", "gpu", 0)),
     params:
         metric=verbatim(STUDY.objective.metric),
-        setup=verbatim(json.dumps(SETUP, sort_keys=True)),
+        setup=verbatim(json.dumps(SETUP.as_json(), sort_keys=True)),
         dataset=verbatim(DATASET.model_dump_json(exclude_defaults=True)),
     script:
         "../scripts/refit.py"

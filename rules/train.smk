@@ -8,13 +8,12 @@ Makes   <results>/points/<setup>/{point}/reps={first}-{last}.json
 rule train:
     """Train one grid point, one block of its repetitions."""
     input:
-        # Their folder's name tells what is in them; their age does not count.
-        rows=ancient(f"{DATA}/train.{PARTS}"),
-        split=ancient(f"{DATA}/split.json"),
+        rows=for_training(f"{DATA}/train.{PARTS}"),
+        split=for_training(f"{DATA}/split.json"),
     output:
         record=f"{POINTS}/{{point}}={{first}}-{{last}}.json",
     log:
-        f"{RESULTS}/logs/points/{SETUP_NAME}/{{point}}={{first}}-{{last}}.log",
+        f"{RESULTS}/logs/points/{SETUP.name}/{{point}}={{first}}-{{last}}.log",
     wildcard_constraints:
         # Not the point alone: Snakemake refuses a wildcard that ends in twenty repeats, such as
         # those of a list of equal layer sizes.

@@ -1,28 +1,37 @@
 """Bring the raw data here and note where it came from."""
 
+import json
 from pathlib import Path
 
 from gridloom.data.settings import handed_over
 from gridloom.data.sources import download, write_provenance
+from gridloom.data.versions import check_version
 from gridloom.errors import told_in
 from gridloom.study import Dataset
 
 with told_in(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)
-    settings = handed_over()
+    settings = handed_over(snakemake.output.provenance)
     asked = [
         {"source": settings.source, "sha256": dataset.sha256, "member": dataset.member},
         {"source": settings.test_source, "sha256": dataset.test_sha256},
     ]
-    write_provenance(
-        Path(snakemake.output.provenance),
-        [
+    planned = json.loads(snakemake.params.planned)
+    notes = []
+    for one, table, sum_ in zip(asked, snakemake.output.tables, planned, strict=False):
+        notes.append(
             download(
                 **one,
                 format=snakemake.params.format,
                 table=Path(table),
                 limits=settings.limits,
             )
-            for one, table in zip(asked, snakemake.output.tables, strict=False)
-        ],
-    )
+        )
+        check_version(
+            one["source"],
+            one["sha256"],
+            notes[-1]["sha256"],
+            planned=sum_,
+            file=Path(snakemake.params.versions),
+        )
+    write_provenance(Path(snakemake.output.provenance), notes)

@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 
 from gridloom.errors import told_in
-from gridloom.plan import find_earlier, measured_pace, read_summary, tell_plan
+from gridloom.identity import package_versions
+from gridloom.plan import (
+    find_earlier,
+    measured_pace,
+    read_summary,
+    tell_other_versions,
+    tell_plan,
+)
 
 with told_in(snakemake.log[0]):
     # Only Snakemake knows what it would rerun; its summary says so without running anything.
@@ -18,7 +25,7 @@ with told_in(snakemake.log[0]):
     )
     if asked.returncode:
         sys.exit(asked.stderr)
-    jobs, others = read_summary(asked.stdout)
+    jobs, others = read_summary(asked.stdout, snakemake.params.finished)
     there = [path for path in (Path(job.path) for job in jobs) if path.exists()]
     setup = json.loads(snakemake.params.setup)
     earlier = find_earlier(Path(snakemake.params.points), snakemake.params.name, setup)
@@ -31,5 +38,6 @@ with told_in(snakemake.log[0]):
             parallel=snakemake.params.parallel,
             pace=measured_pace(there or (earlier.records if earlier else [])),
             earlier=earlier,
+            versions=tell_other_versions(there, package_versions()),
         )
     )

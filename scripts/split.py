@@ -22,7 +22,7 @@ with told_in(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)
     split = Split.model_validate_json(snakemake.params.split)
     files = [Path(path) for path in snakemake.input.tables]
-    settings = handed_over()
+    settings = handed_over(snakemake.output.description)
     rows = read_raw(files, snakemake.params.format, dataset, split, settings.limits)
     train, test = settle(*split_rows(rows, dataset, split), dataset, snakemake.params.format)
     description = describe_split(train, test, dataset)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from gridloom.blocks import Block
-from gridloom.plan import Job, Pace, find_earlier, measured_pace, read_summary, tell_plan
+from gridloom.plan import (
+    Job,
+    Pace,
+    find_earlier,
+    measured_pace,
+    read_summary,
+    tell_other_versions,
+    tell_plan,
+)
 from tests.made_records import SETUP, write_made_record
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
@@ -140,3 +148,24 @@ def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_pa
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     assert measured_pace([*paths, broken]) == Pace(6 / 30, 2)
+
+
+def test_finished_records_that_the_summary_leaves_out_count():
+    path = "results/points/5/epochs=1/units=8/reps=0-1.json"
+    found, _ = read_summary(f"{HEAD}\n{path}\t-\ttrain\tlog\tok\tno update", [path])
+    assert len(found) == 1
+    found, _ = read_summary(HEAD, [path])
+    assert [(job.path, job.block, job.reason) for job in found] == [(path, Block(0, 1), None)]
+
+
+def test_records_of_other_versions_are_told(tmp_path):
+    packages = {"keras": "3.0", "numpy": "2.0"}
+    path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], packages=packages)
+    assert tell_other_versions([path], {"keras": "3.0"}) is None
+    line = tell_other_versions([path], {"keras": "3.1", "numpy": "2.0"})
+    assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they serve, unless")
+    assert f"versions   {line}" in tell_plan(
+        jobs((1, 0.1, 0, 1, None)),
+        [],
+        **{"repetitions": 2, "folds": 1, "parallel": 1, "pace": None, "versions": line},
+    )

@@ -49,8 +49,8 @@ class Gathered:
     summary
         One row a point; see `summarize`.
     versions
-        How many records were made with which versions of the packages and of the code, the most
-        common first.
+        How many records were made with which versions of the packages, from which rows and on
+        which kind of device, the most common first.
     bound, exploded
         The loss above which a finite training counts as diverged, and how many do for that.
     """
@@ -111,7 +111,7 @@ def gather(
         except RecordError as error:
             damaged += error.problems
             continue
-        made_with = {**record.packages, **record.inputs}
+        made_with = {**record.packages, **record.inputs, "device": record.device}
         versions[json.dumps(made_with, sort_keys=True)] += 1
         knobs = {name: table_value(record.hyperparameters, name) for name in hyperparameters}
         for training in record.trainings:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from gridloom.data.sources import Limits
 
@@ -48,11 +49,24 @@ class DataSettings:
         return Limits(self.size, self.seconds)
 
 
-def hand_over(settings: DataSettings) -> None:
-    """Tell the jobs that this process starts."""
-    os.environ[_VARIABLE] = json.dumps(asdict(settings))
+def hand_over(rows: str, settings: DataSettings) -> None:
+    """Tell the jobs that this process starts; one workflow may hold several studies.
+
+    Parameters
+    ----------
+    rows
+        Folder of the study's rows.
+    """
+    told = json.loads(os.environ.get(_VARIABLE, "{}"))
+    os.environ[_VARIABLE] = json.dumps({**told, rows: asdict(settings)})
 
 
-def handed_over() -> DataSettings:
-    """Return what this job was told."""
-    return DataSettings(**json.loads(os.environ[_VARIABLE]))
+def handed_over(file: str) -> DataSettings:
+    """Return what this job was told.
+
+    Parameters
+    ----------
+    file
+        One of those that it makes, in the folder of the study's rows.
+    """
+    return DataSettings(**json.loads(os.environ[_VARIABLE])[str(Path(file).parent)])

@@ -36,17 +36,16 @@ def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
 
     The arguments are threads and GPUs, the record to write, whose path tells what to train, the
-    log, ``train.parquet`` and ``split.json``; what all jobs of the run share stands in the
-    environment.
+    log, ``train.parquet`` and ``split.json``; what all jobs of a study share stands in a file of
+    the run's folder.
     """
     threads, gpus, *files = arguments
     names = ("record", "log", "rows", "split")
-    job = json.loads(os.environ["GRIDLOOM_SETTINGS"])
-    job.update((name, os.path.abspath(file)) for name, file in zip(names, files, strict=True))
+    given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
+    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], given), **given}
     job.update(threads=int(threads), gpus=int(gpus))
     if not job["warm"]:
-        cold = [sys.executable, "-m", "gridloom.training.worker", "--once", json.dumps(job)]
-        os.execv(sys.executable, cold)
+        os.execv(sys.executable, worker_command("--once", json.dumps(job)))
     folder = private_folder(job["scope"])
     slot, lock = take_slot(folder, f"{job['threads']}t{job['gpus']}g")
     try:
@@ -61,6 +60,41 @@ def main(arguments: list[str]) -> None:
     if error is not None:
         fail(job, error)
     os.close(lock)
+
+
+def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
+    """Read how a study trains: by its set-up, which the record's path names, and its results.
+
+    One workflow may hold several studies.
+    """
+    results, _, inside = job["record"].rpartition("/points/")
+    try:
+        with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
+            settings: dict[str, Any] = json.load(stream)[results]
+    except (OSError, KeyError):
+        fail(job, f"this run knows of no study that trains {job['record']}; run `snakemake` again")
+        raise
+    return settings
+
+
+def settings_file(folder: str, setup: str) -> str:
+    """Return where it stands how the studies of a set-up train, by the folders of their results."""
+    return f"{folder}/{setup}.json"
+
+
+def worker_command(*arguments: str) -> list[str]:
+    """Return the command of `worker`, of the very library that this file belongs to.
+
+    The folder that the command runs in may hold another one, so it is not looked in.
+    """
+    root = os.path.abspath(__file__).rpartition("/gridloom/")[0]
+    program = (
+        "import sys; from importlib.util import find_spec; root = sys.argv.pop(1); "
+        "found = find_spec('gridloom'); "
+        "found and found.origin == root + '/gridloom/__init__.py' or sys.path.insert(0, root); "
+        "from gridloom.training.worker import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-P", "-c", program, root, *arguments]
 
 
 def fail(job: dict[str, Any], message: str) -> None:
@@ -172,8 +206,7 @@ def start_host(folder: str, watch: int) -> None:
         os.dup2(null, 0)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        module = "gridloom.training.worker"
-        os.execv(sys.executable, [sys.executable, "-m", module, "--host", folder, str(watch)])
+        os.execv(sys.executable, worker_command("--host", folder, str(watch)))
     os.close(lock)
 
 

@@ -81,6 +81,10 @@ class GlobalState:
             tf.config.run_functions_eagerly(self.eager)
 
 
+#: The state in which this process found Keras.
+PRISTINE = GlobalState.now()
+
+
 @dataclass
 class Draws:
     """Whether anything but Keras's initializers and layers drew random numbers."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
@@ -21,12 +19,14 @@ from gridloom.errors import ModelError
 from gridloom.grid import Value
 from gridloom.study import FIT_HYPERPARAMETERS
 from gridloom.training.keras_private import (
+    PRISTINE,
     GlobalState,
     make_variables,
     name_tables,
     watching_draws,
 )
 from gridloom.training.losses import loss_traits
+from gridloom.training.model_code import ModelCode, read_model_code
 
 Builder = Callable[..., Any]
 
@@ -39,9 +39,6 @@ OUT_OF_MEMORY = (
 
 #: Names that the model file of this process registered with Keras.
 _registered: set[str] = set()
-
-#: Keras's global state before any model file ran.
-_PRISTINE = GlobalState.now()
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ class ModelFile:
     callbacks
         Makes a training's callbacks (see `make_callbacks`); None if the file has none.
     names
-        Name → class or function that the file defines, `custom_objects` among them.
+        Name → class or function that the file or a module of its own defines, `custom_objects`
+        among them.
     state
         Keras's global state as the file leaves it, in which each network is built.
     """
@@ -86,8 +84,13 @@ class Network:
     drew: bool
 
 
-def load_model_file(path: Path) -> ModelFile:
+def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
     """Run a model file and register its `custom_objects` with Keras.
+
+    Parameters
+    ----------
+    code
+        What was read of it; None to read it now.
 
     Raises
     ------
@@ -95,14 +98,11 @@ def load_model_file(path: Path) -> ModelFile:
         If the file does not run, or does not keep the contract.
     """
     name = f"gridloom_model_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"model: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # custom Keras objects find their module by name
-    _PRISTINE.restore()
+    code = read_model_code(path) if code is None else code
     try:
-        spec.loader.exec_module(module)
+        module = code.run(name)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(f"model: {path} cannot be loaded: {told(error, path)}") from error
     builder, callbacks = getattr(module, FUNCTION, None), getattr(module, CALLBACKS, None)
@@ -117,8 +117,8 @@ def load_model_file(path: Path) -> ModelFile:
     _register(path, custom_objects)
     own = {
         key: value
-        for key, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == name
+        for key, value in code.namespace(module).items()
+        if callable(value) and getattr(value, "__module__", None) in {name, *code.modules}
     }
     names = {**own, **custom_objects}
     return ModelFile(path, builder, callbacks, names, GlobalState.now())
@@ -204,7 +204,7 @@ def build(
     outputs: int,
     hyperparameters: Mapping[str, Value],
     init_seed: int,
-    state: GlobalState = _PRISTINE,
+    state: GlobalState = PRISTINE,
 ) -> Network:
     """Build one point's network, its initial weights drawn from `init_seed`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from gridloom.training.model import (
     make_callbacks,
     told,
 )
+from gridloom.training.model_code import read_model_code
 from gridloom.training.record import shortest
 from gridloom.training.run import environment
 from gridloom.training.units import (
@@ -117,11 +117,11 @@ def refit(
     shape = x.shape[1:]
     point: dict[str, Any] = read_path(choice.point)
     seeds = training_seeds(setup["seed"], 0, setup["vary"])
-    file = load_model_file(model_file)
+    file = load_model_file(model_file, read_model_code(model_file, setup.get("model file")))
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
     y = encode_target(network, shape, rows.target, rows.classes)
     y_test = encode_target(network, shape, test.target, rows.classes)
-    scale = target_scale(rows.target, setup.get("target", "none"))
+    scale = target_scale(rows.target, setup["target"])
     powers: dict[str, int] = {}
     if scale is not None:
         check_standardizable(network)
@@ -207,8 +207,10 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             refitted.network.save(beside)
         with atomic_path(folder / PREPARATION) as beside:
             joblib.dump(refitted.preparation, beside)
-        with atomic_path(folder / model_file.name) as beside:
-            shutil.copyfile(model_file, beside)
+        fitted = read_model_code(model_file, refitted.about["setup"].get("model file"))
+        for name, content in fitted.copies.items():
+            with atomic_path(folder / name) as beside:
+                beside.write_bytes(content)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / ABOUT, about + "\n")
         loaded = load_network(folder, refitted.about).predict(refitted.inputs, verbose=0)

@@ -30,6 +30,7 @@ from gridloom.data.preparation import (
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.grid import Value, point_path, read_path
+from gridloom.identity import Setup
 from gridloom.seeds import Seeds, training_seeds
 from gridloom.training import keras_fit, lockstep
 from gridloom.training.fit import (
@@ -52,6 +53,7 @@ from gridloom.training.model import (
     load_model_file,
     make_callbacks,
 )
+from gridloom.training.model_code import check_process, read_model_code
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.record import FORMAT, shortest
 from gridloom.training.structure import Structure, structure_of
@@ -125,25 +127,32 @@ class Request:
 
 
 def read_request(job: Mapping[str, Any]) -> Request:
-    """Read a job as the client sends it: its settings and files."""
-    setup, record = job["setup"], Path(job["record"])
+    """Read a job as the client sends it: its settings and files.
+
+    Raises
+    ------
+    ChangedError
+        If this process is not what the set-up says.
+    """
+    setup, record = Setup.from_json(job["setup"]), Path(job["record"])
+    check_process(setup)
     return Request(
         hyperparameters=read_path(point_of(record)),
         repetitions=tuple(job_repetitions(record)),
-        seed=setup["seed"],
-        vary=tuple(setup["vary"]),
-        validation=setup["validation"],
-        class_weight=setup["class_weight"],
-        scaling=setup["scaling"],
+        seed=setup.seed,
+        vary=setup.vary,
+        validation=setup.validation,
+        class_weight=setup.class_weight,
+        scaling=setup.scaling,
         rows_file=Path(job["rows"]),
         split_file=Path(job["split"]),
         model_file=Path(job["model"]),
-        setup=setup,
-        engine=setup["engine"],
-        xla=setup["xla"],
+        setup=setup.as_json(),
+        engine=setup.engine,
+        xla=setup.xla,
         lockstep=job["lockstep"],
         objective=job["objective"],
-        target=setup.get("target", "none"),
+        target=setup.target,
     )
 
 
@@ -255,7 +264,13 @@ class Trainer:
             repetition: self._prepare(request, rows, streams.validation)
             for repetition, streams in seeds.items()
         }
-        file: ModelFile = self._read("model", request.model_file, load_model_file)
+        code = read_model_code(request.model_file, request.setup.get("model file"))
+        file: ModelFile = self._read(
+            "model",
+            request.model_file,
+            lambda path: load_model_file(path, code),
+            code.imported_files,
+        )
         job = _Job(request, rows, parts, seeds, file)
         network = job.built(seeds[request.repetitions[0]].init)
         self._check_objective(job)
@@ -316,10 +331,15 @@ class Trainer:
         """How many traced graphs are kept."""
         return len(self._graphs)
 
-    def _read(self, name: str, path: Path, read: Callable[[Path], Any]) -> Any:
-        """Read a file, once until it changes."""
-        status = path.stat()
-        stamp = (str(path.absolute()), status.st_mtime_ns, status.st_size)
+    def _read(
+        self, name: str, path: Path, read: Callable[[Path], Any], more: Sequence[Path] = ()
+    ) -> Any:
+        """Read a file, once until it or one of those that come with it changes."""
+        stamp = tuple(
+            (str(file.absolute()), status.st_mtime_ns, status.st_size)
+            for file in (path, *more)
+            for status in [file.stat()]
+        )
         known = self._files.get(name)
         if known is None or known[0] != stamp:
             for kept in (self._prepared, self._weights, self._graphs, self._why_not):

@@ -272,7 +272,3 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
             return f"this training {OUT_OF_MEMORY}"
         return shortened(f"training failed: {type(error).__name__}: {error}", MAX_MESSAGE)
     return None
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -301,6 +302,16 @@ def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
     assert "1 records with keras 4" in told
     assert "tensorflow" not in told
     assert tell_versions(tables(paths[:2]).versions) is None
+
+
+def test_records_of_another_kind_of_device_are_told(tmp_path):
+    paths = [record(tmp_path, {"units": units}, [0.5]) for units in (1, 2)]
+    changed = json.loads(paths[0].read_text())
+    changed["environment"]["gpus"] = ["0"]
+    paths[0].write_text(json.dumps(changed))
+    told = tell_versions(tables(paths).versions)
+    assert "1 records with device GPU" in told
+    assert "1 records with device CPU" in told
 
 
 def test_a_record_whose_point_only_ends_alike_is_named(tmp_path):

@@ -26,6 +26,7 @@ SETUP = {
     "seed": 3,
     "vary": STREAMS,
     "scaling": "standard",
+    "target": "none",
     "class_weight": None,
     "xla": "auto",
 }
@@ -134,6 +135,19 @@ def test_it_is_fitted_on_all_training_rows_for_the_epochs_of_the_choice(case, pl
     assert about["epochs"] == 3
     assert {"loss", "accuracy"} < about["test"].keys()
     assert about["hyperparameters"] == {"batch_size": 16, "epochs": 40, "units": 4}
+
+
+def test_modules_of_the_model_files_own_are_saved_with_it(tmp_path):
+    case = Case(tmp_path)
+    layer = "class Last(keras.layers.Dense):\n    pass\n"
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "parts" / "last.py").write_text(f"import keras\n\n{layer}")
+    fitted = case.saved(more="from parts.last import Last", last='Last(outputs, "softmax")')
+    shutil.rmtree(tmp_path / "parts")
+    again = FittedModel.load(tmp_path / "model")
+    features = case.test.features
+    assert np.array_equal(again.outputs(features), fitted.outputs(features))
 
 
 def test_test_rows_change_its_score_and_nothing_else(tmp_path, plain):

@@ -32,7 +32,7 @@ def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
 
 def test_the_plan_tells_why_finished_points_train_again(copied):
     with (copied.folder / "models" / "mlp.py").open("a") as file:
-        file.write("# an edit\n")
+        file.write("EDITED = True\n")
     plan = told(copied, "plan")
     assert "again: changed model file; 4 records from before it kept" in plan
     assert "time       about" in plan

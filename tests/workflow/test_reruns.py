@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -140,17 +141,19 @@ def test_what_determines_a_training_trains_all_anew(copied, changes):
 @pytest.mark.parametrize(
     "file", ["models/mlp.py", "gridloom/training/fit.py", "gridloom/data/tables.py"]
 )
-def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_none(copied, file):
+def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_or_comment_none(copied, file):
     path = copied.folder / file
     text = path.read_text()
     later = time.time() + 5
     os.utime(path, (later, later))
     assert copied.succeed() == {}
-    path.write_text(text + "\n# an edit\n")
+    path.write_text(text + "\n# an edit that changes no number\n")
     os.utime(path, (later, later))
+    assert copied.succeed("-n") == {}
+    path.write_text(text + "\nEDITED = True\n")
     assert copied.succeed("-n")["train"] == 4
     path.write_text(text)
-    assert copied.succeed() == {}
+    assert copied.succeed("-n") == {}
 
 
 def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains_none(copied):
@@ -162,11 +165,26 @@ def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains
     path.write_text(text)
     assert copied.succeed() == {}
     # An edit that trains is another set-up: both stay, and serve in turn.
-    path.write_text(text + "\n# an edit\n")
+    path.write_text(text + "\nEDITED = True\n")
     assert copied.succeed()["train"] == 4
     path.write_text(text)
     assert copied.succeed() == TABLES
     assert before.items() < copied.records().items()
+
+
+def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
+    before = copied.records()
+    shutil.rmtree(copied.results / "data")
+    assert copied.succeed("-n") == {}
+    assert "train" not in copied.succeed("-n", "refit")
+    copied.change(hyperparameters={"units": [1, 4, 8]})
+    plan = copied.run("plan", "-q").stdout
+    assert "finished    8" in plan
+    assert "to train    4  in 2 jobs" in plan
+    made = copied.succeed()
+    assert made == {"download": 1, "split": 1, "train": 2, **TABLES}
+    assert before.items() < copied.records().items()
+    assert copied.succeed("-n") == {}
 
 
 def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):

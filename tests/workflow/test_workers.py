@@ -174,8 +174,12 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     server.settimeout(30)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
     client = Path(__file__).parents[2] / "gridloom" / "training" / "client.py"
-    arguments = ["1", "0", *(str(tmp_path / name) for name in "abcd")]
-    environment = {**os.environ, "GRIDLOOM_SETTINGS": json.dumps(settings)}
+    results = tmp_path / "results"
+    # The studies of one set-up, by their results.
+    (folder / "abc.json").write_text(json.dumps({str(results): settings, "/other": {}}))
+    record = results / "points" / "abc" / "units=1" / "reps=0-1.json"
+    arguments = ["1", "0", str(record), *(str(tmp_path / name) for name in "bcd")]
+    environment = {**os.environ, "GRIDLOOM_SCOPE": str(folder)}
     seconds = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

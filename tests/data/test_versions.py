@@ -1,0 +1,71 @@
+"""Promises of the versions of a source: what changes behind an address is told, never mixed in."""
+
+from __future__ import annotations
+
+import pytest
+
+from gridloom.data.versions import ask_anew, check_version, version_of
+from gridloom.errors import DataError, StudyError
+
+ADDRESS = "https://example.org/d.csv?token=abc"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "sources.json"
+
+
+def came(found, file, sha256=None):
+    check_version(ADDRESS, sha256, found, planned=None, file=file)
+
+
+def test_the_first_version_and_its_sum_have_one_name(file):
+    assert version_of(ADDRESS, None, file) == ""
+    came("1", file)
+    assert version_of(ADDRESS, None, file) == version_of(ADDRESS, "1", file) == ""
+    assert version_of(ADDRESS, "2", file) == "2"
+    assert "abc" not in file.read_text()
+
+
+def test_a_change_is_told_and_changes_no_name(file):
+    came("1", file)
+    came("1", file)
+    with pytest.raises(DataError, match=r"had SHA-256 1, now it has 2.*--forcerun download"):
+        came("2", file)
+    assert version_of(ADDRESS, None, file) == ""
+
+
+def test_asked_for_a_change_is_noted_and_the_next_run_has_it(file):
+    came("1", file)
+    ask_anew([ADDRESS, "mine.csv"], file)
+    came("1", file)  # nothing changed: nothing to decide
+    with pytest.raises(DataError, match="had SHA-256 1, now it has 2"):
+        came("2", file)
+    ask_anew([ADDRESS], file)
+    with pytest.raises(DataError, match="the new version is noted: run `snakemake` again"):
+        came("2", file)
+    assert version_of(ADDRESS, None, file) == "2"
+    came("2", file)
+    # The sum of the first one finds its rows, and the address alone goes on with the last.
+    assert version_of(ADDRESS, "1", file) == ""
+    came("1", file, sha256="1")
+    assert version_of(ADDRESS, None, file) == ""
+
+
+def test_a_sum_asked_for_from_the_start_names_its_version(file):
+    assert version_of(ADDRESS, "1", file) == "1"
+    came("1", file, sha256="1")
+    assert version_of(ADDRESS, None, file) == "1"
+
+
+def test_a_local_file_that_changed_since_the_study_was_read_is_told(file):
+    check_version("mine.csv", None, "1", planned="1", file=file)
+    with pytest.raises(DataError, match=r"mine.csv changed while .* run `snakemake` again"):
+        check_version("mine.csv", None, "2", planned="1", file=file)
+    assert not file.exists()
+
+
+def test_damaged_notes_are_told(file):
+    file.write_text("{")
+    with pytest.raises(StudyError, match=r"sources.json: cannot be read .* or remove it"):
+        version_of(ADDRESS, None, file)

@@ -1,0 +1,176 @@
+"""Promises of identity: every record holds what its folder says, whatever is edited and when."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from gridloom.digests import Digests
+from gridloom.identity import TRAINING, library_modules
+from tests.workflow.conftest import TINY
+from tests.workflow.test_workers import wait_for
+
+MODEL = '''"""A network that is made of parts."""
+import json, os, sys
+import keras
+from blocks import hidden
+
+def build_model(input_shape, outputs, *, units, learning_rate):
+    if "SEEN" in os.environ:
+        with open(os.environ["SEEN"], "w") as seen:
+            json.dump([name for name in sys.modules if name.split(".")[0] == "gridloom"], seen)
+    model = keras.Sequential(
+        [keras.Input(input_shape), hidden(units), keras.layers.Dense(outputs, "softmax")]
+    )
+    model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy",
+                  metrics=["categorical_accuracy"])
+    return model
+'''
+
+BLOCKS = '''"""Parts."""
+from keras.layers import Dense
+
+def hidden(units):
+    return Dense(units, activation="relu")
+'''
+
+
+@pytest.fixture
+def in_parts(untrained):
+    """Give the project a model file that imports a module of its own."""
+    (untrained.folder / "models" / "net.py").write_text(MODEL)
+    (untrained.folder / "models" / "blocks.py").write_text(BLOCKS)
+    return untrained
+
+
+def study_of(points, **changes):
+    knobs = {"units": list(range(1, points + 1)), "learning_rate": 0.1}
+    knobs |= {"batch_size": 32, "epochs": 60}
+    return {**TINY, "repetitions": 1, "model": "models/net.py", "hyperparameters": knobs, **changes}
+
+
+def test_an_edit_of_an_imported_module_fails_the_jobs_that_come_after_it(in_parts, monkeypatch):
+    seen = in_parts.folder / "seen.json"
+    monkeypatch.setenv("SEEN", str(seen))
+    in_parts.write(study_of(30))
+    blocks = in_parts.folder / "models" / "blocks.py"
+    running = in_parts.start(cores=1)
+    try:
+        assert wait_for(lambda: len(in_parts.records()) >= 3, 90), in_parts.told
+        blocks.write_text(BLOCKS.replace("relu", "tanh"))
+        assert running.wait(timeout=120) != 0
+    finally:
+        running.kill()
+    told = in_parts.told
+    assert "× models/blocks.py changed while the study was running; run `snakemake` again" in told
+    assert "Traceback" not in told
+    before = in_parts.records()
+    assert 3 <= len(before) < 30
+    # What a training process imports of the library is what its fingerprint was made of.
+    assert set(json.loads(seen.read_text())) == set(library_modules([TRAINING], Digests().source))
+    # A new version is another folder; the old one, or a comment in it, finds what there is.
+    assert in_parts.succeed("-n")["train"] == 30
+    blocks.write_text("# the old version\n" + BLOCKS)
+    assert in_parts.succeed("-n")["train"] == 30 - len(before)
+    blocks.write_text("def hidden(units) return")
+    assert "models/blocks.py, line 1: not valid Python" in in_parts.fail("-n")
+
+
+TWO = """
+module first:
+    snakefile: "gridloom-project/Snakefile"
+    config: config["first"]
+
+use rule * from first as first_*
+
+module second:
+    snakefile: "gridloom-project/Snakefile"
+    config: config["second"]
+
+use rule * from second as second_*
+
+rule both:
+    default_target: True
+    input:
+        rules.first_gather.output,
+        rules.second_gather.output,
+"""
+
+
+def test_two_studies_in_one_workflow_train_each_by_its_own_set_up(in_parts):
+    """The project lies in a folder of its own, beside the workflow that uses it."""
+    folder = in_parts.folder
+    inner = folder / "gridloom-project"
+    inner.mkdir()
+    for part in ("Snakefile", "rules", "scripts", "gridloom"):
+        (folder / part).rename(inner / part)
+    in_parts.environment = lambda kept=in_parts.environment: {**kept(), "PYTHONPATH": ""}
+    first = study_of(1, results="results/first", seed=3)
+    second = study_of(1, results="results/second", seed=4, objective={"metric": "val_loss"})
+    second["trainer"] = {"warm": False}
+    in_parts.write({"first": first, "second": second}, "both.yaml")
+    (folder / "Snakefile").write_text('configfile: "both.yaml"\n' + TWO)
+    assert in_parts.succeed()["first_train"] == 1
+    for results, seed in (("first", 3), ("second", 4)):
+        (path,) = (in_parts.results / results / "points").rglob("reps=*.json")
+        record = json.loads(path.read_text())
+        assert record["environment"]["setup"]["seed"] == seed
+        assert path.relative_to(in_parts.results / results / "points").parts[0] == name_of(record)
+        runs = (in_parts.results / results / "runs.csv").read_text()
+        assert "val_loss" in runs
+
+
+def name_of(record) -> str:
+    from gridloom.identity import Setup
+
+    return Setup.from_json(record["environment"]["setup"]).name
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Serve a file that a test may change."""
+    page = {"text": ""}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = page["text"].encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page["address"] = f"http://127.0.0.1:{server.server_port}/d.csv"
+    yield page
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_source_on_the_web_that_changed_is_told_and_a_person_decides(project, site):
+    rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
+    site["text"] = "\n".join(["x,y,target", *rows])
+    project.change(dataset={"source": site["address"]}, hyperparameters={"units": 1})
+    project.succeed("download")
+    first = project.data
+    noted = json.loads((first / "raw.json").read_text())[0]["sha256"]
+    site["text"] = "\n".join(["x,y,target", *rows, "1,1,a"])
+    (first / "raw.json").unlink()
+    told = project.fail("download")
+    assert f"changed: it had SHA-256 {noted}" in told
+    assert "`snakemake --forcerun download` takes the new version" in told
+    # With the sum of what was trained on, the rows are the same ones.
+    project.change(dataset={"source": site["address"], "sha256": noted})
+    assert f"asks for {noted}" in project.fail("download")
+    project.change(dataset={"source": site["address"]})
+    assert "the new version is noted" in project.fail("download", "--forcerun", "download")
+    project.succeed("download")
+    assert project.data != first
+    assert Path(project.data / "raw.csv").read_text() == site["text"]
