@@ -140,28 +140,34 @@ def grows(rule, key, default):
 
 
 @cache
-def records():
-    """List the records that the study needs, in the order of its points."""
-    needed = []
+def looked_up():
+    """Return the records that the study needs, in the order of its points, and those cut short."""
+    needed, cut_short = [], set()
     for path in GRID.points:
         whole, cut = existing_blocks(Path(POINTS, path))
-        needed += [
-            f"{POINTS}/{path}/{block.file}"
-            for block in cover(whole, STUDY.repetitions, STUDY.repetitions_per_job)
-        ]
-        # Only the job that trains one anew removes it: a look at the study leaves it.
-        workflow.dag.forcefiles.update(f"{POINTS}/{path}/{block.file}" for block in cut)
+        blocks = cover(whole, STUDY.repetitions, STUDY.repetitions_per_job)
+        needed += [f"{POINTS}/{path}/{block.file}" for block in blocks]
+        cut_short.update(f"{POINTS}/{path}/{block.file}" for block in cut)
+    return needed, cut_short
+
+
+@cache
+def records():
+    """List the records that the study needs; have those trained anew that were cut short."""
+    needed, cut_short = looked_up()
+    # Only the job that trains one anew removes it: a look at the study leaves it.
+    workflow.dag.forcefiles.update(cut_short)
     return needed
 
 
 def is_there(record):
     """Tell whether a record is there, and not to be trained anew because it was cut short."""
-    return os.path.exists(record) and record not in workflow.dag.forcefiles
+    return os.path.exists(record) and record not in looked_up()[1]
 
 
 def missing_records():
     """List the records that are not there yet."""
-    return [record for record in records() if not is_there(record)]
+    return [record for record in looked_up()[0] if not is_there(record)]
 
 
 def lost_records():
@@ -176,7 +182,7 @@ def lost_records():
 @cache
 def existing_records():
     """List the records that are there already."""
-    return [record for record in records() if is_there(record)]
+    return [record for record in looked_up()[0] if is_there(record)]
 
 
 def for_training(file):
