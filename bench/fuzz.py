@@ -578,7 +578,7 @@ OPTIONS: dict[str, Sequence[Any] | Callable[[Draw], str]] = {
     "amsgrad": [True],
     "apply_class_balancing": [True],
     "average": ["micro", "macro", "weighted"],
-    "axis": [-1, 1, 0],
+    "axis": [-1, 1],
     "beta": [0.3, 0.6],
     "beta_1": [0.5, 0.8],
     "beta_2": [0.9, 0.99],

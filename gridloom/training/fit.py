@@ -662,7 +662,12 @@ class CompiledFit:
         set_start(model, training)
         batch = (rows.x_train[order], rows.y_train[order], rows.weights[order])
         model.reset_metrics()
-        logs = model.train_step(tuple(map(tf.constant, batch)))
+        try:
+            logs = model.train_step(tuple(map(tf.constant, batch)))
+        except Exception as error:
+            if ran_out_of_memory(error):
+                raise
+            raise cannot(f"a step that fails: it raised {told(error)}") from error
         (fitted, *_) = self(
             [replace(one, rows=_first(one.rows, count)) for one in trainings],
             model,

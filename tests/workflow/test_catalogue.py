@@ -242,7 +242,7 @@ FILES = {
     "a header alone": (table(), {}, "the file has no rows"),
     "a web page": ("<!DOCTYPE html><html></html>", {}, "is a web page, not a table"),
     "one class": (table("1,x", "2,x"), {}, "column 'target' has one class only, 'x'"),
-    "all missing": (table(",x", ",y"), {}, "no column is left to predict from"),
+    "all missing": (table(*[",x", ",y"] * 10), {}, "no column is left to predict from"),
     "no such target": (table(*ROWS), {"target": "Target"}, "did you mean 'target'?"),
     "columns twice": (table("1,2,x", header="a,a,target"), {}, "two columns are named 'a'"),
     "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; mend the file"),

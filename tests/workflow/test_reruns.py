@@ -117,7 +117,7 @@ def test_settings_that_no_training_depends_on_train_nothing(copied):
         objective={"metric": "val_loss", "mode": "min"},
         figures={"formats": ["svg"], "dpi": 90},
         resources={"train": {"threads": 1, "mem_mb": 1234}},
-        trainer={"warm": False, "recycle_mb": 123},
+        trainer={"warm": False},
     )
     assert changed == set()
     assert (copied.results / "figures" / "heatmap_units_x_dropout_mean.svg").exists()

@@ -298,13 +298,15 @@ def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path
     folder.mkdir(mode=0o700)
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": warm}
     settings |= {"gpu_limit": None, "recycle_trainings": 1, "recycle_mb": 1}
-    files = [str(tmp_path / name) for name in ("record", "log", "rows", "split")]
+    record = tmp_path / "results" / "points" / "abc" / "units=1" / "reps=0-1.json"
+    (folder / "abc.json").write_text(json.dumps({str(tmp_path / "results"): settings}))
+    files = [str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, str(root / "gridloom" / "training" / "client.py"), "1", "0", *files],
         env={
             **os.environ,
-            "GRIDLOOM_SETTINGS": json.dumps(settings),
+            "GRIDLOOM_SCOPE": str(folder),
             "KERAS_BACKEND": "jax",
             "PYTHONPATH": str(root),
         },
