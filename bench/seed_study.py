@@ -46,8 +46,13 @@ def study() -> tuple[float, float]:
 IDLE_CLIENT = """
 import sys
 
+ERROR = "error: "
+
 def private_folder(scope):
     return scope
+
+def settings_file(folder, setup):
+    return f"{folder}/{setup}.json"
 
 def start_host(folder, watch):
     pass

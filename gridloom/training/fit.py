@@ -757,9 +757,7 @@ class CompiledFit:
             if self.stopping:
                 # As in Keras: the first epoch is the best so far, whatever its value.
                 value = sign * tf.gather(metrics, monitor)
-                # Keras subtracts in float64, and rounds to float32 to compare.
-                reached = tf.cast(tf.cast(value, tf.float64) + min_delta, tf.float32)
-                better = active & ((reached < best) | (index == 0))
+                better = active & (improves(value, min_delta, best) | (index == 0))
                 best = tf.where(better, value, best)
                 best_epoch = tf.where(better, index, best_epoch)
                 waited = tf.where(better, 0, waited + 1)
@@ -809,6 +807,21 @@ def _alike(some: Any, other: Any) -> bool:
         return False
     close = np.isclose(some, other, rtol=1e-3, atol=1e-5, equal_nan=True)
     return bool(np.count_nonzero(~close) <= close.size / 100)
+
+
+def improves(value: Any, min_delta: Any, best: Any) -> Any:
+    """Tell whether a value is below the best one by more than `min_delta`, as Keras does.
+
+    Keras's early stopping subtracts in float64, and rounds to float32 to compare.
+
+    Parameters
+    ----------
+    value, best
+        float32, shape (R,).
+    min_delta
+        float64, 0 or more.
+    """
+    return tf.cast(tf.cast(value, tf.float64) + min_delta, tf.float32) < best
 
 
 def monitored(monitor: str, names: Sequence[str], model: keras.Model) -> int:

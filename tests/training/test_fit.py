@@ -10,7 +10,7 @@ from scipy import stats
 
 from gridloom.errors import ModelError
 from gridloom.training import lockstep
-from gridloom.training.fit import CompiledFit, Lockstep, OneByOne, Stopping
+from gridloom.training.fit import CompiledFit, Lockstep, OneByOne, Stopping, improves
 from gridloom.training.model import seed_states
 from tests.training.conftest import mlp, plain_fit, rows_of, trainings_of
 
@@ -219,6 +219,23 @@ def test_early_stopping_is_that_of_keras_with_the_best_weights_restored(monitor)
         ):
             np.testing.assert_allclose(mine, keras_own, atol=1e-4)
             np.testing.assert_allclose(others, keras_own, atol=1e-4)
+
+
+def test_an_improvement_is_one_of_keras_to_the_last_bit():
+    generator = np.random.default_rng(0)
+    value = generator.uniform(0.5, 1, 2000).astype(np.float32)
+    min_delta = generator.uniform(0.01, 0.2, 2000)
+    # In float32 throughout, none of them would be one.
+    best = value + min_delta.astype(np.float32)
+    callback = keras.callbacks.EarlyStopping("loss", mode="min")
+    callback._set_monitor_op()
+    expected = []
+    for one, delta, other in zip(value, min_delta, best, strict=True):
+        callback.min_delta = -float(delta)
+        expected.append(bool(callback._is_improvement(float(one), float(other))))
+    assert 0 < sum(expected) < 2000
+    mine = improves(tf.constant(value), tf.constant(min_delta), tf.constant(best))
+    np.testing.assert_array_equal(mine, expected)
 
 
 def keras_stops(values, stopping):

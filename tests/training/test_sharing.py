@@ -150,6 +150,68 @@ def start(shape, dtype=None):
     return compiled(chain(input_shape, outputs, layers.Dense(4)))""",
         [1, 0],
     ),
+    "a layer without get_config": (
+        """
+class Scaled(layers.Layer):
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+    def call(self, x):
+        return self.by * x
+""",
+        "return compiled(chain(input_shape, outputs, Scaled(a)))",
+        [0.5, 2.0],
+    ),
+    "a subclassed model without build": (
+        """
+class Net(keras.Model):
+    def __init__(self, units, outputs):
+        super().__init__()
+        self.hidden = layers.Dense(units)
+        self.last = layers.Dense(outputs, activation="softmax")
+    def call(self, x):
+        return self.last(self.hidden(x))
+""",
+        "return compiled(Net(a, outputs))",
+        [3, 4],
+    ),
+    "parts without get_config": (
+        """
+class Sum(keras.regularizers.Regularizer):
+    def __init__(self, by):
+        self.by = by
+    def __call__(self, weight):
+        return self.by * ops.sum(weight**2)
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 / (1 + ops.cast(step, "float32"))
+class Tenths(keras.initializers.Initializer):
+    def __call__(self, shape, dtype=None):
+        return 0.1 * ops.ones(shape)
+""",
+        """
+    inner = layers.Dense(4, kernel_regularizer=Sum(a), bias_initializer=Tenths())
+    return compiled(chain(input_shape, outputs, inner), keras.optimizers.SGD(Falling()))""",
+        [0.1, 0.01],
+    ),
+    "an activation with weights": (
+        "",
+        "return compiled(chain(input_shape, outputs, layers.Dense(a, activation=layers.PReLU())))",
+        [3, 4],
+    ),
+    "weights of low rank": (
+        "",
+        "return compiled(chain(input_shape, outputs, layers.Dense(a, lora_rank=2)))",
+        [3, 4],
+    ),
+    "an adapted Normalization": (
+        "",
+        """
+    adapted = layers.Normalization()
+    adapted.adapt(a * np.random.default_rng(0).normal(size=(20, *input_shape)))
+    return compiled(chain(input_shape, outputs, adapted))""",
+        [1.0, 3.0],
+    ),
     "metrics without names": (
         "",
         "return compiled(chain(input_shape, outputs, layers.Dense(a)), "
