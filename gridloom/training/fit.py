@@ -650,7 +650,7 @@ class CompiledFit:
         trainings
             As in a call; the first one's network is `model`.
         model
-            Freshly built and of no further use but its learning rate and dropout: it is trained.
+            Freshly built and of no further use: it is trained.
         batch_size, stopping
             As in a call.
         """

@@ -456,7 +456,6 @@ class Trainer:
                 return _Fits(fitted, "lockstep", None)
             why_not = "in a check, a step in lockstep gave other numbers than alone"
             self._why_not.put(kind, why_not)
-            model = job.built(trainings[0].seeds.init).model
         kind += json.dumps(structure.rates)
         fitted = []
         for training in trainings:
@@ -528,18 +527,21 @@ class Trainer:
             **{f"rate {place}": rate for place, rate in enumerate(structure.rates)},
             **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(structure.rates)},
         }
+
+        def serves(fit: CompiledFit) -> bool:
+            # XLA draws other masks of dropout than Keras's own step.
+            own = job.built(lanes[0].seeds.init).model
+            return xla or fit.check_step(lanes, own, **settings)
+
         graph = self._graphs.find(key)
         if graph is not None:
             new = {name for name in data if data[name] != graph.data[name]} - graph.proven
-            # XLA draws other masks of dropout than Keras's own step.
-            if not new or xla or graph.fit.check_step(lanes, model, **settings):
+            if not new or serves(graph.fit):
                 graph.proven |= new
                 return graph.fit
             print(f"a kept graph does not serve another {', '.join(sorted(new))}; {_REPORT}")
-            model = job.built(lanes[0].seeds.init).model
         fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
-        stacked = isinstance(fit.program, Lockstep) and not xla
-        if stacked and not fit.check_step(lanes, model, **settings):
+        if isinstance(fit.program, Lockstep) and not serves(fit):
             print(f"the stacked twin of this network does not compute what it does; {_REPORT}")
             return None
         self._graphs.put(key, _Graph(fit, data))
