@@ -161,7 +161,7 @@ def test_prices_near_68_000_are_learned_and_all_numbers_are_in_their_units(proje
     setups = [
         json.loads(p.records().popitem()[1])["environment"]["setup"] for p in (project, finished)
     ]
-    assert [setup.get("target") for setup in setups] == ["standard", None]
+    assert [setup.get("target") for setup in setups] == ["standard", "none"]
 
 
 def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
