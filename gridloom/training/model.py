@@ -276,7 +276,10 @@ def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
         model.build((None, *input_shape))
     if not all(layer.built for layer in model._flatten_layers()):
         row = np.zeros((1, *input_shape), np.float32)
-        make_variables(lambda arrays: model(arrays[0], training=False), (row,))
+        try:
+            make_variables(lambda arrays: model(arrays[0], training=False), (row,))
+        except Exception:
+            model(row, training=False)  # it looks at values; if it fails at those too, it tells
 
 
 def _annotated(parameter: inspect.Parameter | None, name: str) -> bool:

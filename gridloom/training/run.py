@@ -158,11 +158,12 @@ def read_request(job: Mapping[str, Any]) -> Request:
 
 @dataclass(frozen=True)
 class _Fits:
-    """The outcome of a job's trainings, and how they trained."""
+    """The outcome of a job's trainings, and how they trained: at most `lanes` of them together."""
 
     fitted: list[Fitted]
     engine: str
-    why_not_lockstep: str | None
+    why_not_lockstep: str | None = None
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,7 @@ class Trainer:
                 "inputs": {"training rows": content},
                 "engine": fits.engine,
                 "why_not_lockstep": fits.why_not_lockstep,
+                "lanes": fits.lanes,
                 "started": round(started, 3),
             },
         }
@@ -371,7 +373,7 @@ class Trainer:
                 callbacks = make_callbacks(job.file, job.point)
                 settings = {**_settings(job.point), "xla": job.request.xla}
                 fitted.append(keras_fit.fit(model, training, callbacks, **settings))
-        return _Fits(fitted, "keras", None)
+        return _Fits(fitted, "keras")
 
     def _fit(self, job: _Job, first: Network) -> _Fits:
         """Fit all trainings by compiled graphs.
@@ -451,9 +453,10 @@ class Trainer:
         kind = json.dumps([structure.digest, state, _own(job, structure)])
         why_not = self._why_not_lockstep(job, model, trainings, kind)
         if why_not is None:
-            fitted = self._fit_together(job, model, trainings, structure, kind)
+            together = _together(trainings)
+            fitted = self._fit_together(job, model, trainings, together, structure, kind)
             if fitted is not None:
-                return _Fits(fitted, "lockstep", None)
+                return _Fits(fitted, "lockstep", lanes=max(map(len, together)))
             why_not = "in a check, a step in lockstep gave other numbers than alone"
             self._why_not.put(kind, why_not)
         kind += json.dumps(structure.rates)
@@ -479,17 +482,19 @@ class Trainer:
         job: _Job,
         model: keras.Model,
         trainings: Sequence[Training],
+        together: Sequence[Sequence[int]],
         structure: Structure,
         kind: str,
     ) -> list[Fitted] | None:
-        """Fit in lockstep; None if a step of it is not what the model's own step does."""
-        # Only equal numbers of rows stack, and the folds of k may differ by one.
-        alike: dict[tuple[int, int], list[int]] = {}
-        for place, training in enumerate(trainings):
-            sizes = (len(training.rows.y_train), len(training.rows.y_val))
-            alike.setdefault(sizes, []).append(place)
+        """Fit in lockstep; None if a step of it is not what the model's own step does.
+
+        Parameters
+        ----------
+        together
+            Places of the trainings that stack.
+        """
         fitted: dict[int, Fitted] = {}
-        for places in (part for group in alike.values() for part in _chunks(group, MAX_LANES)):
+        for places in together:
             lanes = [trainings[place] for place in places]
             make = partial(Lockstep, trainings=lanes)
             fit = self._shared(job, kind, make, lanes, model, structure)
@@ -616,6 +621,18 @@ class _Kept(Generic[T]):
         return len(self._things)
 
 
+def _together(trainings: Sequence[Training]) -> list[list[int]]:
+    """Return the places of trainings that stack: equal numbers of rows, at most `MAX_LANES`.
+
+    The folds of k may differ by a row.
+    """
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, training in enumerate(trainings):
+        sizes = (len(training.rows.y_train), len(training.rows.y_val))
+        alike.setdefault(sizes, []).append(place)
+    return [part for group in alike.values() for part in _chunks(group, MAX_LANES)]
+
+
 def _chunks(places: list[int], most: int) -> list[list[int]]:
     """Cut a list into parts of nearly equal length, at most `most`."""
     count = -(-len(places) // most)
@@ -685,11 +702,24 @@ def environment() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "platform": platform.platform(),
+        "cpu": _cpu(),
         "python": platform.python_version(),
         "packages": _versions(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
         "threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "gpus": [os.environ.get("CUDA_VISIBLE_DEVICES", "all")] if devices else [],
     }
+
+
+@cache
+def _cpu() -> str:
+    """Return the name of the processor's model; an empty text where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 @cache

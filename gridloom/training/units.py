@@ -12,6 +12,7 @@ import numpy as np
 from gridloom.data.preparation import TargetScale
 from gridloom.errors import ModelError
 from gridloom.training.fit import Fitted
+from gridloom.training.keras_private import compile_arguments
 
 #: What a loss or metric of one target is multiplied by: the target's standard deviation to this
 #: power. By function and class, as a name may be anything. All others are in units of the
@@ -140,8 +141,7 @@ def _measures(model: keras.Model) -> dict[str, Any]:
         for step in ("train_step", "test_step", "compute_loss", "compute_metrics")
     ):
         return {}
-    compiled = getattr(model, "_compile_config", None)
-    config = {} if compiled is None else compiled.config
+    config = compile_arguments(model)
     losses = keras.tree.flatten(model.loss)
     measures = {}
     if len(losses) == 1 and str(losses[0]).lower() not in _BY_TARGET:
