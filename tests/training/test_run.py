@@ -12,14 +12,12 @@ import keras
 import numpy as np
 import pytest
 
-from gridloom.data.sources import download
-from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.errors import ModelError
 from gridloom.seeds import STREAMS, training_seeds
-from gridloom.study import Dataset, Split
 from gridloom.training.fit import Fitted
 from gridloom.training.model import load_model_file
-from gridloom.training.run import Request, Trainer, _training_record
+from gridloom.training.run import Trainer, _training_record
+from tests.training.made_data import make_data, request_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,38 +67,19 @@ def build_model(input_shape, outputs, **rest):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    make_data(folder)
+    make_data(folder, "builtin:breast_cancer")
     return folder
 
 
-def make_data(folder):
-    dataset, split = Dataset(source="builtin:breast_cancer"), Split()
-    download(dataset.source, format="csv", table=folder / "raw.csv")
-    train, test = split_rows(read_raw([folder / "raw.csv"], "csv", dataset, split), dataset, split)
-    write_split(
-        train,
-        test,
-        describe_split(train, test, dataset),
-        train_file=folder / "train.parquet",
-        test_file=folder / "test.parquet",
-        description_file=folder / "split.json",
-    )
-
-
 def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), lockstep=True, **knobs):
-    return Request(
-        setup={},
-        hyperparameters=dict(sorted({**POINT, **knobs}.items())),
+    return request_for(
+        data,
+        Path(model),
+        {**POINT, **knobs},
         repetitions=repetitions,
-        seed=0,
-        vary=STREAMS,
+        lockstep=lockstep,
         validation={"method": "holdout", "fraction": 0.2},
         class_weight="balanced",
-        scaling="standard",
-        rows_file=data / "train.parquet",
-        split_file=data / "split.json",
-        model_file=Path(model),
-        lockstep=lockstep,
     )
 
 
@@ -207,10 +186,11 @@ def test_memory_after_500_trainings_is_that_after_50(tmp_path):
 import sys, os
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from tests.training.test_run import POINTS, make_data, request_of
+from tests.training.made_data import make_data
+from tests.training.test_run import POINTS, request_of
 from gridloom.training.run import Trainer
 data = Path({str(tmp_path)!r})
-make_data(data)
+make_data(data, "builtin:breast_cancer")
 trainer, done = Trainer(), 0
 def memory():
     return int(Path("/proc/self/statm").read_text().split()[1])

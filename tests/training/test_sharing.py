@@ -11,12 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gridloom.data.sources import download
-from gridloom.data.split import describe_split, read_raw, split_rows, write_split
-from gridloom.seeds import STREAMS
-from gridloom.study import Dataset, Split
-from gridloom.training import lockstep
-from gridloom.training.run import Request, Trainer
+from gridloom.errors import ModelError
+from gridloom.study import Split
+from gridloom.training import lockstep, run, structure
+from gridloom.training.run import Trainer
+from tests.training.made_data import make_data, request_for
 
 HEAD = """
 import random
@@ -231,35 +230,12 @@ class Tenths(keras.initializers.Initializer):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    dataset, split = Dataset(source="builtin:iris"), Split(test=0.6)
-    download(dataset.source, format="csv", table=folder / "raw.csv")
-    train, test = split_rows(read_raw([folder / "raw.csv"], "csv", dataset, split), dataset, split)
-    write_split(
-        train,
-        test,
-        describe_split(train, test, dataset),
-        train_file=folder / "train.parquet",
-        test_file=folder / "test.parquet",
-        description_file=folder / "split.json",
-    )
+    make_data(folder, "builtin:iris", Split(test=0.6))
     return folder
 
 
 def request_of(data, model, a, **settings):
-    request = Request(
-        setup={},
-        hyperparameters={"a": a, "batch_size": 20, "epochs": 2},
-        repetitions=(0, 1),
-        seed=0,
-        vary=STREAMS,
-        validation={"method": "holdout", "fraction": 0.25},
-        class_weight=None,
-        scaling="standard",
-        rows_file=data / "train.parquet",
-        split_file=data / "split.json",
-        model_file=model,
-    )
-    return replace(request, **settings)
+    return request_for(data, model, {"a": a, "batch_size": 20, "epochs": 2}, **settings)
 
 
 def written(folder, body, before=""):
@@ -321,29 +297,61 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
     assert (made["engine"], made["why_not_lockstep"]) == ("keras", None)
 
 
-@pytest.mark.parametrize("engine", ["lockstep", "one by one"])
 @pytest.mark.parametrize("folds", [2, 7, 20])
-def test_folds_of_uneven_size_share_a_graph_and_give_what_model_fit_gives(
-    data, tmp_path, engine, folds
+def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
+    data, tmp_path, folds
 ):
-    # With an optimizer that counts its steps.
+    # With an optimizer that counts its steps; 20 folds are more than go into one lockstep.
     model = written(tmp_path, MLP.replace("SGD(a)", "Adam(a)"))
-    warm = Trainer()
-    validation = {"method": "kfold", "folds": folds}
-    common = {"validation": validation, "lockstep": engine == "lockstep"}
+    common = {"validation": {"method": "kfold", "folds": folds}}
+    together, alone = Trainer(), Trainer()
     for repetitions in ((0, 1), (1,)):
-        record = warm.run(request_of(data, model, 0.1, repetitions=repetitions, **common))
-        assert record["environment"]["engine"] == engine
+        request = request_of(data, model, 0.1, repetitions=repetitions, **common)
+        record = together.run(request)
+        single = alone.run(replace(request, lockstep=False))
+        assert record["environment"]["engine"] == "lockstep"
+        assert single["environment"]["engine"] == "one by one"
         assert len(record["trainings"]) == folds * len(repetitions)
-    if engine == "one by one":
-        assert warm.graphs == 1
-    last = record["trainings"][-1]
-    request = request_of(data, model, 0.1, engine="keras", repetitions=(1,), **common)
-    if folds == 7:  # the measure takes a second a training
-        expected = Trainer().run(request)["trainings"]
-        for one, other in zip(record["trainings"], expected, strict=True):
+        for one, other in zip(record["trainings"], single["trainings"], strict=True):
+            assert (one["repetition"], one["fold"]) == (other["repetition"], other["fold"])
             assert_close(one["history"], other["history"])
-    assert (last["repetition"], last["fold"]) == (1, folds - 1)
+    assert alone.graphs == 1
+    if folds == 7:  # the measure takes a second a training
+        fresh = request_of(data, model, 0.1, engine="keras", repetitions=(1,), **common)
+        for one, other in zip(record["trainings"], Trainer().run(fresh)["trainings"], strict=True):
+            assert_close(one["history"], other["history"])
+
+
+def test_the_record_says_how_many_trained_together(data, tmp_path):
+    model = written(tmp_path, MLP)
+    for folds, lanes in ((2, 4), (20, 20)):
+        validation = {"method": "kfold", "folds": folds}
+        record = Trainer().run(request_of(data, model, 0.1, validation=validation))
+        assert record["environment"]["lanes"] == lanes
+    alone = Trainer().run(request_of(data, model, 0.1, lockstep=False))
+    assert alone["environment"]["lanes"] == 1
+
+
+def test_a_network_that_looks_at_values_trains_by_model_fit(data, tmp_path):
+    before = """
+class Net(keras.Model):
+    def __init__(self, outputs):
+        super().__init__()
+        self.last = layers.Dense(outputs, activation="softmax")
+    def call(self, x):
+        return self.last(x if float(ops.sum(x)) > 1e9 else a_half * x)
+a_half = 0.5
+"""
+    body = """
+    model = Net(outputs)
+    model.compile("sgd", "categorical_crossentropy", metrics=["mse"], run_eagerly=True)
+    return model"""
+    model = written(tmp_path, body, before)
+    with pytest.raises(ModelError, match=r"cannot do run_eagerly; set `trainer: {engine: keras}`"):
+        Trainer().run(request_of(data, model, 0.1))
+    record = Trainer().run(request_of(data, model, 0.1, engine="keras"))
+    losses = record["trainings"][0]["history"]["loss"]
+    assert losses[1] < losses[0]
 
 
 def test_a_stacked_twin_that_is_wrong_is_found_before_it_trains(
@@ -370,7 +378,6 @@ def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_train
     )
     model = written(tmp_path, body)
     right = Trainer().run(request_of(data, model, 0.2))
-    from gridloom.training import run, structure
 
     def blind(model):
         return replace(structure.structure_of(model), digest="alike")
@@ -386,8 +393,6 @@ def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_train
 
 
 def test_random_numbers_that_a_step_draws_by_numpy_are_refused(data, tmp_path):
-    from gridloom.errors import ModelError
-
     body = """
     model = compiled(chain(input_shape, outputs))
     plain = model.layers[-1].call

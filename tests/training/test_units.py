@@ -9,12 +9,12 @@ import pytest
 
 from gridloom.data.preparation import TargetScale
 from gridloom.data.rows import Rows
-from gridloom.data.split import describe_split, split_rows, write_split
+from gridloom.data.split import split_rows
 from gridloom.errors import ModelError
-from gridloom.seeds import STREAMS
 from gridloom.study import Dataset, Split
-from gridloom.training.run import Request, Trainer
+from gridloom.training.run import Trainer
 from gridloom.training.units import check_standardizable, in_target_units, target_powers
+from tests.training.made_data import request_for, write_parts
 
 
 def network(loss="mse", metrics=(), last=None, outputs=1, **compiled):
@@ -141,31 +141,11 @@ def test_a_network_learns_large_targets_and_is_measured_in_their_units(tmp_path,
     train, test = split_rows(
         Rows(pd.DataFrame(x, columns=list("abc")), y.astype(np.float32)), dataset, Split()
     )
-    files = {name: tmp_path / name for name in ("train.parquet", "test.parquet", "split.json")}
-    write_split(
-        train,
-        test,
-        describe_split(train, test, dataset),
-        train_file=files["train.parquet"],
-        test_file=files["test.parquet"],
-        description_file=files["split.json"],
-    )
+    write_parts(tmp_path, train, test, dataset)
     (tmp_path / "mine.py").write_text(MODEL)
-    request = Request(
-        setup={},
-        hyperparameters={"batch_size": 16, "epochs": 20, "learning_rate": 0.1},
-        repetitions=(0, 1),
-        seed=0,
-        vary=STREAMS,
-        validation={"method": "holdout", "fraction": 0.25},
-        class_weight=None,
-        scaling="standard",
-        rows_file=files["train.parquet"],
-        split_file=files["split.json"],
-        model_file=tmp_path / "mine.py",
-        engine=engine,
-        target="standard",
-    )
+    point = {"batch_size": 16, "epochs": 20, "learning_rate": 0.1}
+    settings = {"engine": engine, "target": "standard"}
+    request = request_for(tmp_path, tmp_path / "mine.py", point, **settings)
     for training in Trainer().run(request)["trainings"]:
         history = training["history"]
         # The noise alone costs 2000² and, on the average, 1600.
