@@ -41,9 +41,9 @@ class Gathered:
         One row a training: the point, its hyperparameters, repetition, fold, seed, status (ok, or
         diverged: a loss that is not finite, or ends above `bound`), every metric with the weights
         that the training ends with, those of `restored_epoch`; best_epoch, restored_epoch (both
-        from 1, where the records count from 0), epochs_run, parameters, seconds, host,
-        engine, why_not_lockstep. What a
-        training logged by the name of another column is ``logged_`` that name.
+        from 1, where the records count from 0), epochs_run, parameters, seconds, host, engine,
+        why_not_lockstep. What a training logged by the name of another column is ``logged_`` that
+        name.
     history
         One row a training and epoch: point, repetition, fold, epoch (from 1), every metric.
     summary

@@ -4,8 +4,8 @@ A *program* is what the graph runs: one model (`OneByOne`), or the stacked repet
 (`Lockstep`). `CompiledFit` is the loop around it: shuffled batches, validation after each epoch,
 early stopping with the best weights restored. What varies from point to point without changing
 the graph (rows, their number and order, batch size, epochs, learning rate, seeds, weights) is
-handed to the graph, so one trace serves many points. A graph that is to serve another network than
-the one it was traced from is first held to one step of that network's own (`check_step`).
+handed to the graph, so one trace serves many points. Before a graph serves another network than the
+one that it was traced from, one step of both is compared (`check_step`).
 """
 
 from __future__ import annotations

@@ -514,8 +514,8 @@ class Trainer:
     ) -> CompiledFit | None:
         """Return a traced graph for a kind of network, the kept one where it may serve.
 
-        A kept graph is held to one step of this network when it first serves another value of what
-        is data to it, a stacked twin when it is traced.
+        A step of the graph is compared with the network's own when a stacked twin is traced, and
+        when a kept graph first gets another learning rate or rate of dropout.
 
         Returns
         -------
@@ -544,10 +544,11 @@ class Trainer:
             if not new or serves(graph.fit):
                 graph.proven |= new
                 return graph.fit
-            print(f"a kept graph does not serve another {', '.join(sorted(new))}; {_REPORT}")
+            told = ", ".join(sorted(new))
+            print(f"a kept graph does not serve another {told}; a new one is traced. {_REPORT}")
         fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
         if isinstance(fit.program, Lockstep) and not serves(fit):
-            print(f"the stacked twin of this network does not compute what it does; {_REPORT}")
+            print(f"a step in lockstep differs from the network's own; it trains alone. {_REPORT}")
             return None
         self._graphs.put(key, _Graph(fit, data))
         return fit
@@ -560,8 +561,8 @@ class Trainer:
         )
 
 
-#: Said of what should never be; the training itself is right, it only takes longer.
-_REPORT = "it is traced anew, and the results are right; please report this with the model file"
+#: Said of what should never happen.
+_REPORT = "The results are right; please report this with the model file."
 
 
 @dataclass

@@ -45,8 +45,12 @@ _OF_RATE = {"rate", "seed", "seed_generator", "_seed_generators"}
 #: Drawn for each network where no seed is given, and of no effect once weights are set.
 _OF_INITIALIZERS = {"seed"}
 
+#: What TensorFlow puts around Keras's objects, always the same.
+_KNOWN_OF_TENSORFLOW = {"_DefaultDistributionStrategy"}
+
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, np.dtype)
 _OF_TENSORFLOW = (tf.DType, tf.TensorShape)
+_PLAIN_CONTAINERS = ("builtins", "collections")
 _LIBRARIES = ("keras.", "numpy.", "tensorflow.")
 
 
@@ -174,6 +178,10 @@ class _Walk:
     def _line(self, name: str, thing: Any) -> Any:
         kind = type(thing)
         head = f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(thing, Mapping | list | tuple | set | frozenset) and not (
+            kind.__module__.startswith(_LIBRARIES) or kind.__module__ in _PLAIN_CONTAINERS
+        ):
+            self._note(name, kind)  # its methods may do anything
         if isinstance(thing, np.ndarray):
             return (head, str(thing.dtype), thing.shape, hashlib.sha256(thing.tobytes()).digest())
         if isinstance(thing, tf.Tensor | tf.Variable):
@@ -204,7 +212,9 @@ class _Walk:
         if isinstance(thing, inspect.Signature):
             return (head, str(thing))
         if kind.__module__.startswith("tensorflow."):
-            return head  # TensorFlow's own book-keeping around Keras's objects
+            # A `tf.function`, a table: what it does is not among its attributes.
+            self.hidden |= kind.__name__ not in _KNOWN_OF_TENSORFLOW
+            return head
         if not from_keras(kind):
             self._note(name, kind)
         return (head, self._attributes(name, thing))

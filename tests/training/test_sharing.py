@@ -67,6 +67,32 @@ CASES = {
     return model""",
         [0.5, 2.5],
     ),
+    "a tf.function set on the model": (
+        "",
+        """
+    model = compiled(chain(input_shape, outputs))
+    plain = model.train_step
+    model.train_step = tf.function(lambda data: plain((a * data[0], *data[1:])))
+    return model""",
+        [0.5, 2.5],
+    ),
+    "a tf.function as an activation": (
+        "",
+        "return compiled(chain(input_shape, outputs, "
+        "layers.Activation(tf.function(lambda x: a * x))))",
+        [0.5, 2.5],
+    ),
+    "a container of one's own": (
+        """
+class Scales(dict):
+    pass
+""",
+        """
+    scales = Scales()
+    scales.first = a
+    return compiled(chain(input_shape, outputs, layers.Lambda(lambda x: scales.first * x)))""",
+        [0.5, 2.5],
+    ),
     "one Dropout called twice": (
         "",
         """
