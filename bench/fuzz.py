@@ -90,8 +90,8 @@ def gridloom() -> SimpleNamespace:
     """
     from gridloom.data import preparation, rows
     from gridloom.errors import GridloomError
-    from gridloom.grid import point_path, read_path
-    from gridloom.seeds import row_orders, training_seeds
+    from gridloom.naming.points import point_path, read_path
+    from gridloom.study.seeds import row_orders, training_seeds
 
     return SimpleNamespace(
         prepare=preparation.prepare,
@@ -109,8 +109,10 @@ def gridloom() -> SimpleNamespace:
 
 def engine() -> SimpleNamespace:
     """Import Gridloom's engine and the small public functions of its contract."""
-    from gridloom.training.model import encode_target, generator_seed, seed_states
-    from gridloom.training.run import Request, Trainer
+    from gridloom.networks.generators import generator_seed, seed_states
+    from gridloom.networks.targets import encode_target
+    from gridloom.training.request import Request
+    from gridloom.training.trainer import Trainer
 
     return SimpleNamespace(
         Request=Request,

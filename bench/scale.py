@@ -63,9 +63,9 @@ def gather_seconds(count: int, folder: Path) -> float:
     """Time gathering as many made-up records of 5 trainings and 25 epochs."""
     sys.path.insert(0, str(folder))
     from gridloom.analysis.table import gather
-    from gridloom.grid import point_path
-    from gridloom.seeds import STREAMS, training_seeds
-    from gridloom.training.record import FORMAT, write_record
+    from gridloom.naming.points import point_path
+    from gridloom.records import FORMAT, write_record
+    from gridloom.study.seeds import STREAMS, training_seeds
 
     setup = {"seed": 0, "vary": list(STREAMS), "validation": {"method": "holdout", "fraction": 0.2}}
     history = {name: [0.123456] * 25 for name in ("loss", "acc", "val_loss", "val_acc")}

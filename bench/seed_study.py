@@ -66,7 +66,7 @@ if __name__ == "__main__":
 def idle_study() -> float:
     """Run the same DAG with a client that only makes the record's file."""
     with fresh_project() as folder:
-        client = folder / "gridloom" / "training" / "client.py"
+        client = folder / "gridloom" / "workers" / "client.py"
         client.write_text(IDLE_CLIENT)
         wall, _ = snakemake(folder, "--until", "train", cores=CORES)
         return wall

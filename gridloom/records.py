@@ -1,7 +1,8 @@
-"""Reading records: the one reader, which takes nothing that a hand may have damaged.
+"""Records: what a job leaves behind, the trainings of a point and a block of repetitions.
 
-A record is refused by name unless it is what a job writes: every number in its range, every key
-there, each training once, and point, repetitions and seeds those that its path and set-up give.
+The one reader takes nothing that a hand may have damaged. A record is refused by name unless it is
+what a job writes: every number in its range, every key there, each training once, and point,
+repetitions and seeds those that its path and set-up give.
 """
 
 from __future__ import annotations
@@ -15,11 +16,27 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gridloom.blocks import point_of, read_block
+import numpy as np
+
 from gridloom.errors import RecordError
-from gridloom.grid import Point, read_path
-from gridloom.seeds import STREAMS, Seeds, training_seeds
-from gridloom.training.record import FORMAT
+from gridloom.files import write_text
+from gridloom.naming.blocks import point_of, read_block
+from gridloom.naming.points import Point, read_path
+from gridloom.study.seeds import STREAMS, Seeds, training_seeds
+
+#: Increment on incompatible changes.
+FORMAT = 1
+
+
+def shortest(value: float) -> float | None:
+    """Return the shortest number that reads back as this float32; None if it is not finite."""
+    return float(str(np.float32(value))) if math.isfinite(value) else None
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record atomically."""
+    write_text(path, json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
+
 
 REMEDY = "delete it and run again: it will be trained anew"
 

@@ -14,21 +14,23 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from gridloom.blocks import Block, cover, existing_blocks
-from gridloom.contract import check_model_file
 from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
-from gridloom.data.sources import local_sources
-from gridloom.digests import Digests
 from gridloom.errors import GridloomError
-from gridloom.failures import failed_records, tell_failures
-from gridloom.grid import axis_texts, canonical, column_order, table_value
-from gridloom.identity import acting_split, format_of, identify, library_file
-from gridloom.identity import used_validation
-from gridloom.scope import open_scope, own_folder, start_host
+from gridloom.identity.digests import Digests
+from gridloom.identity.setup import acting_split, format_of, identify, library_file
+from gridloom.identity.setup import used_validation
+from gridloom.naming.blocks import cover, existing_blocks
+from gridloom.naming.values import canonical, table_value
 from gridloom.storage import require_room
-from gridloom.study import check_study, load_study, names_of
-from gridloom.training.process import require_backend
+from gridloom.study.contract import check_model_file
+from gridloom.study.grid import axis_texts, column_order
+from gridloom.study.loading import check_study, load_study
+from gridloom.study.schema import names_of
+from gridloom.study.sources import local_sources
+from gridloom.workers.process import require_backend
+from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.failures import failed_records, tell_failures
 
 STARTED = time.time()
 

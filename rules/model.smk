@@ -18,7 +18,7 @@ rule refit:
         model=STUDY.model,
         code=[
             script_of("refit"),
-            *code("analysis.selection", "predict", "training.refit"),
+            *code("analysis.selection", "fitted.model", "fitted.refit"),
         ],
     output:
         network=f"{RESULTS}/model/model.keras",

@@ -7,7 +7,7 @@ from gridloom.data.settings import handed_over
 from gridloom.data.sources import download, write_provenance
 from gridloom.data.versions import check_version
 from gridloom.errors import told_in
-from gridloom.study import Dataset
+from gridloom.study.schema import Dataset
 
 with told_in(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from gridloom.errors import told_in
-from gridloom.identity import package_versions
-from gridloom.plan import (
+from gridloom.identity.setup import package_versions
+from gridloom.workflow.plan import (
     find_earlier,
     measured_pace,
     read_summary,

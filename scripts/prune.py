@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gridloom.errors import told_in
-from gridloom.prune import remove_records, tell_unused, unused_records
+from gridloom.workflow.prune import remove_records, tell_unused, unused_records
 
 with told_in(snakemake.log[0]):
     results = Path(snakemake.params.results)

@@ -8,8 +8,8 @@ import pandas as pd
 
 from gridloom.analysis.selection import choose
 from gridloom.errors import told_in
-from gridloom.training.devices import require_devices, visible_devices
-from gridloom.training.process import loading, output_to, set_devices, set_libraries
+from gridloom.workers.devices import require_devices, visible_devices
+from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
 with told_in(snakemake.log[0]):
     gpus = snakemake.resources.gpu
@@ -24,7 +24,7 @@ with told_in(snakemake.log[0]):
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
-            from gridloom.training.refit import refit, save, tell
+            from gridloom.fitted.refit import refit, save, tell
 
         refitted = refit(
             choice,

@@ -16,7 +16,7 @@ from gridloom.data.split import (
     write_split,
 )
 from gridloom.errors import told_in
-from gridloom.study import Dataset, Split
+from gridloom.study.schema import Dataset, Split
 
 with told_in(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)

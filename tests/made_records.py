@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gridloom.grid import canonical, point_path
-from gridloom.seeds import STREAMS, training_seeds
-from gridloom.training.record import FORMAT, write_record
+from gridloom.naming.points import point_path
+from gridloom.naming.values import canonical
+from gridloom.records import FORMAT, write_record
+from gridloom.study.seeds import STREAMS, training_seeds
 
 SETUP = {
     "seed": 0,

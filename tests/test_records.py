@@ -11,11 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gridloom.errors import RecordError
-from gridloom.grid import point_path
-from gridloom.plan import Pace, find_earlier, measured_pace
+from gridloom.naming.points import point_path
 from gridloom.records import REMEDY, read_record
+from gridloom.workflow.plan import Pace, find_earlier, measured_pace
 from tests.made_records import SETUP, write_made_record
-from tests.test_grid import values
+from tests.made_values import values
 
 POINT = {"batch_size": 16, "dropout": 0.3, "epochs": 3, "layers": [64, 32], "rate": 1}
 CURVES = {"loss": [0.9, 0.7, 0.5], "val_loss": [1.0, 0.8, 0.6]}

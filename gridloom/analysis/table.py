@@ -17,9 +17,9 @@ from gridloom.analysis.cells import write_csv
 from gridloom.analysis.divergence import LOSSES, default_bound, exploded
 from gridloom.errors import RecordError, StudyError
 from gridloom.files import atomic_path
-from gridloom.grid import table_value
+from gridloom.naming.columns import TABLE_COLUMNS
+from gridloom.naming.values import table_value
 from gridloom.records import read_record
-from gridloom.study import TABLE_COLUMNS
 from gridloom.training.objective import check_objective
 
 CONFIDENCE = 0.95

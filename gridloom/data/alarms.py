@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from gridloom.data.rows import Features, Rows
-from gridloom.study import Dataset
+from gridloom.study.schema import Dataset
 
 #: Fewer rows than this say nothing of a column.
 MIN_ROWS = 20

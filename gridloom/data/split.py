@@ -20,7 +20,7 @@ from gridloom.data.sources import LIMITS, Limits
 from gridloom.data.tables import column_kinds, read_table, typed_columns
 from gridloom.errors import DataError
 from gridloom.files import write_text
-from gridloom.study import Dataset, Split
+from gridloom.study.schema import Dataset, Split
 
 
 def read_raw(

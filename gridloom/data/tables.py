@@ -19,7 +19,7 @@ from pyarrow import compute, parquet
 from gridloom.data.rows import LARGEST, Rows, texts
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, nearest
-from gridloom.study import Dataset
+from gridloom.study.schema import Dataset
 
 #: A column of text with more different values than this is hardly one of categories.
 MAX_CATEGORIES = 50

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridloom.data.sources import shown
 from gridloom.errors import DataError, StudyError
 from gridloom.files import fingerprint, write_text
+from gridloom.study.sources import shown
 
 #: Name of the file, in the folder of the results.
 FILE = "sources.json"

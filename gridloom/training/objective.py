@@ -63,7 +63,7 @@ def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[st
     # TensorFlow takes seconds.
     import tensorflow as tf
 
-    from gridloom.training.keras_fit import numbers
+    from gridloom.engines.model_fit import numbers
 
     try:
         model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1])))

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from gridloom.data.preparation import TargetScale
+from gridloom.engines.types import Fitted
 from gridloom.errors import ModelError
-from gridloom.training.fit import Fitted
-from gridloom.training.keras_private import compile_arguments
+from gridloom.networks.keras_private import compile_arguments
 
 #: What a loss or metric of one target is multiplied by: the target's standard deviation to this
 #: power. By function and class, as a name may be anything. All others are in units of the

@@ -19,7 +19,7 @@ from gridloom.analysis.table import (
     write_tables,
 )
 from gridloom.errors import RecordError
-from gridloom.seeds import STREAMS, training_seeds
+from gridloom.study.seeds import STREAMS, training_seeds
 from gridloom.training.objective import ObjectiveError
 from tests.made_records import PACKAGES, SETUP, write_made_record
 

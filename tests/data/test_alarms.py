@@ -9,9 +9,11 @@ import yaml
 
 from gridloom.data.alarms import find_alarms, tell_alarms
 from gridloom.data.rows import Rows
-from gridloom.data.sources import BUILTIN, download
+from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, settle, split_rows
-from gridloom.study import Dataset, Split, check_study
+from gridloom.study.loading import check_study
+from gridloom.study.schema import Dataset, Split
+from gridloom.study.sources import BUILTIN
 from tests.workflow.conftest import ROOT
 
 ROWS = 300

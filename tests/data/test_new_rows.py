@@ -11,7 +11,7 @@ import pytest
 
 from gridloom.data.new_rows import read_new_rows, tell_unknown
 from gridloom.errors import DataError
-from gridloom.study import Dataset
+from gridloom.study.schema import Dataset
 
 DATASET = Dataset(source="mine.csv", target="sold", drop=["id"], missing=["?"], separator=";")
 TABLE = {

@@ -15,17 +15,9 @@ import pandas as pd
 import pytest
 
 from gridloom.data import sources
-from gridloom.data.sources import (
-    BUILTIN,
-    Limits,
-    download,
-    local_sources,
-    shown,
-    table_format,
-    why_no_source,
-    write_provenance,
-)
+from gridloom.data.sources import Limits, download, write_provenance
 from gridloom.errors import DataError, StudyError
+from gridloom.study.sources import BUILTIN, local_sources, shown, table_format, why_no_source
 
 CSV = b"a,b,target\n1,2,x\n3,4,y\n"
 

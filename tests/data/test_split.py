@@ -20,7 +20,7 @@ from gridloom.data.split import (
     write_split,
 )
 from gridloom.errors import DataError
-from gridloom.study import Dataset, Split
+from gridloom.study.schema import Dataset, Split
 
 DATASET = Dataset(source="x")
 

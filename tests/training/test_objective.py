@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from gridloom.training.objective import ObjectiveError, check_objective, measured_names
-from tests.training.conftest import mlp, trainings_of
+from tests.made_networks import mlp, trainings_of
 
 NAMES = ["loss", "categorical_accuracy", "val_loss", "val_categorical_accuracy", "norm"]
 

@@ -11,11 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gridloom.engines.twins import StackedDense
 from gridloom.errors import ModelError
-from gridloom.study import Split
-from gridloom.training import lockstep, run, structure
-from gridloom.training.run import Trainer
-from tests.training.made_data import make_data, request_for
+from gridloom.networks import structure
+from gridloom.study.schema import Split
+from gridloom.training import run
+from gridloom.training.trainer import Trainer
+from tests.made_requests import make_data, request_for
 
 HEAD = """
 import random
@@ -384,8 +386,8 @@ def test_a_stacked_twin_that_is_wrong_is_found_before_it_trains(
     data, tmp_path, monkeypatch, capsys
 ):
     right = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1, lockstep=False))
-    plain = lockstep.StackedDense.call
-    monkeypatch.setattr(lockstep.StackedDense, "call", lambda self, x: 1.01 * plain(self, x))
+    plain = StackedDense.call
+    monkeypatch.setattr(StackedDense, "call", lambda self, x: 1.01 * plain(self, x))
     record = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1))
     assert record["environment"]["engine"] == "one by one"
     assert record["environment"]["why_not_lockstep"].startswith("in a check, a step in lockstep")

@@ -11,10 +11,10 @@ from gridloom.data.preparation import TargetScale
 from gridloom.data.rows import Rows
 from gridloom.data.split import split_rows
 from gridloom.errors import ModelError
-from gridloom.study import Dataset, Split
-from gridloom.training.run import Trainer
+from gridloom.study.schema import Dataset, Split
+from gridloom.training.trainer import Trainer
 from gridloom.training.units import check_standardizable, in_target_units, target_powers
-from tests.training.made_data import request_for, write_parts
+from tests.made_requests import request_for, write_parts
 
 
 def network(loss="mse", metrics=(), last=None, outputs=1, **compiled):

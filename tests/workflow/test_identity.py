@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gridloom.digests import Digests
-from gridloom.identity import TRAINING, library_modules
+from gridloom.identity.digests import Digests
+from gridloom.identity.setup import TRAINING, library_modules
 from tests.workflow.conftest import TINY
 from tests.workflow.test_workers import wait_for
 
@@ -125,7 +125,7 @@ def test_two_studies_in_one_workflow_train_each_by_its_own_set_up(in_parts):
 
 
 def name_of(record) -> str:
-    from gridloom.identity import Setup
+    from gridloom.identity.setup import Setup
 
     return Setup.from_json(record["environment"]["setup"]).name
 

@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from gridloom.training.record import write_record
+from gridloom.records import write_record
 from tests.workflow.conftest import TINY
 from tests.workflow.test_workers import processes_of
 
@@ -139,7 +139,7 @@ def test_what_determines_a_training_trains_all_anew(copied, changes):
 
 
 @pytest.mark.parametrize(
-    "file", ["models/mlp.py", "gridloom/training/fit.py", "gridloom/data/tables.py"]
+    "file", ["models/mlp.py", "gridloom/engines/compiled.py", "gridloom/data/tables.py"]
 )
 def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_or_comment_none(copied, file):
     path = copied.folder / file

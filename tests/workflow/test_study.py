@@ -8,7 +8,7 @@ from bisect import bisect_left
 import pandas as pd
 
 from gridloom.errors import StudyError
-from gridloom.study import check_study
+from gridloom.study.loading import check_study
 from tests.workflow.conftest import TINY, jobs
 
 

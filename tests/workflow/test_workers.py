@@ -155,7 +155,7 @@ def test_workers_meet_in_a_folder_closed_to_others(untrained):
 
 
 def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
-    from gridloom.training import client
+    from gridloom.workers import client
 
     folder = tmp_path / "open"
     folder.mkdir(mode=0o755)
@@ -173,7 +173,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     server.listen()
     server.settimeout(30)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
-    client = Path(__file__).parents[2] / "gridloom" / "training" / "client.py"
+    client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
     results = tmp_path / "results"
     # The studies of one set-up, by their results.
     (folder / "abc.json").write_text(json.dumps({str(results): settings, "/other": {}}))
@@ -303,7 +303,7 @@ def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path
     files = [str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, str(root / "gridloom" / "training" / "client.py"), "1", "0", *files],
+        [sys.executable, str(root / "gridloom" / "workers" / "client.py"), "1", "0", *files],
         env={
             **os.environ,
             "GRIDLOOM_SCOPE": str(folder),

@@ -1,0 +1,125 @@
+"""Stacked trainings of one network in a graph: repetitions in lockstep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.engines.monitoring import all_directions, compiled_metrics, make_metrics
+from gridloom.engines.program import Batches, OptimizerStart, Program
+from gridloom.engines.rowwise import measure, row_loss
+from gridloom.engines.twins import StackedDropout, stack
+from gridloom.engines.types import Training
+from gridloom.networks.generators import generator_seed
+
+
+class Lockstep(Program):
+    """The stacked repetitions of a model (see `gridloom.engines.twins`)."""
+
+    def __init__(self, model: keras.Model, trainings: Sequence[Training]) -> None:
+        self.repetitions = len(trainings)
+        self.model = stack(model, self.repetitions)
+        loss = row_loss(model.loss)
+        assert loss is not None
+        self.loss = loss
+        make_metrics(model, trainings[0])
+        self.directions = all_directions(model)
+        self.metrics = compiled_metrics(model)
+        self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+        self.optimizer_start = OptimizerStart(self.optimizer, self.model.trainable_variables)
+        self.dropouts = [layer for layer in self.model.layers if isinstance(layer, StackedDropout)]
+        self.width = model.output_shape[-1]
+        self.shapes = [tuple(weight.shape) for weight in model.weights]
+
+    def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
+        stacked = (np.stack(values) for values in zip(*(t.weights for t in trainings), strict=True))
+        for variable, value in zip(self.model.weights, stacked, strict=True):
+            variable.assign(value.reshape(variable.shape))
+        self.optimizer_start.restart(model.optimizer)
+        layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        place = 0  # among the generators: in Keras, a rate of 0 has none
+        for twin, layer in zip(self.dropouts, layers, strict=True):
+            twin.rate.assign(layer.rate)
+            if layer.rate > 0:
+                twin.seeds.assign([generator_seed(t.seeds.dropout, place) for t in trainings])
+                place += 1
+
+    def variables(self) -> list[Any]:
+        return list(self.model.weights)
+
+    def spread(self, flags: Any, rank: int) -> Any:
+        return tf.reshape(flags, (self.repetitions, *(1,) * (rank - 1)))
+
+    def _penalties(self) -> list[Any]:
+        """Return what each regularizer adds to the repetitions' losses, shape (R,)."""
+        return [
+            tf.stack([regularizer(tf.reshape(part, shape)) for part in tf.unstack(variable.value)])
+            for layer in self.model.layers
+            for regularizer, variable, shape in getattr(layer, "regularized", ())
+        ]
+
+    def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
+        """Twins keep no state but their weights and seeds."""
+
+    def finish(self) -> None:
+        """No optimizer that has an end to finish trains in lockstep."""
+
+    def train_epoch(self, epoch: Any, batches: Batches) -> Any:
+        rows, width = batches.rows, self.width
+        steps = (rows + batches.size - 1) // batches.size
+        variables = self.model.trainable_variables
+        for layer in self.dropouts:
+            layer.hoist()
+
+        def step(start: Any, batch: Sequence[Any], loss_sum: Any, outputs: Any) -> Any:
+            x, y, weight = batch
+            for layer in self.dropouts:
+                layer.draw = epoch * steps + start // batches.size
+            count = tf.cast(tf.shape(x)[1], tf.float32)
+            with tf.GradientTape() as tape:
+                predicted = self.model(x, training=True)
+                losses = [self.loss(y, predicted), *self._penalties()]
+            # Seeding the gradient with each row's share saves deriving a mean.
+            shares = [weight / count, *(tf.ones_like(penalty) for penalty in losses[1:])]
+            gradients = tape.gradient(
+                losses, [variable.value for variable in variables], output_gradients=shares
+            )
+            self.optimizer.apply(gradients, variables)
+            loss = tf.add_n(
+                [tf.reduce_sum(losses[0] * weight, axis=1)] + [count * p for p in losses[1:]]
+            )
+            # Metrics wait for the epoch's end: one evaluation of all rows, not one a step.
+            places = (start + tf.range(tf.shape(x)[1]))[:, None]
+            outputs = tf.tensor_scatter_nd_update(
+                outputs, places, tf.transpose(predicted, [1, 0, 2])
+            )
+            return loss_sum + loss, outputs
+
+        start = (
+            tf.zeros(self.repetitions),
+            tf.zeros(tf.stack([rows, self.repetitions, width])),
+        )
+        loss_sum, outputs = batches.each(step, start)
+        outputs = tf.transpose(outputs, [1, 0, 2])
+        mean = loss_sum * tf.math.reciprocal(tf.cast(rows, tf.float32))
+        return self._results(mean, batches.arrays[1], outputs)
+
+    def validate(self, batches: Batches) -> Any:
+        x, y = batches.arrays
+        outputs = self.model(x, training=False)
+        loss = tf.add_n([tf.reduce_mean(self.loss(y, outputs), axis=1), *self._penalties()])
+        return self._results(loss, y, outputs)
+
+    def _results(self, loss: Any, y: Any, outputs: Any) -> Any:
+        # In the order of `directions`, whose names Keras makes unique where two metrics share one.
+        return tf.stack([loss, *(measure(metric, y, outputs) for metric in self.metrics)])
+
+    def weights_of(self, place: int) -> list[np.ndarray]:
+        return [
+            weight.numpy()[place].reshape(shape)
+            for weight, shape in zip(self.model.weights, self.shapes, strict=True)
+        ]

@@ -1,0 +1,199 @@
+"""The keras engine: a training by Keras's own `model.fit`, with everything that it can do.
+
+For what the compiled fit cannot express: callbacks, steps that cannot be traced, a `fit` of the
+model's own. Initial weights, batches and dropout masks are those of the compiled fit.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.engines.monitoring import monitored
+from gridloom.engines.types import Fitted, Stopping, Training, set_start
+from gridloom.errors import GridloomError, ModelError
+from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.keras_private import gradient_registry, make_variables
+from gridloom.study.seeds import row_orders
+
+
+def fit(
+    model: keras.Model,
+    training: Training,
+    callbacks: Sequence[keras.callbacks.Callback],
+    *,
+    batch_size: int,
+    epochs: int,
+    stopping: Stopping | None,
+    xla: str = "auto",
+) -> Fitted:
+    """Fit one training with `model.fit`.
+
+    `fit` gets a `tf.data.Dataset` of (x, y, sample_weight), each epoch in the order that the
+    training's `shuffle` stream gives it, and the validation rows, if there are any, as arrays
+    without weights.
+    Generators of the layers are seeded by its `dropout` stream, and so are Python's, NumPy's and
+    TensorFlow's own, for all else that draws.
+
+    Parameters
+    ----------
+    model
+        The point's network, freshly built and of no other use: it is trained.
+    callbacks
+        The model file's, freshly made.
+    stopping
+        As `keras.callbacks.EarlyStopping` with the best weights restored.
+    xla
+        ``on``, ``off``, or ``auto``: what `compile` says.
+
+    Returns
+    -------
+    Fitted
+        Its history holds all that `fit` logs in an epoch, also what callbacks add; a metric of
+        several numbers as ``name_0``, ``name_1``, …; NaN in epochs that did not log a name.
+
+    Raises
+    ------
+    ModelError
+        If `fit` or a callback raises, or the memory runs out.
+    """
+    if xla != "auto":
+        model.jit_compile = xla == "on"
+    rows = training.rows
+    recorder = _Recorder()
+    known_gradients = set(gradient_registry())
+    stoppers = [] if stopping is None else _early_stopping(stopping)
+    try:
+        # Keras miscounts some metrics (F1Score) in the batch that makes their variables.
+        if not model.run_eagerly:
+            make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
+        # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
+        model.optimizer.build(model.trainable_variables)
+        keras.utils.set_random_seed(training.seeds.dropout)
+        set_start(model, training)
+        model.fit(
+            batches(training, batch_size, epochs),
+            epochs=epochs,
+            shuffle=False,
+            validation_data=(rows.x_val, rows.y_val) if len(rows.y_val) else None,
+            validation_batch_size=batch_size,
+            callbacks=[*callbacks, *stoppers, recorder],
+            verbose=0,
+        )
+    except GridloomError:
+        raise
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise ModelError(f"model: model.fit {OUT_OF_MEMORY}") from error
+        raise ModelError(f"model: model.fit raised {told(error)}") from error
+    finally:
+        # The graphs of a model refer to it: only the collector frees them.
+        model = None
+        # TensorFlow never forgets the gradients of a step, nor with them its graph: 0.9 MB each.
+        for name in gradient_registry().keys() - known_gradients:
+            if name.startswith("CustomGradient-"):
+                del gradient_registry()[name]
+        gc.collect()
+    if not recorder.logs:
+        raise ModelError(
+            "model: its own fit ended no epoch; have it call super().fit with the callbacks it gets"
+        )
+    restored = len(recorder.logs) - 1
+    for callback in (*callbacks, *stoppers):
+        if (
+            isinstance(callback, keras.callbacks.EarlyStopping)
+            and callback.restore_best_weights
+            and callback.best_weights is not None
+        ):
+            restored = callback.best_epoch
+    return Fitted(history=recorder.history(), restored_epoch=restored)
+
+
+def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset:
+    """Return the training rows as batches, each pass in the order of the next epoch.
+
+    Returns
+    -------
+    Dataset of (x, y, sample_weight)
+        As many batches as an epoch has, the last one shorter.
+    """
+    rows = training.rows
+    arrays = tuple(map(tf.constant, (rows.x_train, rows.y_train, rows.weights)))
+    orders = tf.constant(row_orders(training.seeds.shuffle, epochs, len(rows.y_train)))
+    # `fit` makes two iterators an epoch and reads one: what counts is the first element read.
+    passes = tf.Variable(-1, dtype=tf.int32, trainable=False)
+
+    def rows_of_pass(_: Any) -> tf.data.Dataset:
+        order = tf.gather(orders, passes.assign_add(1) % epochs)
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    def batch(places: Any) -> tuple[Any, ...]:
+        return tuple(tf.gather(array, places) for array in arrays)
+
+    steps = -(-len(rows.y_train) // batch_size)
+    ordered = tf.data.Dataset.range(1).flat_map(rows_of_pass).map(batch)
+    return ordered.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _early_stopping(stopping: Stopping) -> list[keras.callbacks.Callback]:
+    early = keras.callbacks.EarlyStopping(
+        monitor=stopping.monitor,
+        min_delta=stopping.min_delta,
+        patience=stopping.patience,
+        restore_best_weights=True,
+    )
+    return [_Monitored(early), early]
+
+
+class _Monitored(keras.callbacks.Callback):  # type: ignore[misc]
+    """Checks, at the first epoch's end, that there is what early stopping monitors.
+
+    Keras only warns about a metric that there is not, and trains on.
+    """
+
+    def __init__(self, early: keras.callbacks.EarlyStopping) -> None:
+        super().__init__()
+        self.early = early
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if epoch == 0:
+            direction = monitored(self.early.monitor, list(logs or {}), self.model)
+            self.early.mode = "min" if direction > 0 else "max"
+
+
+def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of logs; a metric of several numbers as ``name_0``, ``name_1`` etc."""
+    flat: dict[str, float] = {}
+    for name, value in logs.items():
+        values = np.asarray(value)
+        if values.dtype.kind not in "biuf":
+            continue  # a text that a callback left is no measurement
+        if values.ndim == 0:
+            flat[name] = float(values)
+        else:
+            flat |= {f"{name}_{i}": float(part) for i, part in enumerate(values.flat)}
+    return flat
+
+
+class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what each epoch logged; the last of the callbacks, so it sees what the others add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.logs.append(numbers(logs or {}))
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Return metric → its value after each epoch, float32, shape (epochs run,)."""
+        names = dict.fromkeys(name for epoch in self.logs for name in epoch)
+        return {
+            name: np.array([epoch.get(name, np.nan) for epoch in self.logs], np.float32)
+            for name in names
+        }

@@ -1,0 +1,331 @@
+"""Repetitions in lockstep: the stacked twin of a model, whose layers carry R sets of weights.
+
+A stacked layer takes and gives tensors of shape (R, rows, …) and computes for each repetition
+what the layer it stands for would compute. A twin stands in for a layer only if that layer is
+nothing but its configuration, and each key of it is one that the twin honours or has its default.
+To let a further layer train in lockstep, write its twin here and add it to `TWINS`;
+`tests/engines/test_lockstep.py` holds every twin and each of its keys to the plain fit. Models
+with any other layer train one repetition after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import activations, layers, regularizers
+
+#: Activations that compute each row from its own last axis, in any number of dimensions.
+ROWWISE_ACTIVATIONS = {
+    getattr(activations, name)
+    for name in (
+        "celu",
+        "elu",
+        "exponential",
+        "gelu",
+        "hard_shrink",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_tanh",
+        "leaky_relu",
+        "linear",
+        "log_sigmoid",
+        "log_softmax",
+        "mish",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "soft_shrink",
+        "softmax",
+        "softplus",
+        "softsign",
+        "sparse_plus",
+        "squareplus",
+        "tanh",
+        "tanh_shrink",
+    )
+}
+
+#: Regularizers of Keras's own, each called on one repetition's weight in its own shape.
+REGULARIZERS = (
+    regularizers.L1,
+    regularizers.L2,
+    regularizers.L1L2,
+    regularizers.OrthogonalRegularizer,
+)
+
+
+def anything(value: Any) -> bool:
+    """Take any value of a key."""
+    del value
+    return True
+
+
+def _activation(value: Any) -> bool:
+    return activations.get(value) in ROWWISE_ACTIVATIONS
+
+
+def _regularizer(value: Any) -> bool:
+    return value is None or type(regularizers.get(value)) in REGULARIZERS
+
+
+class _Twin(layers.Layer):  # type: ignore[misc]
+    """A stacked layer.
+
+    Parameters
+    ----------
+    layer
+        The built layer that it stands for.
+    repetitions
+        R.
+
+    Attributes
+    ----------
+    honours
+        Key of the layer's configuration → whether the twin computes with a value of it.
+    """
+
+    honours: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+
+    def __init__(self, layer: layers.Layer, repetitions: int) -> None:
+        super().__init__(name=layer.name)
+        self.layer_config = layer.get_config()
+        self.repetitions = repetitions
+        #: Regularizer, the stacked weight, the shape of one repetition's.
+        self.regularized: list[tuple[Any, Any, tuple[int, ...]]] = []
+        for weight in layer.weights:
+            self._stacked(layer, weight)
+
+    def _stacked(self, layer: layers.Layer, weight: Any) -> None:
+        name = weight.name
+        # With an axis of one in the place of the rows, (R, 1, …), vectors broadcast as they are.
+        ones = (1,) * (2 - len(weight.shape))
+        variable = self.add_weight(
+            name=name, shape=(self.repetitions, *ones, *weight.shape), trainable=weight.trainable
+        )
+        setattr(self, f"stacked_{name}", variable)
+        regularizer = getattr(layer, f"{name}_regularizer", None)
+        if regularizer is not None:
+            self.regularized.append((regularizer, variable, tuple(weight.shape)))
+
+    def spread(self, weight: Any, rank: int) -> Any:
+        """Reshape a stacked weight (R, …) to broadcast against inputs of this rank."""
+        shape = tuple(weight.shape)
+        if len(shape) == rank:
+            return weight
+        return tf.reshape(weight, (shape[0], *(1,) * (rank - len(shape)), *shape[1:]))
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+
+class StackedDense(_Twin):
+    """`Dense`."""
+
+    honours: ClassVar = {
+        "units": anything,
+        "activation": _activation,
+        "use_bias": anything,
+        "kernel_initializer": anything,
+        "bias_initializer": anything,
+        "kernel_regularizer": _regularizer,
+        "bias_regularizer": _regularizer,
+    }
+
+    def __init__(self, layer: layers.Dense, repetitions: int) -> None:
+        super().__init__(layer, repetitions)
+        self.activation = layer.activation
+        self.units = layer.units
+
+    def call(self, inputs: Any) -> Any:
+        rank = len(inputs.shape)
+        outputs = tf.matmul(inputs, self.spread(self.stacked_kernel.value, rank))
+        if hasattr(self, "stacked_bias"):
+            outputs += self.spread(self.stacked_bias.value, rank)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-1], self.units)
+
+
+class StackedDropout(_Twin):
+    """`Dropout`, drawing for each repetition the very mask that Keras would draw.
+
+    The rate is data to the graph, so points that differ in it share one.
+    """
+
+    honours: ClassVar = {"rate": anything, "seed": anything}
+
+    def __init__(self, layer: layers.Dropout, repetitions: int) -> None:
+        super().__init__(layer, repetitions)
+        self.rate = tf.Variable(layer.rate, trainable=False, dtype=tf.float32)
+        self.seeds = tf.Variable(np.zeros(repetitions, np.int32), trainable=False)
+        #: Set while the graph of a step is traced: how many steps came before it.
+        self.draw: Any = None
+
+    def hoist(self) -> None:
+        """Read what stays the same over an epoch, outside the loop over its steps."""
+        rate = self.rate.read_value()
+        self.hoisted = (rate, 1.0 / (1.0 - rate), self.seeds.read_value())
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        rate, scale, seeds = self.hoisted
+
+        def masked() -> Any:
+            pairs = tf.unstack(tf.stack([seeds, tf.fill([self.repetitions], self.draw)], axis=1))
+            shape = tf.shape(inputs)[1:]
+            uniform = tf.stack([_uniform(shape, seed) for seed in pairs])
+            return tf.where(uniform >= rate, inputs * scale, tf.zeros((), inputs.dtype))
+
+        return tf.cond(rate > 0, masked, lambda: inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+def _uniform(shape: Any, seed: Any) -> Any:
+    """Draw what ``tf.random.stateless_uniform`` draws in [0, 1), without scaling by 1 and 0."""
+    drawn = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    return tf.raw_ops.StatelessRandomUniformV2(
+        shape=shape,
+        key=drawn.key,
+        counter=drawn.counter,
+        alg=tf.random.Algorithm.AUTO_SELECT.value,
+        dtype=tf.float32,
+    )
+
+
+class StackedReshape(_Twin):
+    """`Flatten` and `Reshape`."""
+
+    honours: ClassVar = {
+        "target_shape": anything,
+        "data_format": lambda value: value in (None, "channels_last"),
+    }
+
+    def __init__(self, layer: layers.Layer, repetitions: int) -> None:
+        super().__init__(layer, repetitions)
+        self.row_shape = tuple(layer.output.shape[1:])
+
+    def call(self, inputs: Any) -> Any:
+        return tf.reshape(inputs, (self.repetitions, -1, *self.row_shape))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (self.repetitions, input_shape[1], *self.row_shape)
+
+
+class StackedLayerNormalization(_Twin):
+    """`LayerNormalization` over the last axis."""
+
+    honours: ClassVar = {
+        # As built, an axis is a place among the inputs' axes; see `_why_not_layer`.
+        "axis": anything,
+        "epsilon": anything,
+        "center": anything,
+        "scale": anything,
+        "beta_initializer": anything,
+        "gamma_initializer": anything,
+        "beta_regularizer": _regularizer,
+        "gamma_regularizer": _regularizer,
+        "rms_scaling": lambda value: not value,
+    }
+
+    def __init__(self, layer: layers.LayerNormalization, repetitions: int) -> None:
+        super().__init__(layer, repetitions)
+        self.epsilon = layer.epsilon
+
+    def call(self, inputs: Any) -> Any:
+        rank = len(inputs.shape)
+        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
+        outputs = (inputs - mean) * tf.math.rsqrt(variance + self.epsilon)
+        if hasattr(self, "stacked_gamma"):
+            outputs *= self.spread(self.stacked_gamma.value, rank)
+        if hasattr(self, "stacked_beta"):
+            outputs += self.spread(self.stacked_beta.value, rank)
+        return outputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+class StackedNormalization(layers.Layer):  # type: ignore[misc]
+    """`Normalization` with a mean and variance that are given."""
+
+    honours: ClassVar = {"axis": anything, "mean": anything, "variance": anything}
+
+    def __init__(self, layer: layers.Normalization, repetitions: int) -> None:
+        super().__init__(name=layer.name)
+        self.mean = keras.ops.convert_to_numpy(layer.mean)[None]
+        self.deviation = np.maximum(
+            np.sqrt(keras.ops.convert_to_numpy(layer.variance)), keras.config.epsilon()
+        )[None]
+
+    def call(self, inputs: Any) -> Any:
+        return (inputs - self.mean) / self.deviation
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+class _Same:
+    """An element-wise layer as it is: a leading axis changes nothing."""
+
+    honours: ClassVar = {
+        "activation": _activation,
+        "max_value": anything,
+        "negative_slope": anything,
+        "threshold": anything,
+        "alpha": anything,
+    }
+
+    def __new__(cls, layer: layers.Layer, repetitions: int) -> Any:
+        """Return a copy of the layer."""
+        del repetitions
+        return type(layer).from_config(layer.get_config())
+
+
+TWINS: dict[type[layers.Layer], Any] = {
+    layers.Dense: StackedDense,
+    layers.Dropout: StackedDropout,
+    layers.Flatten: StackedReshape,
+    layers.Reshape: StackedReshape,
+    layers.LayerNormalization: StackedLayerNormalization,
+    layers.Normalization: StackedNormalization,
+    layers.Activation: _Same,
+    layers.ReLU: _Same,
+    layers.LeakyReLU: _Same,
+    layers.ELU: _Same,
+    layers.Identity: _Same,
+    layers.Add: _Same,
+    layers.Subtract: _Same,
+    layers.Multiply: _Same,
+    layers.Average: _Same,
+    layers.Maximum: _Same,
+    layers.Minimum: _Same,
+}
+
+
+def stack(model: keras.Model, repetitions: int) -> keras.Model:
+    """Return the stacked twin of a model for which `why_not_in_lockstep` is None.
+
+    Its weights correspond to the model's, in order, with a leading axis of length R.
+    """
+    inputs = keras.Input(batch_shape=(repetitions, None, *model.input_shape[1:]))
+    source = model
+    if isinstance(model, keras.Sequential):
+        source = keras.Model(model.inputs, model.outputs)
+
+    def twin(layer: layers.Layer) -> layers.Layer:
+        if isinstance(layer, layers.InputLayer):
+            return layer
+        return TWINS[type(layer)](layer, repetitions)
+
+    tensors = [inputs] if isinstance(source.input, list) else inputs
+    return keras.models.clone_model(source, input_tensors=tensors, clone_function=twin)

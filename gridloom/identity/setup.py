@@ -1,0 +1,395 @@
+"""What a record is called: a fingerprint of all that determines a training besides its point.
+
+The fingerprint names the folder of the records, so it must hold whatever can change a number beyond
+rounding, and nothing else: a change opens a folder, taken back it finds the old one.
+Nothing heavy is imported here: each job's Snakemake asks this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gridloom
+from gridloom.data.versions import version_of
+from gridloom.errors import StudyError
+from gridloom.files import fingerprint
+from gridloom.identity.digests import Digests
+from gridloom.identity.source_code import Module, Source, code_fingerprint, imported_modules
+from gridloom.study.schema import Dataset, Split, Study
+from gridloom.study.sources import is_local, table_format
+
+#: What a training process runs first; all that it imports of this library counts.
+TRAINING = "gridloom.workers.worker"
+
+#: What makes the training rows.
+ROWS = ("gridloom.data.sources", "gridloom.data.split")
+
+#: Modules that a training process imports and that cannot change a number, with the reason. All
+#: others count, also those yet to be written.
+NOT_COUNTED = {
+    "gridloom.errors": "holds messages",
+    "gridloom.storage": "says what is wrong with a disk",
+    "gridloom.workers.scope": "holds the names of folders and processes",
+    "gridloom.workers.client": "carries a job to a worker; what is in it, the set-up says",
+    "gridloom.workers.devices": "says which GPU a process gets",
+    "gridloom.workers.worker": "starts and ends processes; `gridloom.training.trainer` trains",
+    "gridloom.identity.digests": "saves reading a file twice",
+}
+
+#: Packages whose versions tell records apart where `environment` is strict.
+PACKAGES = ("keras", "numpy", "pandas", "scikit-learn", "tensorflow")
+
+#: What Keras takes where ``keras.json`` says nothing else, and what it may say.
+_KERAS = {
+    "floatx": ("float32", ("float16", "float32", "float64")),
+    "image_data_format": ("channels_last", ("channels_last", "channels_first")),
+    "epsilon": (1e-7, None),
+}
+
+#: Variables of the environment that change numbers beyond rounding, by what they set.
+_VARIABLES = {
+    "max_epochs": "KERAS_MAX_EPOCHS",
+    "max_steps_per_epoch": "KERAS_MAX_STEPS_PER_EPOCH",
+    "xla_flags": "TF_XLA_FLAGS",
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that determines a training besides its point and repetition.
+
+    Attributes
+    ----------
+    data
+        Name of the training rows (see `rows_name`).
+    model_file
+        Fingerprint of the model file and of what it imports from its own folder.
+    training_code
+        Fingerprint of this library's part in a training.
+    seed, vary, validation, class_weight, scaling, target, engine, xla
+        As in the study; of `validation` the method and the one number that it uses; `target` is
+        ``none`` where targets are no numbers.
+    libraries
+        Settings of Keras and TensorFlow that come from outside of the study (`library_settings`).
+    environment
+        Versions of packages and kind of device, where `environment` is strict; else None.
+    """
+
+    data: str
+    model_file: str
+    training_code: str
+    seed: int
+    vary: tuple[str, ...]
+    validation: dict[str, Any]
+    class_weight: str | dict[str, float] | None
+    scaling: str
+    target: str
+    engine: str
+    xla: str
+    libraries: dict[str, Any]
+    environment: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is noted in a record, and told to a person where it changed."""
+        return {
+            field.name if field.name == "class_weight" else field.name.replace("_", " "): _plain(
+                getattr(self, field.name)
+            )
+            for field in fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, noted: Mapping[str, Any]) -> Setup:
+        """Read what `as_json` returned."""
+        values = {key.replace(" ", "_"): value for key, value in noted.items()}
+        return cls(**{**values, "vary": tuple(values["vary"])})
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: 16 hexadecimal digits."""
+        return fingerprint([], json.dumps(self.as_json(), sort_keys=True))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a study's rows and records are called.
+
+    Attributes
+    ----------
+    contents
+        SHA-256 of each source that is a file here; None for the others.
+    rows
+        Name of the rows: a fingerprint of all that decides them.
+    setup
+        All that determines a training; its name is that of the records' folder.
+    """
+
+    contents: list[str | None]
+    rows: str
+    setup: Setup
+
+
+def identify(
+    study: Study, digests: Digests, versions: Path, environment: Mapping[str, str]
+) -> Identity:
+    """Name a study's rows and records.
+
+    Each file is looked at once, so that all names are of one moment.
+
+    Parameters
+    ----------
+    versions
+        Where the versions of sources on the web are noted (see `gridloom.data.versions`).
+    environment
+        Variables of the process.
+
+    Raises
+    ------
+    StudyError
+        See `rows_name` and `setup_of`.
+    """
+    contents = local_digests(study.dataset, digests)
+    rows = rows_name(study, contents, digests, versions)
+    return Identity(contents, rows, setup_of(study, rows, digests, environment))
+
+
+def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str, str]) -> Setup:
+    """Return a study's set-up.
+
+    Parameters
+    ----------
+    rows
+        From `rows_name`.
+    environment
+        Variables of the process.
+
+    Raises
+    ------
+    StudyError
+        If the model file, or a module that it imports, is not Python.
+    """
+    return Setup(
+        data=rows,
+        model_file=model_fingerprint(Path(study.model), digests.source)[0],
+        training_code=library_fingerprint([TRAINING], digests),
+        seed=study.seed,
+        vary=tuple(sorted(study.vary)),
+        validation=used_validation(study),
+        class_weight=study.class_weight,
+        scaling=study.preparation.scaling,
+        target=study.preparation.target if study.dataset.task == "regression" else "none",
+        engine=study.trainer.engine,
+        xla=study.trainer.xla,
+        libraries=library_settings(environment),
+        environment=_environment(study) if study.environment == "strict" else None,
+    )
+
+
+def used_validation(study: Study) -> dict[str, Any]:
+    """Return the method of validation with the one number that it uses."""
+    key = "folds" if study.validation.method == "kfold" else "fraction"
+    return {"method": study.validation.method, key: getattr(study.validation, key)}
+
+
+def model_fingerprint(path: Path, read: Callable[[Path], Source]) -> tuple[str, dict[str, Module]]:
+    """Return the fingerprint of a model file, and the modules of its own that it imports.
+
+    These are looked for beside the model file, then in the working folder. Its own name does not
+    count.
+
+    Raises
+    ------
+    StudyError
+        If one is not Python.
+    """
+    modules = imported_modules(
+        {"": path},
+        [path.absolute().parent, Path.cwd()],
+        read,
+        lambda name: name not in sys.stdlib_module_names and name != gridloom.__name__,
+    )
+    digests = {name: read(one.path).digest for name, one in modules.items() if one.has_code}
+    return code_fingerprint({"": read(path).digest, **digests}), modules
+
+
+def library_root() -> Path:
+    """Return the folder that this library is imported from, wherever that is."""
+    return Path(gridloom.__path__[0]).parent
+
+
+def library_file(module: str) -> Path:
+    """Return the file of one of this library's modules, such as ``gridloom.data.split``."""
+    return library_root().joinpath(*module.split(".")).with_suffix(".py")
+
+
+def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dict[str, Path]:
+    """List the modules of this library that some of its modules import, with themselves.
+
+    Returns
+    -------
+    dict
+        Name → file.
+    """
+    files = {name: library_file(name) for name in first}
+    found = imported_modules(files, [library_root()], read, lambda name: name == gridloom.__name__)
+    return {**files, **{name: module.path for name, module in found.items()}}
+
+
+def library_fingerprint(first: Iterable[str], digests: Digests) -> str:
+    """Return the fingerprint of some modules of this library and of all that these import."""
+    modules = library_modules(first, digests.source)
+    return code_fingerprint(
+        {
+            name: digests.source(file).digest
+            for name, file in modules.items()
+            if name not in NOT_COUNTED
+        }
+    )
+
+
+def rows_name(
+    study: Study, contents: Sequence[str | None], digests: Digests, versions: Path
+) -> str:
+    """Return the name of a study's rows: a fingerprint of all that decides them.
+
+    A local file counts by its content, wherever it lies. A source on the web counts by its address
+    and version; the one that came first needs no sum (see `gridloom.data.versions`).
+
+    Parameters
+    ----------
+    contents
+        From `local_digests`.
+    versions
+        Where the versions of sources on the web are noted.
+
+    Raises
+    ------
+    StudyError
+        If a local file is not the one that its `sha256` asks for.
+    """
+    dataset, split = study.dataset, acting_split(study)
+    sources: list[Any] = []
+    for (source, key), found in zip(_sources(dataset), contents, strict=True):
+        asked = getattr(dataset, key)
+        if found is None:
+            sources.append([source, version_of(source, asked, versions)])
+        elif asked not in (None, found):
+            raise StudyError(
+                f"dataset.{key}: {source} has SHA-256 {found}, the study asks for {asked}; if the "
+                "new data is meant, put the new sum into the study"
+            )
+        else:
+            sources.append(found)
+    named = {"source", "sha256", "test_source", "test_sha256"}
+    return fingerprint(
+        [],
+        json.dumps([sources, format_of(dataset), library_fingerprint(ROWS, digests)])
+        # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
+        + dataset.model_dump_json(exclude=named, exclude_defaults=True)
+        + split.model_dump_json(exclude_defaults=True),
+    )
+
+
+def _sources(dataset: Dataset) -> Sequence[tuple[str, str]]:
+    """Return the sources of a study, each with the key of its sum."""
+    both = [(dataset.source, "sha256"), (dataset.test_source, "test_sha256")]
+    return [(source, key) for source, key in both if source is not None]
+
+
+def local_digests(dataset: Dataset, digests: Digests) -> list[str | None]:
+    """Return the SHA-256 of each source that is a file here; None for the others."""
+    return [
+        digests.content(source) if is_local(source) else None for source, _ in _sources(dataset)
+    ]
+
+
+def format_of(dataset: Dataset) -> str:
+    """Return in which format a study's rows come."""
+    return table_format(dataset.source, dataset.format, dataset.member)
+
+
+def acting_split(study: Study) -> Split:
+    """Return a study's split as it acts: where the data brings its own test rows, nothing of it."""
+    return Split() if _holds_test_rows(study.dataset) else study.split
+
+
+def _holds_test_rows(dataset: Dataset) -> bool:
+    """Tell whether a local file of arrays has test rows of its own."""
+    if format_of(dataset) != "npz" or not is_local(dataset.source) or dataset.member is not None:
+        return False
+    try:
+        with zipfile.ZipFile(dataset.source) as arrays:
+            return "x_test.npy" in arrays.namelist()
+    except (OSError, zipfile.BadZipFile):  # packed, or damaged, which `split` tells
+        return False
+
+
+def library_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what Keras and TensorFlow are told from outside of a study, as they read it.
+
+    Keras is not imported.
+
+    Parameters
+    ----------
+    environment
+        Variables of the process.
+
+    Raises
+    ------
+    StudyError
+        If ``keras.json`` does not hold what Keras allows.
+    """
+    file = _keras_folder(environment) / "keras.json"
+    try:
+        given = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Keras, too, goes on without it
+        given = {}
+    if not isinstance(given, dict):
+        raise StudyError(f"{file}: must hold settings of Keras in braces; mend or remove it")
+    settings: dict[str, Any] = {}
+    for name, (default, allowed) in _KERAS.items():
+        settings[name] = given.get(name, default)
+        if type(settings[name]) is not type(default) or (
+            allowed is not None and settings[name] not in allowed
+        ):
+            listed = ", ".join(allowed) if allowed else f"such as {default!r}"
+            raise StudyError(f"{file}: {name} is {settings[name]!r}, must be {listed}")
+    given_by_variable = {
+        name: environment[variable]
+        for name, variable in _VARIABLES.items()
+        if environment.get(variable)
+    }
+    return {**settings, **given_by_variable}
+
+
+def _keras_folder(environment: Mapping[str, str]) -> Path:
+    if "KERAS_HOME" in environment:
+        return Path(environment["KERAS_HOME"]).expanduser()
+    home = Path("~").expanduser()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
+
+
+def _environment(study: Study) -> dict[str, Any]:
+    train = study.resources.get("train")
+    device = "gpu" if train is not None and train.gpu else "cpu"
+    return {"packages": package_versions(), "device": device, "machine": platform.machine()}
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {package: version(package) for package in PACKAGES}

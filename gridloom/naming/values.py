@@ -1,0 +1,89 @@
+"""Values of hyperparameters: their one form, and how paths and tables spell them.
+
+Standard library only: the Snakemake of every job, on a cluster too, imports this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+Scalar = bool | int | float | str | None
+
+Value = Scalar | tuple[Scalar, ...]
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+
+_WORDS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
+
+
+def identity_of(value: Value) -> Any:
+    """Return what tells two values apart: ``True`` and ``1`` are two, ``0`` and ``0.0`` one."""
+    if isinstance(value, tuple):
+        return tuple(identity_of(item) for item in value)
+    return (type(value) is bool, value)
+
+
+def canonical(value: Any) -> Value:
+    """Return the one form of a value: ``0.0`` is ``0``, lists are tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(canonical(item) for item in value)  # type: ignore[misc]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value  # type: ignore[no-any-return]
+
+
+def table_value(point: Mapping[str, Any], name: str) -> Any:
+    """Return what tables show for a hyperparameter: empty text where a point does not have it."""
+    if name not in point:
+        return ""
+    value = point[name]
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(str(table_value({name: item}, name)) for item in value) + "]"
+    return "null" if value is None else value
+
+
+def spell(value: Value) -> str:
+    """Spell a value for a file name, percent-encoding all but letters, digits and ``_ .``.
+
+    Lists are joined by ``-`` (``64-32``; one item ``64-``; empty ``-``), a minus sign inside
+    them and an empty text is ``~``. Text that would read as something else has its first
+    character encoded: ``"1"`` is ``%31``, ``1`` is ``1``.
+    """
+    if isinstance(value, tuple):
+        items = [_spell_scalar(item).replace("-", "~") or "~" for item in value]
+        text = "-".join(items) + ("-" if len(items) < 2 else "")
+        if _NUMBER.fullmatch(text):  # such as ["1e", 5]
+            text = f"%{ord(text[0]):02X}{text[1:]}"
+        return text
+    return _spell_scalar(value)
+
+
+def _spell_scalar(value: Scalar) -> str:
+    for word, meaning in _WORDS.items():
+        if value is meaning:
+            return word
+    if isinstance(value, str):
+        text = quote(value, safe="").replace("-", "%2D").replace("~", "%7E")
+        if text and (text in _WORDS or _NUMBER.fullmatch(text)):
+            text = f"%{ord(text[0]):02X}{text[1:]}"
+        return text
+    return repr(value).replace("e+", "e")
+
+
+def read_value(text: str) -> Value:
+    """Read a value that `spell` wrote."""
+    if "-" in text and not _NUMBER.fullmatch(text):
+        items = text.removesuffix("-").split("-") if text != "-" else []
+        return tuple(_read_scalar("" if item == "~" else item.replace("~", "-")) for item in items)
+    return _read_scalar(text)
+
+
+def _read_scalar(text: str) -> Scalar:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NUMBER.fullmatch(text):
+        return float(text) if "." in text or "e" in text else int(text)
+    return unquote(text)

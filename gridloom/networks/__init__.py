@@ -1,0 +1,1 @@
+"""Networks: from a model file to built Keras models."""

@@ -1,0 +1,130 @@
+"""From `build_model` to a built network, its initial weights drawn from a seed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from gridloom.errors import ModelError
+from gridloom.naming.columns import FIT_HYPERPARAMETERS
+from gridloom.naming.values import Value
+from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.keras_private import PRISTINE, GlobalState, make_variables, watching_draws
+from gridloom.study.contract import FUNCTION
+
+Builder = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What `build_model` returned.
+
+    Attributes
+    ----------
+    model
+        Built and compiled.
+    drew
+        Whether random numbers were drawn otherwise than by Keras's initializers and layers: then
+        anything about the network may depend on the seed, not its initial weights alone.
+    """
+
+    model: keras.Model
+    drew: bool
+
+
+def build(
+    builder: Builder,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    hyperparameters: Mapping[str, Value],
+    init_seed: int,
+    state: GlobalState = PRISTINE,
+) -> Network:
+    """Build one point's network, its initial weights drawn from `init_seed`.
+
+    It is built in the same state of Keras as each other one, whatever networks came before: float
+    type, policy, counters of names. Whole numbers become floats for arguments annotated ``float``:
+    ``1`` and ``1.0`` are one value of a grid, and Keras refuses the first as a learning rate.
+
+    Parameters
+    ----------
+    init_seed
+        Seeds Python's and NumPy's generators, and TensorFlow's where the file draws from them.
+    state
+        Keras's global state to build it in.
+
+    Raises
+    ------
+    ModelError
+        If `build_model` raises, or returns anything but a compiled and built model.
+    """
+    parameters = inspect.signature(builder).parameters
+    arguments = {
+        name: float(value)
+        if type(value) is int and _annotated(parameters.get(name), "float")
+        else (list(value) if isinstance(value, tuple) else value)
+        for name, value in hyperparameters.items()
+        if name not in FIT_HYPERPARAMETERS
+    }
+    state.restore()
+    with watching_draws(init_seed) as draws:
+        model = _built(builder, input_shape, outputs, arguments)
+    if draws.seen:
+        # Seeding TensorFlow's generators too makes it prepare every traced graph anew, about 0.1 s
+        # each, so only networks that draw get it.
+        state.restore()
+        keras.utils.set_random_seed(init_seed)
+        model = _built(builder, input_shape, outputs, arguments)
+    return Network(model, draws.seen)
+
+
+def _built(
+    builder: Builder, input_shape: tuple[int, ...], outputs: int, arguments: Mapping[str, Any]
+) -> keras.Model:
+    path = Path(inspect.getfile(builder))
+    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    try:
+        model = builder(input_shape, outputs, **arguments)
+        if isinstance(model, keras.Model):
+            _make_weights(model, input_shape)
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise ModelError(f"model: {FUNCTION}({given}) in {path} {OUT_OF_MEMORY}") from error
+        raise ModelError(f"model: {FUNCTION}({given}) raised {told(error, path)}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(
+            f"model: {FUNCTION}({given}) in {path} returned {type(model).__name__}, not a "
+            "keras.Model; end it with `return model`"
+        )
+    if not model.compiled or model.optimizer is None:
+        raise ModelError(
+            f"model: {FUNCTION}({given}) in {path} returned a model that is not compiled; call "
+            "model.compile(optimizer, loss, metrics) first"
+        )
+    return model
+
+
+def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
+    """Make all weights, as `fit` does at its first batch."""
+    if not model.built and type(model).build is not keras.Model.build:
+        model.build((None, *input_shape))
+    if not all(layer.built for layer in model._flatten_layers()):
+        row = np.zeros((1, *input_shape), np.float32)
+        try:
+            make_variables(lambda arrays: model(arrays[0], training=False), (row,))
+        except Exception:
+            model(row, training=False)  # it looks at values; if it fails at those too, it tells
+
+
+def _annotated(parameter: inspect.Parameter | None, name: str) -> bool:
+    if parameter is None:
+        return False
+    annotation = parameter.annotation
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return bool(text == name)

@@ -1,0 +1,51 @@
+"""What a person is told of an error that a network raised."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+import tensorflow as tf
+
+#: Characters of an error's text that are told; TensorFlow's may run over pages.
+MAX_TOLD = 600
+
+OUT_OF_MEMORY = (
+    "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of Python, NumPy or TensorFlow means that memory ran out."""
+    return (
+        isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+        or "bad_alloc" in str(error)
+        or "OOM when allocating" in str(error)
+    )
+
+
+def told(error: Exception, path: Path | None = None) -> str:
+    """Say an error in one line, with the last line of `path` that led to it.
+
+    Parameters
+    ----------
+    path
+        The model file; without it, any file of the person's own.
+    """
+    library = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (
+            Path(frame.filename) == path
+            if path
+            else not frame.filename.startswith(library) and "site-packages" not in frame.filename
+        )
+    ]
+    # Keras puts what went wrong in loading behind pages of configuration.
+    message = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
+    if len(message) > MAX_TOLD:
+        message = message[:MAX_TOLD] + "…"
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {message}" + place

@@ -1,0 +1,1 @@
+"""The study: what a person may set, read and checked."""

@@ -1,0 +1,209 @@
+"""What only several settings of a study together can get wrong."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from gridloom.errors import nearest
+from gridloom.naming.blocks import Block
+from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
+from gridloom.naming.points import MAX_COMPONENT_BYTES
+from gridloom.naming.values import Value, canonical
+from gridloom.study.grid import Grid
+from gridloom.study.schema import Study
+from gridloom.study.sources import is_local, table_format, why_no_source
+
+
+def check_hyperparameters(grid: Grid) -> Iterator[str]:
+    """Check the names of all hyperparameters and the values of those that the fit takes."""
+    values: dict[str, dict[str, Value]] = {}
+    for point in grid.points.values():
+        for name, value in point.items():
+            values.setdefault(name, {})[repr(value)] = value
+    metric_like = {name for name in values if name in TABLE_COLUMNS or name.startswith("val_")}
+    for name in sorted(metric_like):
+        yield f"hyperparameters.{name}: the tables use this name; choose another"
+    for name in ("batch_size", "epochs"):
+        if any(name not in point for point in grid.points.values()):
+            yield f"hyperparameters.{name}: missing; {FIT_HYPERPARAMETERS[name]}"
+        for value in values.get(name, {}).values():
+            if type(value) is not int or value < 1:
+                yield f"hyperparameters.{name}: must be a whole number above 0, found {value!r}"
+    for value in values.get("early_stopping_patience", {}).values():
+        if value is not None and (type(value) is not int or value < 1):
+            yield (
+                "hyperparameters.early_stopping_patience: must be a whole number above 0 or null, "
+                f"found {value!r}"
+            )
+    for value in values.get("early_stopping_min_delta", {}).values():
+        if type(value) not in (int, float) or value < 0:  # type: ignore[operator]
+            yield f"hyperparameters.early_stopping_min_delta: must be 0 or more, found {value!r}"
+    for value in values.get("early_stopping_monitor", {}).values():
+        if not isinstance(value, str):
+            yield (
+                "hyperparameters.early_stopping_monitor: must be a metric's name, such as "
+                f"val_loss, found {value!r}"
+            )
+    for name in sorted(values):
+        if name.startswith("early_stopping") and name not in FIT_HYPERPARAMETERS:
+            yield f"hyperparameters.{name}: unknown key{nearest(name, FIT_HYPERPARAMETERS)}"
+
+
+def check_together(study: Study, grid: Grid) -> Iterator[str]:
+    """Check what only several keys together can get wrong."""
+    yield from _check_dataset(study)
+    yield from _check_ignored(study, grid)
+    yield from _check_paths(study, grid)
+    drawn: set[tuple[str, str]] = set()
+    for index, slice_ in enumerate(study.figures.slices):
+        where = f"figures.slices[{index}]"
+        if slice_.rows == slice_.columns:
+            yield f"{where}: rows and columns are both {slice_.rows!r}; name two axes"
+        if (slice_.rows, slice_.columns) in drawn:
+            yield f"{where}: {slice_.rows} x {slice_.columns} is there already; remove one"
+        drawn.add((slice_.rows, slice_.columns))
+        known = {name for point in grid.points.values() for name in point}
+        for key, name in (("rows", slice_.rows), ("columns", slice_.columns)):
+            if name not in known:
+                yield f"{where}.{key}: {name!r} is no hyperparameter here{nearest(name, known)}"
+        for name, value in slice_.at.items():
+            if name not in known:
+                yield f"{where}.at.{name}: {name!r} is no hyperparameter here{nearest(name, known)}"
+            elif name in grid.axes and canonical(value) not in grid.axes[name]:
+                listed = ", ".join(map(str, grid.axes[name]))
+                yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
+
+
+def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
+    """Name what was set away from its default, and has no effect beside the rest."""
+    split, dataset = study.split, study.dataset
+    if split.column is not None or dataset.test_source is not None:
+        by = "split.column" if split.column is not None else "dataset.test_source"
+        yield from _ignored("split", split, ("test", "stratify", "seed"), f"{by} gives the rows")
+    elif dataset.order is not None:
+        yield from _ignored("split", split, ("seed",), "the test rows are the latest")
+    if split.column is None:
+        yield from _ignored("split", split, ("test_value",), "there is no split.column")
+    if study.validation.method == "kfold":
+        yield from _ignored("validation", study.validation, ("fraction",), "kfold has folds")
+    else:
+        yield from _ignored("validation", study.validation, ("folds",), "holdout has a fraction")
+    if not study.trainer.warm:
+        recycled = ("recycle_trainings", "recycle_mb")
+        yield from _ignored("trainer", study.trainer, recycled, "no worker stays warm")
+    points = grid.points.values()
+    if all(point.get("early_stopping_patience") is None for point in points):
+        names = {name for point in points for name in point}
+        for name in sorted(names & {"early_stopping_min_delta", "early_stopping_monitor"}):
+            yield (
+                f"hyperparameters.{name}: has no effect without early_stopping_patience; give that "
+                "a number, or remove this"
+            )
+
+
+def _ignored(where: str, section: BaseModel, keys: Iterable[str], reason: str) -> Iterator[str]:
+    # Its default written down is no wish, and a study laid over another cannot remove a key.
+    for key in keys:
+        default = type(section).model_fields[key].default
+        if getattr(section, key) != default:
+            yield f"{where}.{key}: has no effect, {reason}; remove it, or set it to {default}"
+
+
+#: Bytes of a path that the system takes.
+_MAX_PATH_BYTES = 4095
+
+
+def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
+    """Check that names become files: of inputs, records, Snakemake's notes on them, figures."""
+    inputs = {
+        "dataset.source": study.dataset.source,
+        "dataset.test_source": study.dataset.test_source,
+        "model": study.model,
+    }
+    for key, path in inputs.items():
+        if path is not None and is_local(path) and re.search("[{}]", path):
+            yield f"{key}: Snakemake takes no path with {{ or }}; rename {path}"
+    longest = max(grid.points, key=lambda path: len(path.encode()))
+    last = Block(study.repetitions - 1, study.repetitions - 1).file
+    record = os.fsencode(f"{study.results}/points/{'0' * 16}/{longest}/{last}")
+    # Snakemake keeps a note on each file, named by its path in base64, in folders of 254 letters.
+    letters = -(-len(record) // 3) * 4
+    note = os.fsencode(Path(".snakemake/incomplete").absolute())
+    size = len(note) + 1 + letters + 2 * (letters // 254)
+    if size > _MAX_PATH_BYTES:
+        yield (
+            f"hyperparameters: together, {longest[:60]}… makes a path of {size:,} bytes for "
+            f"Snakemake's note on it, the system takes {_MAX_PATH_BYTES:,}; use shorter values or "
+            "names"
+        )
+    if any(len(os.fsencode(part)) > MAX_COMPONENT_BYTES for part in Path(study.results).parts):
+        yield f"results: file systems take names of {MAX_COMPONENT_BYTES} bytes; use a shorter one"
+    pair = sorted(grid.axes, key=lambda name: len(os.fsencode(name)))[-2:]
+    # Written beside first, under a name with a process number.
+    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice.0000000.png")
+    if len(figure) > MAX_COMPONENT_BYTES:
+        yield (
+            f"hyperparameters.{pair[-1]}: with {pair[0]}, names a heatmap by {len(figure)} bytes, "
+            f"file systems take {MAX_COMPONENT_BYTES}; use shorter names"
+        )
+
+
+#: Keys of a dataset that say how text is to be read.
+_TEXT_KEYS = ("columns", "missing", "separator", "decimal", "encoding")
+
+
+def _check_dataset(study: Study) -> Iterator[str]:
+    dataset, split = study.dataset, study.split
+    sources = {"source": dataset.source, "test_source": dataset.test_source}
+    for key, source in sources.items():
+        problem = None if source is None else why_no_source(source)
+        if problem:
+            yield f"dataset.{key}: {problem}"
+    if dataset.task != "classification":
+        if study.class_weight is not None:
+            yield f"class_weight: a {dataset.task} task has no classes to weigh; remove it"
+        if split.stratify and "stratify" in split.model_fields_set:
+            yield f"split.stratify: a {dataset.task} task has no classes; remove it"
+    if dataset.task != "regression" and "target" in study.preparation.model_fields_set:
+        yield f"preparation.target: a {dataset.task} task has no numbers to scale; remove it"
+    several = isinstance(dataset.target, list)
+    if dataset.task == "classification" and several:
+        yield "dataset.target: a classification has one target; set dataset.task to multilabel"
+    if several and len(set(dataset.target)) < len(dataset.target):
+        yield "dataset.target: names a column twice"
+    if dataset.group is not None and dataset.order is not None:
+        yield "dataset.order: rows have groups or an order in time, not both; remove one"
+    if split.column is not None and dataset.test_source is not None:
+        yield "split.column: the test rows are given by dataset.test_source; remove one"
+    if dataset.test_sha256 is not None and dataset.test_source is None:
+        yield "dataset.test_sha256: there is no dataset.test_source"
+    try:
+        codecs.lookup(dataset.encoding)
+    except LookupError:
+        yield f"dataset.encoding: there is no encoding {dataset.encoding!r}; try utf-8 or latin-1"
+    if any(source is not None and why_no_source(source) for source in sources.values()):
+        return
+    formats = {
+        key: table_format(source, dataset.format, dataset.member if key == "source" else None)
+        for key, source in sources.items()
+        if source is not None
+    }
+    if len(set(formats.values())) > 1:
+        told = f"is {formats['test_source']}, source is {formats['source']}; use one format"
+        yield f"dataset.test_source: {told}"
+    if formats["source"] == "npz":
+        for key in ("target", "drop", "categorical", *_TEXT_KEYS):
+            if key in dataset.model_fields_set:
+                yield f"dataset.{key}: an NPZ file has arrays, no columns; remove it"
+        if split.column is not None:
+            yield "split.column: an NPZ file has no columns; name its test rows x_test, y_test"
+    elif formats["source"] == "parquet":
+        for key in _TEXT_KEYS:
+            if key in dataset.model_fields_set:
+                yield f"dataset.{key}: a Parquet file says it itself; remove it"

@@ -1,0 +1,370 @@
+"""The grid: from the `hyperparameters` block of a study to its points.
+
+Standard library only: the Snakemake of every job, on a cluster too, imports this module.
+"""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gridloom.errors import StudyError, nearest
+from gridloom.naming.points import MAX_COMPONENT_BYTES, Point, point_path
+from gridloom.naming.values import Scalar, Value, canonical, identity_of, table_value
+
+#: Keys of a grid that are not hyperparameters.
+RESERVED = ("exclude", "grids", "zip")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All points of a study.
+
+    Attributes
+    ----------
+    points
+        Path of a point (see `point_path`) → its hyperparameters; in the order of the product of
+        the alphabetically sorted axes, each in the order its values were given.
+    axes
+        Swept hyperparameter → its values, both in the order given. A hyperparameter that some
+        points lack (a conditional one) is an axis too.
+    """
+
+    points: dict[str, Point]
+    axes: dict[str, list[Value]]
+
+
+def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
+    """Turn the `hyperparameters` block of a study into its points.
+
+    Parameters
+    ----------
+    hyperparameters
+        One grid, or a list of grids. A grid maps each hyperparameter to a scalar (fixed) or a
+        list, ``{linspace: [a, b, n]}``, ``{logspace: [a, b, n]}`` or ``{range: [a, b, step]}``
+        (swept). ``zip`` holds a mapping of lists that vary together, or several such mappings;
+        ``grids`` a list of grids that share the keys beside it; ``exclude`` a list of rules, and
+        a point that matches every key of one rule is left out.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake.
+    """
+    problems: list[str] = []
+    points: dict[str, Point] = {}
+    for point in _points(hyperparameters, "hyperparameters", problems):
+        path = point_path(point)
+        for component in path.split("/"):
+            size = len(component.encode())
+            if size > MAX_COMPONENT_BYTES:
+                problems.append(
+                    f"hyperparameters: {component[:40]}… makes a folder name of {size} bytes, file "
+                    f"systems take {MAX_COMPONENT_BYTES}; use a shorter value"
+                )
+        points.setdefault(path, point)
+    if not problems and not points:
+        problems.append("hyperparameters: no point is left; check `exclude` and empty lists")
+    if problems:
+        raise StudyError(list(dict.fromkeys(problems)))
+    return Grid(points, _axes(hyperparameters, points))
+
+
+def column_order(grid: Grid) -> list[str]:
+    """List all hyperparameters: the swept ones in the order given, then the fixed ones."""
+    names = {name for point in grid.points.values() for name in point}
+    return [*grid.axes, *sorted(names - grid.axes.keys())]
+
+
+def _axes(hyperparameters: Any, points: Mapping[str, Point]) -> dict[str, list[Value]]:
+    """List the hyperparameters that differ between points, values in the order given."""
+    seen: dict[str, dict[Value, None]] = {name: {} for name in _names(hyperparameters)}
+    for point in points.values():
+        for name in point:
+            seen.setdefault(name, {})
+    given = {name: _given_order(hyperparameters, name) for name in seen}
+    for point in points.values():
+        for name, value in point.items():
+            seen[name][identity_of(value)] = None
+    axes = {}
+    for name, identities in seen.items():
+        conditional = any(name not in point for point in points.values())
+        if len(identities) > 1 or (conditional and identities):
+            ordered = [value for value in given[name] if identity_of(value) in identities]
+            axes[name] = ordered
+    return axes
+
+
+def _names(block: Any) -> Iterator[str]:
+    """Yield the hyperparameters' names in the order they stand in the block."""
+    if isinstance(block, Mapping):
+        for key, value in block.items():
+            if key == "zip":
+                for group in value if isinstance(value, list) else [value]:
+                    yield from group if isinstance(group, Mapping) else ()
+            elif key == "grids":
+                yield from _names(value)
+            elif key != "exclude":
+                yield key
+    elif isinstance(block, list):
+        for grid in block:
+            yield from _names(grid)
+
+
+def _given_order(block: Any, name: str) -> list[Value]:
+    """List the values that the block gives `name`, in order, each once."""
+    found: dict[Value, Value] = {}
+
+    def visit(part: Any) -> None:
+        if isinstance(part, Mapping):
+            for key, value in part.items():
+                if key == "zip":
+                    for group in value if isinstance(value, list) else [value]:
+                        visit(group)
+                elif key == "grids":
+                    visit(value)
+                elif key == name:
+                    for one in _values(value, name, []):
+                        found.setdefault(identity_of(one), one)
+        else:
+            for grid in part:
+                visit(grid)
+
+    visit(block)
+    return list(found.values())
+
+
+def _points(block: Any, where: str, problems: list[str]) -> Iterator[Point]:
+    if isinstance(block, Mapping):
+        yield from _points_of_grid(block, where, problems)
+    elif isinstance(block, Sequence) and not isinstance(block, str):
+        if not block:
+            problems.append(f"{where}: the list of grids is empty")
+        for index, grid in enumerate(block):
+            yield from _points(grid, f"{where}[{index}]", problems)
+    else:
+        problems.append(
+            f"{where}: {block!r} is not a grid; write `name: value` or `name: [values]`"
+        )
+
+
+def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) -> Iterator[Point]:
+    dimensions: list[list[Point]] = []
+    taken: set[str] = set()
+    for name in sorted(map(str, grid)):
+        if name in RESERVED:
+            continue
+        _check_name(name, where, problems)
+        values = _values(grid[name], f"{where}.{name}", problems)
+        dimensions.append([{name: value} for value in values])
+        taken.add(name)
+    for group_where, group in _zip_groups(grid, where, problems):
+        dimensions.append(_zipped(group, group_where, taken, problems))
+    if "grids" in grid:
+        subgrids = grid["grids"]
+        if not isinstance(subgrids, list):
+            problems.append(f"{where}.grids: must be a list of grids, found {subgrids!r}")
+            subgrids = []
+        joined: list[Point] = []
+        for index, subgrid in enumerate(subgrids):
+            for point in _points(subgrid, f"{where}.grids[{index}]", problems):
+                for name in sorted(taken & set(point)):
+                    problems.append(
+                        f"{where}.grids[{index}].{name}: stands beside `grids` too; keep one"
+                    )
+                joined.append(point)
+        dimensions.append(joined)
+    rules = _exclude_rules(grid, where, problems)
+    for parts in itertools.product(*dimensions):
+        merged = dict(sorted(itertools.chain.from_iterable(part.items() for part in parts)))
+        if not any(_matches(merged, rule) for rule in rules):
+            yield merged
+
+
+def _zip_groups(
+    grid: Mapping[str, Any], where: str, problems: list[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if "zip" not in grid:
+        return
+    groups = grid["zip"] if isinstance(grid["zip"], list) else [grid["zip"]]
+    for index, group in enumerate(groups):
+        group_where = f"{where}.zip" + (f"[{index}]" if isinstance(grid["zip"], list) else "")
+        if isinstance(group, Mapping) and group:
+            yield group_where, group
+        else:
+            problems.append(
+                f"{group_where}: must be lists by name, such as {{a: [1, 2], b: [3, 4]}}"
+            )
+
+
+def _zipped(
+    group: Mapping[str, Any], where: str, taken: set[str], problems: list[str]
+) -> list[Point]:
+    columns = {}
+    for name in sorted(map(str, group)):
+        _check_name(name, where, problems)
+        if name in taken:
+            problems.append(f"{where}.{name}: is given outside this group too; keep one")
+        taken.add(name)
+        columns[name] = _values(group[name], f"{where}.{name}", problems, merge=False)
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        problems.append(f"{where}: lists that vary together need one length; {told}")
+        return []
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _exclude_rules(
+    grid: Mapping[str, Any], where: str, problems: list[str]
+) -> list[dict[str, set[Any]]]:
+    rules = grid.get("exclude", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, Mapping) and rule for rule in rules):
+        problems.append(
+            f"{where}.exclude: must be a list of rules, such as [{{units: 1, dropout: 0.6}}]"
+        )
+        return []
+    known = set(_names(grid))
+    read = []
+    for index, rule in enumerate(rules):
+        for name in rule:
+            if name not in known:
+                problems.append(
+                    f"{where}.exclude[{index}].{name}: no such hyperparameter"
+                    + nearest(str(name), known)
+                )
+        read.append(
+            {
+                str(name): {
+                    identity_of(value)
+                    for value in _values(values, f"{where}.exclude[{index}].{name}", problems)
+                }
+                for name, values in rule.items()
+            }
+        )
+    return read
+
+
+def _matches(point: Point, rule: Mapping[str, set[Any]]) -> bool:
+    return all(
+        name in point and identity_of(point[name]) in values for name, values in rule.items()
+    )
+
+
+def _check_name(name: str, where: str, problems: list[str]) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        problems.append(f"{where}.{name}: a hyperparameter's name must be a Python argument name")
+
+
+def _values(given: Any, where: str, problems: list[str], *, merge: bool = True) -> list[Value]:
+    """Return the values of one axis in the order given, each once (unless not `merge`)."""
+    if isinstance(given, Mapping):
+        values = _generated(given, where, problems)
+    elif isinstance(given, list | tuple):
+        if not given:
+            problems.append(f"{where}: the list is empty; give a value or remove the key")
+        values = [_value(item, f"{where}[{i}]", problems) for i, item in enumerate(given)]
+    else:
+        values = [_value(given, where, problems)]
+    if merge:
+        once: dict[Any, Value] = {}
+        for value in values:
+            once.setdefault(identity_of(value), value)
+        values = list(once.values())
+    return values
+
+
+def _generated(given: Mapping[str, Any], where: str, problems: list[str]) -> list[Value]:
+    forms = {"linspace": "[first, last, count]", "logspace": "[first, last, count]"}
+    forms["range"] = "[first, end, step]"
+    if len(given) != 1 or next(iter(given)) not in forms:
+        problems.append(
+            f"{where}: {dict(given)!r} is not a form of an axis; known are "
+            + ", ".join(f"{{{form}: {arguments}}}" for form, arguments in forms.items())
+        )
+        return []
+    form, arguments = next(iter(given.items()))
+    numeric = isinstance(arguments, list | tuple) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+        for number in arguments
+    )
+    if not numeric or len(arguments) != 3:
+        problems.append(f"{where}.{form}: takes {forms[form]}, three numbers, found {arguments!r}")
+        return []
+    first, last, third = arguments
+    if form == "range":
+        return _range(first, last, third, f"{where}.range", problems)
+    if not isinstance(third, int) or third < 1:
+        problems.append(
+            f"{where}.{form}: the count must be a whole number above 0, found {third!r}"
+        )
+        return []
+    if form == "logspace" and (first <= 0 or last <= 0):
+        problems.append(
+            f"{where}.logspace: both ends must be above 0 (they are values, not powers)"
+        )
+        return []
+    steps = [index / (third - 1) if third > 1 else 0.0 for index in range(third)]
+    if form == "logspace":
+        low, high = math.log10(first), math.log10(last)
+        raw = [10 ** (low + (high - low) * step) for step in steps]
+    else:
+        raw = [first + (last - first) * step for step in steps]
+    return [canonical(float(f"{number:.6g}")) for number in raw]
+
+
+def _range(first: float, end: float, step: float, where: str, problems: list[str]) -> list[Value]:
+    """Count like Python's range, `end` left out, free of the drift of repeated addition."""
+    if step == 0 or (end - first) * step <= 0:
+        problems.append(f"{where}: [{first}, {end}, {step}] has no values; check the step's sign")
+        return []
+    count = math.ceil((end - first) / step - 1e-9)
+    if all(isinstance(number, int) for number in (first, end, step)):
+        return [first + index * step for index in range(count)]
+    return [canonical(float(f"{first + index * step:.6g}")) for index in range(count)]
+
+
+def _value(given: Any, where: str, problems: list[str]) -> Value:
+    if isinstance(given, list | tuple):
+        if any(isinstance(item, list | tuple | Mapping) for item in given):
+            problems.append(f"{where}: a list inside a list may hold plain values only")
+            return ()
+        return tuple(
+            _scalar(item, f"{where}[{index}]", problems) for index, item in enumerate(given)
+        )
+    return _scalar(given, where, problems)
+
+
+def _scalar(given: Any, where: str, problems: list[str]) -> Scalar:
+    if isinstance(given, float) and not math.isfinite(given):
+        problems.append(f"{where}: {given} is not a finite number")
+        return None
+    if isinstance(given, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", given):
+        mantissa, exponent = given.lower().split("e")
+        mantissa += "" if "." in mantissa else ".0"
+        exponent = exponent if exponent[0] in "+-" else f"+{exponent}"
+        problems.append(
+            f"{where}: YAML reads {given} as text, not as a number; write {mantissa}e{exponent}"
+        )
+        return None
+    if given is None or isinstance(given, bool | int | float | str):
+        value = canonical(given)
+        assert not isinstance(value, tuple)
+        return value
+    problems.append(f"{where}: {given!r} is not a number, text, true, false or null")
+    return None
+
+
+def axis_texts(grid: Grid) -> dict[str, list[str]]:
+    """Return each axis with its values as the tables spell them; missing comes last."""
+    texts = {}
+    for name, values in grid.axes.items():
+        texts[name] = [str(table_value({name: value}, name)) for value in values]
+        if any(name not in point for point in grid.points.values()):
+            texts[name].append("")
+    return texts

@@ -1,0 +1,193 @@
+"""From files and settings to a checked study."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from gridloom.errors import StudyError
+from gridloom.study.checks import check_hyperparameters, check_together
+from gridloom.study.grid import Grid, read_grid
+from gridloom.study.messages import is_other_form, sentence
+from gridloom.study.schema import Study
+
+
+def load_study(
+    default: Path, files: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None
+) -> Study:
+    """Read and check a study.
+
+    A file with a `hyperparameters` block is a whole study and replaces all that came before it;
+    any other file, and `overrides`, is laid over what came before, key by key.
+
+    Parameters
+    ----------
+    default
+        The project's own study.
+    files
+        Files named on the command line, in that order.
+    overrides
+        Single settings from the command line; they win. Snakemake hands over what stands inside
+        of ``--config trainer='{warm: false}'`` as text.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake.
+    """
+    settings = {} if files and _is_whole(files[0]) else _read_yaml(default)
+    for file in files:
+        layer = _read_yaml(file)
+        settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
+    return check_study(_overlaid(settings, _typed(overrides or {})))
+
+
+def _typed(part: Any) -> Any:
+    """Give text the type that YAML would, wherever it stands."""
+    if isinstance(part, Mapping):
+        return {key: _typed(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_typed(item) for item in part]
+    if isinstance(part, str) and part:
+        with contextlib.suppress(yaml.YAMLError):
+            read = yaml.safe_load(part)
+            return read if read is None or isinstance(read, bool | int | float) else part
+    return part
+
+
+def _is_whole(file: Path) -> bool:
+    return "hyperparameters" in _read_yaml(file)
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        merged[key] = _overlaid(under, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as data only, a key given twice refused: the second would silently win."""
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise StudyError(f"{loader.name}, line {line}: the key {key!r} is given twice")
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(
+    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates
+)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, _StrictLoader)  # noqa: S506 (a safe loader)
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{file}: is not UTF-8 text; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        told = getattr(error, "problem", None) or str(error).splitlines()[0]
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError(f"{file}{place}: not valid YAML ({told}); check quotes, indents") from None
+    except TypeError as error:  # a mapping as a key
+        raise StudyError(f"{file}: not valid YAML ({error})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise StudyError(f"{file}: must hold `key: value` lines, found a {type(content).__name__}")
+    return {str(key): value for key, value in content.items()}
+
+
+def check_study(settings: Mapping[str, Any]) -> Study:
+    """Check settings, as YAML gives them, against `Study`.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake: where, what was found, what is allowed.
+    """
+    problems: list[str] = []
+    study: Study | None = None
+    try:
+        study = Study.model_validate(_as_json_types(settings))
+    except pydantic.ValidationError as error:
+        told = [one for one in error.errors() if not is_other_form(one)]
+        problems += list(dict.fromkeys(map(sentence, told)))
+    grid: Grid | None = None
+    block = settings.get("hyperparameters")
+    if isinstance(block, Mapping | list):
+        try:
+            grid = read_grid(block) if study is None else study.grid
+            problems += check_hyperparameters(grid)
+        except StudyError as error:
+            problems += error.problems
+    if study is not None and grid is not None:
+        problems += check_together(study, grid)
+    if problems:
+        raise StudyError(problems)
+    assert study is not None
+    return study
+
+
+def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a whole number stand for a float, and a label or column of any type for its text."""
+    read = dict(settings)
+    dataset = read.get("dataset")
+    if isinstance(dataset, Mapping):
+        read["dataset"] = {
+            key: _named(value) if key in _NAMES else value for key, value in dataset.items()
+        }
+    split = read.get("split")
+    if isinstance(split, Mapping):
+        read["split"] = {
+            key: _named(value) if key in ("column", "test_value") else value
+            for key, value in split.items()
+        }
+    floats = (
+        ("split", "test"),
+        ("validation", "fraction"),
+        ("limits", "gib"),
+        ("limits", "minutes"),
+        ("objective", "diverged_above"),
+    )
+    for section, key in floats:
+        part = read.get(section)
+        if isinstance(part, Mapping) and type(part.get(key)) is int:
+            read[section] = {**part, key: float(part[key])}
+    weights = read.get("class_weight")
+    if isinstance(weights, Mapping):
+        read["class_weight"] = {
+            str(label): float(weight) if type(weight) is int else weight
+            for label, weight in weights.items()
+        }
+    return read
+
+
+#: Keys of a dataset that name columns: in a file without a header row, by their place.
+_NAMES = ("target", "drop", "categorical", "group", "order", "weight", "columns", "missing")
+
+
+def _named(value: Any) -> Any:
+    """Let a number stand for its text."""
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    if isinstance(value, bool):
+        return str(value)  # as tables spell it
+    return str(value) if isinstance(value, int | float) else value

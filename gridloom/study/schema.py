@@ -1,0 +1,297 @@
+"""The study: one typed, closed description of everything that a person may set.
+
+Nothing here imports Snakemake, and nothing heavy: each job's Snakemake reads the study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gridloom.naming.columns import FIT_HYPERPARAMETERS
+from gridloom.naming.values import Value
+from gridloom.study.grid import Grid, read_grid
+from gridloom.study.sources import shown
+
+Stream = Literal["init", "shuffle", "dropout", "validation"]
+
+Rule = Literal["download", "split", "train", "gather", "heatmaps", "refit"]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Dataset(_Closed):
+    """Where the rows come from, how they are read, and which column plays which part."""
+
+    source: str = Field(
+        min_length=1,
+        description="builtin:NAME (breast_cancer, iris, wine, digits, diabetes), openml:ID, or the "
+        "path or http(s) address of a CSV, TSV, Parquet or NPZ file, also in gzip or zip.",
+    )
+    format: Literal["csv", "tsv", "parquet", "npz"] | None = Field(
+        None, description="Format of the file; null: by its ending, csv if that does not tell."
+    )
+    member: str | None = Field(None, description="File inside a zip; null if it holds one only.")
+    sha256: Sha256 | None = Field(
+        None, description="SHA-256 that the downloaded or local file must have."
+    )
+    test_source: str | None = Field(
+        None, min_length=1, description="A further file like `source` that holds the test rows."
+    )
+    test_sha256: Sha256 | None = Field(None, description="SHA-256 of `test_source`.")
+    task: Literal["classification", "multilabel", "regression"] = Field(
+        "classification",
+        description="Classes to tell apart (two or more), several labels of 0 or 1 for each row, "
+        "or numbers to predict.",
+    )
+    target: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "target", description="Column to predict; a list for multilabel or several numbers."
+    )
+    drop: list[str] = Field([], description="Columns to leave out, such as an id.")
+    categorical: list[str] = Field(
+        [], description="Columns of numbers, or of very many texts, that are categories."
+    )
+    group: str | None = Field(
+        None,
+        description="Column whose equal values belong together, such as a patient: never on both "
+        "sides of a split.",
+    )
+    order: str | None = Field(
+        None,
+        description="Column of times or numbers: test and validation rows are the latest.",
+    )
+    weight: str | None = Field(None, description="Column with the weight of each row in the loss.")
+    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="Column names of a file that has no header row; those left over at the end are "
+        "named by their place, from 1.",
+    )
+    shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
+        None,
+        description="Shape of a row for the network, such as [28, 28, 1] for images whose pixels "
+        "are columns.",
+    )
+    missing: list[str] = Field(
+        [], description="Texts that mean a missing value, besides empty cells, NA, NaN and null."
+    )
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None, description="Character between columns; null: comma, or tab for tsv."
+    )
+    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
+    encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
+
+    def without_secrets(self) -> Dataset:
+        """Return the block as files may show it: without the secrets of an address."""
+        test = None if self.test_source is None else shown(self.test_source)
+        return self.model_copy(update={"source": shown(self.source), "test_source": test})
+
+
+class Split(_Closed):
+    """Which rows are kept away as the test set, where the source does not say it itself."""
+
+    test: Fraction = Field(0.2, description="Fraction of all rows held back for the final test.")
+    stratify: bool = Field(
+        True, description="classification: keep the classes' shares equal in both parts."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the split.")
+    column: str | None = Field(
+        None, description="Column that says which rows are the test set; it is no feature."
+    )
+    test_value: str = Field("test", description="Value of `column` in the test rows.")
+
+
+class Limits(_Closed):
+    """What data may take before it is refused: more is likelier a trap or a slip than a table."""
+
+    gib: PositiveFloat = Field(
+        8, description="GiB that a file may have when it is downloaded, unpacked, or in memory."
+    )
+    minutes: PositiveFloat = Field(360, description="Minutes that a download may take.")
+
+
+class Validation(_Closed):
+    """How a training is scored: on rows of the training set that it does not fit on."""
+
+    method: Literal["holdout", "kfold"] = Field(
+        "holdout", description="One held-out part, or k folds, one training each."
+    )
+    fraction: Fraction = Field(0.2, description="holdout: fraction of the training rows.")
+    folds: Annotated[int, Field(ge=2)] = Field(5, description="kfold: number of folds.")
+
+
+class Preparation(_Closed):
+    """What is done to the rows before a network sees them, fitted on its training rows."""
+
+    scaling: Literal["standard", "minmax", "none"] = Field(
+        "standard",
+        description="Numbers to mean 0 and standard deviation 1, to the range 0 to 1, or as they "
+        "are (tokens for an Embedding).",
+    )
+    target: Literal["standard", "none"] = Field(
+        "standard",
+        description="regression: targets to mean 0 and standard deviation 1 while a network "
+        "trains, or as they are; scores and predictions are in the target's units.",
+    )
+
+
+class Objective(_Closed):
+    """The number that ranks the points."""
+
+    metric: str = Field(
+        "val_loss", description="A metric of the history, such as val_categorical_accuracy."
+    )
+    mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
+    diverged_above: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="A training that ends with a larger loss counts as diverged; null: a thousand "
+        "times the loss of a first epoch, to the next power of ten; .inf: only losses that are not "
+        "finite.",
+    )
+
+
+class Trainer(_Closed):
+    """How a training is run."""
+
+    engine: Literal["compiled", "keras"] = Field(
+        "compiled",
+        description="What fits the network: compiled runs a whole training as one graph; keras is "
+        "Keras's own model.fit, with callbacks and whatever else it can do, and much slower.",
+    )
+    warm: bool = Field(
+        True,
+        description="Keep TensorFlow and traced graphs in a worker from job to job; false: a "
+        "process for each job, with the same results.",
+    )
+    lockstep: bool = Field(
+        True,
+        description="Train a point's repetitions as one batched computation where its layers "
+        "allow it; the results are the same up to rounding.",
+    )
+    recycle_trainings: PositiveInt = Field(
+        10_000, description="A warm worker starts anew after this many trainings."
+    )
+    recycle_mb: PositiveInt = Field(
+        4_000, description="A warm worker starts anew above this many megabytes of memory."
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so "
+        "changing it trains anew.",
+    )
+
+
+class Resources(_Closed):
+    """What one job of a rule asks for."""
+
+    threads: PositiveInt | None = Field(None, description="CPU cores.")
+    mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
+    runtime: PositiveInt | None = Field(None, description="Longest run time in minutes.")
+    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
+
+
+class Slice(_Closed):
+    """One heatmap of two axes, every other one held at one value; drawn if both are swept."""
+
+    rows: str = Field(description="Hyperparameter down the side.")
+    columns: str = Field(description="Hyperparameter along the bottom.")
+    at: dict[str, Any] = Field(
+        {}, description="Values of other axes; those not named stay at the best point's."
+    )
+
+
+class Figures(_Closed):
+    """How the figures look."""
+
+    formats: list[Literal["png", "svg", "pdf"]] = Field(
+        ["png", "svg"], min_length=1, description="File formats of every figure."
+    )
+    dpi: Annotated[int, Field(ge=50, le=600)] = Field(
+        150, description="Dots per inch of PNG files."
+    )
+    slices: list[Slice] = Field([], description="Heatmaps with all but two axes held fixed.")
+
+
+class Study(_Closed):
+    """A whole study, checked."""
+
+    name: str = Field("study", min_length=1, description="Title of the figures.")
+    results: str = Field(
+        "results", pattern=r"^[^{}*?]+$", description="Folder that everything is written to."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Every random stream derives from this seed and the repetition."
+    )
+    repetitions: PositiveInt = Field(5, description="Trainings of each point (of each fold).")
+    repetitions_per_job: PositiveInt | None = Field(
+        None, description="Repetitions that one job trains; null: all of a point in one job."
+    )
+    dataset: Dataset = Field(description="Where the rows come from.")
+    limits: Limits = Field(Limits(), description="What data may take before it is refused.")
+    split: Split = Field(Split(), description="Which rows are the test set.")
+    validation: Validation = Field(Validation(), description="How a training is scored.")
+    preparation: Preparation = Field(Preparation(), description="What is done to the rows.")
+    vary: list[Stream] = Field(
+        list(get_args(Stream)),
+        description="Random streams that change with the repetition; the others stay as in the "
+        "first: init (initial weights), shuffle, dropout, validation (which rows validate).",
+    )
+    model: str = Field(min_length=1, description="Path of the file that holds build_model.")
+    hyperparameters: dict[str, Any] | list[Any] = Field(
+        description="Every knob of a training: a list (or {linspace|logspace: [first, last, "
+        "count]}, {range: [first, end, step]}) is swept, a scalar is fixed. zip: lists that vary "
+        "together; grids: several grids that share the keys beside them; exclude: points to leave "
+        "out."
+    )
+    class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
+        None, description="Weights of the classes in the loss: balanced, a mapping, or null."
+    )
+    objective: Objective = Field(Objective(), description="The number that ranks the points.")
+    trainer: Trainer = Field(Trainer(), description="How a training is run.")
+    environment: Literal["strict", "mix"] = Field(
+        "mix",
+        description="Whether records of other versions of Keras, NumPy, pandas, scikit-learn or "
+        "TensorFlow, or of another kind of device, serve: mix takes them, and every table says so; "
+        "strict trains anew.",
+    )
+    resources: dict[Rule, Resources] = Field({}, description="By rule: what one job asks for.")
+    figures: Figures = Field(Figures(), description="How the figures look.")
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The points of the study."""
+        return read_grid(self.hyperparameters)
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of a study, for editors that check YAML while one types."""
+    schema = Study.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    # A file without these overrides parts of the default study.
+    schema.pop("required", None)
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def names_of(points: Iterable[Mapping[str, Value]]) -> set[frozenset[str]]:
+    """Return the different sets of hyperparameters that `build_model` gets at these points."""
+    return {frozenset(point.keys() - FIT_HYPERPARAMETERS.keys()) for point in points}
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

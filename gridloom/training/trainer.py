@@ -1,0 +1,555 @@
+"""From a request to a record: all trainings of one point and block of repetitions."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.data.preparation import (
+    PreparedRows,
+    TrainingRows,
+    prepare,
+    training_rows,
+    validation_parts,
+)
+from gridloom.engines import model_fit
+from gridloom.engines.compiled import CompiledFit
+from gridloom.engines.eligibility import why_not_in_lockstep
+from gridloom.engines.lockstep import Lockstep
+from gridloom.engines.one_by_one import OneByOne, check_expressible
+from gridloom.engines.program import Program
+from gridloom.engines.types import REMEDY, Fitted, Stopping, Training
+from gridloom.errors import ModelError
+from gridloom.files import fingerprint
+from gridloom.naming.points import point_path
+from gridloom.networks.build import Network, build
+from gridloom.networks.keras_private import GlobalState
+from gridloom.networks.model_code import read_model_code
+from gridloom.networks.model_file import ModelFile, load_model_file, make_callbacks
+from gridloom.networks.structure import Structure, structure_of
+from gridloom.networks.targets import encode_target
+from gridloom.records import FORMAT, shortest
+from gridloom.study.seeds import Seeds, training_seeds
+from gridloom.training.environment import environment
+from gridloom.training.kept import Kept
+from gridloom.training.objective import check_objective, measured_names
+from gridloom.training.request import Request
+from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
+
+#: Repetitions share memory in lockstep only up to this size of their stacked rows.
+MAX_LOCKSTEP_BYTES = 512 * 2**20
+
+#: Trainings in one lockstep: a graph has operations for each, so it grows with their number.
+MAX_LANES = 32
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """The outcome of a job's trainings, and how they trained: at most `lanes` of them together."""
+
+    fitted: list[Fitted]
+    engine: str
+    why_not_lockstep: str | None = None
+    lanes: int = 1
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request with what it needs to train.
+
+    Attributes
+    ----------
+    rows
+        Of the study.
+    parts
+        Repetition → the prepared rows of each fold.
+    seeds
+        Repetition → its streams.
+    file
+        The model file.
+    """
+
+    request: Request
+    rows: TrainingRows
+    parts: dict[int, list[PreparedRows]]
+    seeds: dict[int, Seeds]
+    file: ModelFile
+
+    @property
+    def point(self) -> dict[str, Any]:
+        return self.request.hyperparameters
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        (first, *_) = self.parts.values()
+        return first[0].x_train.shape[1:]
+
+    def built(self, seed: int) -> Network:
+        """Build the point's network, its initial weights drawn from `seed`."""
+        file = self.file
+        shape, outputs = self.row_shape, self.rows.outputs
+        return build(file.build_model, shape, outputs, self.point, seed, file.state)
+
+    def trainings(
+        self, model: keras.Model, repetition: int, weights: list[np.ndarray]
+    ) -> list[Training]:
+        """Return a repetition's trainings, one a fold, with the targets that the model takes."""
+        streams, shape, classes = self.seeds[repetition], self.row_shape, self.rows.classes
+        return [
+            Training(
+                repetition,
+                fold,
+                streams,
+                replace(
+                    part,
+                    y_train=encode_target(model, shape, part.y_train, classes),
+                    y_val=encode_target(model, shape, part.y_val, classes),
+                ),
+                weights,
+            )
+            for fold, part in enumerate(self.parts[repetition])
+        ]
+
+
+class Trainer:
+    """Trains points, one after another; keeps what the next one may share.
+
+    Kept are the rows and the model file (until they change), the prepared rows of each repetition,
+    and for up to `MAX_GRAPHS` kinds of network the traced graphs and initial weights. None of it
+    changes a number.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self._prepared: Kept[list[PreparedRows]] = Kept(
+            lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
+        )
+        self._weights: Kept[dict[int, list[np.ndarray]]] = Kept()
+        self._graphs: Kept[_Graph] = Kept()
+        self._why_not: Kept[str | None] = Kept()
+        self._measured: str | None = None
+
+    def run(self, request: Request) -> dict[str, Any]:
+        """Train a point's repetitions and return the record.
+
+        Raises
+        ------
+        GridloomError
+            If the data or the model file is wrong.
+        """
+        started, clock = time.time(), time.perf_counter()
+        description = self._read("split", request.split_file, _read_json)
+        rows, content = self._read(
+            "rows",
+            request.rows_file,
+            lambda path: (training_rows(path, description), fingerprint([path])),
+        )
+        seeds = {
+            repetition: training_seeds(request.seed, repetition, request.vary)
+            for repetition in request.repetitions
+        }
+        parts = {
+            repetition: self._prepare(request, rows, streams.validation)
+            for repetition, streams in seeds.items()
+        }
+        code = read_model_code(request.model_file, request.setup.get("model file"))
+        file: ModelFile = self._read(
+            "model",
+            request.model_file,
+            lambda path: load_model_file(path, code),
+            code.imported_files,
+        )
+        job = _Job(request, rows, parts, seeds, file)
+        network = job.built(seeds[request.repetitions[0]].init)
+        self._check_objective(job)
+        powers = {}
+        if request.target == "standard":
+            check_standardizable(network.model)
+            powers = target_powers(network.model, rows.outputs)
+        parameters = network.model.count_params()
+        fits = self._fit_by_keras(job) if request.engine == "keras" else self._fit(job, network)
+        order = [
+            (repetition, fold, part.target_scale)
+            for repetition in seeds
+            for fold, part in enumerate(parts[repetition])
+        ]
+        seconds = (time.perf_counter() - clock) / len(order)
+        return {
+            "format": FORMAT,
+            "point": point_path(job.point),
+            "hyperparameters": job.point,
+            "parameters": parameters,
+            "trainings": [
+                _training_record(
+                    repetition,
+                    fold,
+                    seeds[repetition],
+                    fitted_in_target_units(fit, powers, scale),
+                    seconds,
+                )
+                for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
+            ],
+            "environment": {
+                **environment(),
+                "setup": request.setup,
+                "inputs": {"training rows": content},
+                "engine": fits.engine,
+                "why_not_lockstep": fits.why_not_lockstep,
+                "lanes": fits.lanes,
+                "started": round(started, 3),
+            },
+        }
+
+    def _check_objective(self, job: _Job) -> None:
+        """Check once a model file whether its networks measure the objective, before they train."""
+        objective = job.request.objective
+        if not objective or objective == self._measured or job.file.callbacks:
+            return
+        repetition = job.request.repetitions[0]
+        # On a network of its own, so that the one that trains stays untouched.
+        model = job.built(job.seeds[repetition].init).model
+        (training, *_) = job.trainings(model, repetition, [])
+        by_keras = job.request.engine == "keras"
+        names = measured_names(model, training.rows, by_keras=by_keras)
+        if names is not None:
+            check_objective(objective, names)
+        self._measured = objective
+
+    @property
+    def graphs(self) -> int:
+        """How many traced graphs are kept."""
+        return len(self._graphs)
+
+    def _read(
+        self, name: str, path: Path, read: Callable[[Path], Any], more: Sequence[Path] = ()
+    ) -> Any:
+        """Read a file, once until it or one of those that come with it changes."""
+        stamp = tuple(
+            (str(file.absolute()), status.st_mtime_ns, status.st_size)
+            for file in (path, *more)
+            for status in [file.stat()]
+        )
+        known = self._files.get(name)
+        if known is None or known[0] != stamp:
+            for kept in (self._prepared, self._weights, self._graphs, self._why_not):
+                kept.clear()
+            self._measured = None
+            known = self._files[name] = (stamp, read(path))
+        return known[1]
+
+    def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
+        key = json.dumps(
+            [request.validation, request.class_weight, request.scaling, request.target, seed],
+            sort_keys=True,
+        )
+        return self._prepared.get(
+            key,
+            lambda: [
+                prepare(rows, fit, held, request.class_weight, request.scaling, request.target)
+                for fit, held in validation_parts(rows, request.validation, seed)
+            ],
+        )
+
+    def _fit_by_keras(self, job: _Job) -> _Fits:
+        """Fit each training by `model.fit`, on a network of its own."""
+        fitted = []
+        for repetition, parts in job.parts.items():
+            for fold in range(len(parts)):
+                model = job.built(job.seeds[repetition].init).model
+                training = job.trainings(model, repetition, model.get_weights())[fold]
+                callbacks = make_callbacks(job.file, job.point)
+                settings = {**_settings(job.point), "xla": job.request.xla}
+                fitted.append(model_fit.fit(model, training, callbacks, **settings))
+        return _Fits(fitted, "keras")
+
+    def _fit(self, job: _Job, first: Network) -> _Fits:
+        """Fit all trainings by compiled graphs.
+
+        Parameters
+        ----------
+        first
+            Network of the first repetition.
+        """
+        if job.file.callbacks is not None:
+            raise ModelError(
+                f"model: {job.file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
+            )
+        check_expressible(first.model)
+        structure = structure_of(first.model)
+        if structure.hidden:
+            return self._fit_apart(job, "the model holds an object that cannot be looked into")
+        state = str(GlobalState.now())
+        weights = self._initial_weights(job, first, structure, state)
+        if weights is None:
+            return self._fit_apart(job, "build_model gives each repetition another network")
+        trainings = [
+            training
+            for repetition, streams in job.seeds.items()
+            for training in job.trainings(first.model, repetition, weights[streams.init])
+        ]
+        return self._fit_alike(job, first.model, trainings, structure, state)
+
+    def _initial_weights(
+        self, job: _Job, first: Network, structure: Structure, state: str
+    ) -> dict[int, list[np.ndarray]] | None:
+        """Return init seed → initial weights; None if networks differ in more than that.
+
+        Weights of a kind of network are kept: they follow from the seed and from all that makes
+        the kind, of which rates of dropout count only as they draw a seed or do not.
+        """
+        key = json.dumps(
+            [structure.digest, state, [rate > 0 for rate in structure.rates], _own(job, structure)]
+        )
+        seed = job.seeds[job.request.repetitions[0]].init
+        mine = first.model.get_weights()
+        known = self._weights.get(key, dict)
+        if first.drew or not _equal(mine, known.get(seed, mine)):
+            known = {}  # they depend on more than that
+        known.setdefault(seed, mine)
+        for other in (streams.init for streams in job.seeds.values()):
+            if other not in known:
+                network = job.built(other)
+                if structure_of(network.model) != structure:
+                    return None
+                known[other] = network.model.get_weights()
+        return known
+
+    def _fit_apart(self, job: _Job, why_not: str) -> _Fits:
+        """Fit each training by a graph of its own, for networks that are not known to be alike."""
+        fitted = []
+        settings = _settings(job.point)
+        for repetition, streams in job.seeds.items():
+            for fold in range(len(job.parts[repetition])):
+                model = job.built(streams.init).model
+                training = job.trainings(model, repetition, model.get_weights())[fold]
+                stopping = settings["stopping"] is not None
+                program = OneByOne(model, training)
+                fit = CompiledFit(program, stopping=stopping, xla=self._xla(job, model))
+                fitted += fit([training], model, **settings)
+        return _Fits(fitted, "one by one", why_not)
+
+    def _fit_alike(
+        self,
+        job: _Job,
+        model: keras.Model,
+        trainings: Sequence[Training],
+        structure: Structure,
+        state: str,
+    ) -> _Fits:
+        """Fit trainings of one network, in lockstep where model and memory allow it."""
+        kind = json.dumps([structure.digest, state, _own(job, structure)])
+        why_not = self._why_not_lockstep(job, model, trainings, kind)
+        if why_not is None:
+            together = _together(trainings)
+            fitted = self._fit_together(job, model, trainings, together, structure, kind)
+            if fitted is not None:
+                return _Fits(fitted, "lockstep", lanes=max(map(len, together)))
+            why_not = "in a check, a step in lockstep gave other numbers than alone"
+            self._why_not.put(kind, why_not)
+        kind += json.dumps(structure.rates)
+        fitted = []
+        for training in trainings:
+            make = partial(OneByOne, training=training)
+            fit = self._shared(job, kind, make, [training], model, structure)
+            assert fit is not None  # only a stacked twin may fail
+            fitted += fit([training], model, **_settings(job.point))
+        return _Fits(fitted, "one by one", why_not)
+
+    def _why_not_lockstep(
+        self, job: _Job, model: keras.Model, trainings: Sequence[Training], kind: str
+    ) -> str | None:
+        if not job.request.lockstep:
+            return "trainer.lockstep is false"
+        if sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings) > MAX_LOCKSTEP_BYTES:
+            return f"the rows of all take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
+        return self._why_not.get(kind, lambda: why_not_in_lockstep(model))
+
+    def _fit_together(
+        self,
+        job: _Job,
+        model: keras.Model,
+        trainings: Sequence[Training],
+        together: Sequence[Sequence[int]],
+        structure: Structure,
+        kind: str,
+    ) -> list[Fitted] | None:
+        """Fit in lockstep; None if a step of it is not what the model's own step does.
+
+        Parameters
+        ----------
+        together
+            Places of the trainings that stack.
+        """
+        fitted: dict[int, Fitted] = {}
+        for places in together:
+            lanes = [trainings[place] for place in places]
+            make = partial(Lockstep, trainings=lanes)
+            fit = self._shared(job, kind, make, lanes, model, structure)
+            if fit is None:
+                return None
+            fitted |= zip(places, fit(lanes, model, **_settings(job.point)), strict=True)
+        return [fitted[place] for place in range(len(trainings))]
+
+    def _shared(
+        self,
+        job: _Job,
+        kind: str,
+        make: Callable[[keras.Model], Program],
+        lanes: Sequence[Training],
+        model: keras.Model,
+        structure: Structure,
+    ) -> CompiledFit | None:
+        """Return a traced graph for a kind of network, the kept one where it may serve.
+
+        A step of the graph is compared with the network's own when a stacked twin is traced, and
+        when a kept graph first gets another learning rate or rate of dropout.
+
+        Returns
+        -------
+        CompiledFit or None
+            None if the twin's step is not the network's own.
+        """
+        xla = self._xla(job, model)
+        targets = lanes[0].rows.y_train.shape[1:]
+        key = json.dumps([kind, len(lanes), targets, _stopping(job.point) is not None, xla])
+        settings = _settings(job.point)
+        settings.pop("epochs")
+        data = {
+            "learning rate": structure.learning_rate,
+            **{f"rate {place}": rate for place, rate in enumerate(structure.rates)},
+            **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(structure.rates)},
+        }
+
+        def serves(fit: CompiledFit) -> bool:
+            # XLA draws other masks of dropout than Keras's own step.
+            own = job.built(lanes[0].seeds.init).model
+            return xla or fit.check_step(lanes, own, **settings)
+
+        graph = self._graphs.find(key)
+        if graph is not None:
+            new = {name for name in data if data[name] != graph.data[name]} - graph.proven
+            if not new or serves(graph.fit):
+                graph.proven |= new
+                return graph.fit
+            told = ", ".join(sorted(new))
+            print(f"a kept graph does not serve another {told}; a new one is traced. {_REPORT}")
+        fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
+        if isinstance(fit.program, Lockstep) and not serves(fit):
+            print(f"a step in lockstep differs from the network's own; it trains alone. {_REPORT}")
+            return None
+        self._graphs.put(key, _Graph(fit, data))
+        return fit
+
+    def _xla(self, job: _Job, model: keras.Model) -> bool:
+        # A model compiled with jit_compile=True asks for XLA itself.
+        return job.request.xla == "on" or (
+            job.request.xla == "auto"
+            and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
+        )
+
+
+#: Said of what should never happen.
+_REPORT = "The results are right; please report this with the model file."
+
+
+@dataclass
+class _Graph:
+    """A traced graph that may serve other networks.
+
+    Attributes
+    ----------
+    fit
+        The graph.
+    data
+        What is data to it → the value in the network from which it was traced.
+    proven
+        Which of `data` were checked with another value.
+    """
+
+    fit: CompiledFit
+    data: dict[str, Any]
+    proven: set[str] = field(default_factory=set)
+
+
+def _together(trainings: Sequence[Training]) -> list[list[int]]:
+    """Return the places of trainings that stack: equal numbers of rows, at most `MAX_LANES`.
+
+    The folds of k may differ by a row.
+    """
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, training in enumerate(trainings):
+        sizes = (len(training.rows.y_train), len(training.rows.y_val))
+        alike.setdefault(sizes, []).append(place)
+    return [part for group in alike.values() for part in _chunks(group, MAX_LANES)]
+
+
+def _chunks(places: list[int], most: int) -> list[list[int]]:
+    """Cut a list into parts of nearly equal length, at most `most`."""
+    count = -(-len(places) // most)
+    length = -(-len(places) // count)
+    return [places[start : start + length] for start in range(0, len(places), length)]
+
+
+def _own(job: _Job, structure: Structure) -> dict[str, Any] | None:
+    """Return what keeps a network with parts of the model file's own from sharing with others."""
+    return job.point if structure.own else None
+
+
+def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _settings(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point's arguments of a fit."""
+    return {
+        "batch_size": point["batch_size"],
+        "epochs": point["epochs"],
+        "stopping": _stopping(point),
+    }
+
+
+def _stopping(point: Mapping[str, Any]) -> Stopping | None:
+    """Return the early stopping that a point asks for."""
+    if point.get("early_stopping_patience") is None:
+        return None
+    return Stopping(
+        patience=point["early_stopping_patience"],
+        min_delta=float(point.get("early_stopping_min_delta", 0)),
+        monitor=point.get("early_stopping_monitor", "val_loss"),
+    )
+
+
+def _training_record(
+    repetition: int, fold: int, seeds: Seeds, fitted: Fitted, seconds: float
+) -> dict[str, Any]:
+    history = {
+        name: [shortest(value) for value in values] for name, values in fitted.history.items()
+    }
+    if "loss" not in history:
+        raise ModelError(
+            f"model: its train_step gives no 'loss' (but {', '.join(history)}); return one"
+        )
+    losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
+    finite = all(value is not None for value in losses)
+    return {
+        "repetition": repetition,
+        "fold": fold,
+        "seeds": asdict(seeds),
+        "status": "ok" if finite else "diverged",
+        "restored_epoch": fitted.restored_epoch,
+        "seconds": round(seconds, 6),
+        "history": history,
+    }

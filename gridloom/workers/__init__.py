@@ -1,0 +1,1 @@
+"""Workers: how a job reaches a warm process."""

@@ -1,0 +1,241 @@
+"""What the rule `train` runs: hand one job to a warm worker and wait for its outcome.
+
+Standard library only, and as little of it as possible: this starts once a job (``python -S -E``),
+so it must cost milliseconds. A job takes a *slot* by locking a file, which the kernel frees if the
+client dies. Each slot has at most one worker; the first client that finds none asks the *host*
+for one, and starts the host if there is none (see `worker`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as all the rest
+    from typing import Any
+
+#: Seconds that a host may take to open its socket, and then to import TensorFlow.
+START_SECONDS = 60
+IMPORT_SECONDS = 600
+
+#: Seconds that a host may take to note why a worker died.
+END_SECONDS = 2
+
+TAIL_LINES = 15
+
+#: Opens the line of a log that says why its job failed.
+ERROR = "error: "
+
+
+def main(arguments: list[str]) -> None:
+    """Run one job; exit with a message if it fails.
+
+    The arguments are threads and GPUs, the record to write, whose path tells what to train, the
+    log, ``train.parquet`` and ``split.json``; what all jobs of a study share stands in a file of
+    the run's folder.
+    """
+    threads, gpus, *files = arguments
+    names = ("record", "log", "rows", "split")
+    given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
+    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], given), **given}
+    job.update(threads=int(threads), gpus=int(gpus))
+    if not job["warm"]:
+        os.execv(sys.executable, worker_command("--once", json.dumps(job)))
+    folder = private_folder(job["scope"])
+    slot, lock = take_slot(folder, f"{job['threads']}t{job['gpus']}g")
+    try:
+        connection = connect(folder, slot, job)
+        connection.sendall(json.dumps(job).encode() + b"\n")
+        answer = connection.makefile().readline()
+    except ConnectionError:
+        answer = ""
+    if not answer:
+        fail(job, "the worker that trained this point " + cause_of_death(folder, slot))
+    error = json.loads(answer)["error"]
+    if error is not None:
+        fail(job, error)
+    os.close(lock)
+
+
+def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
+    """Read how a study trains: by its set-up, which the record's path names, and its results.
+
+    One workflow may hold several studies.
+    """
+    results, _, inside = job["record"].rpartition("/points/")
+    try:
+        with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
+            settings: dict[str, Any] = json.load(stream)[results]
+    except (OSError, KeyError):
+        fail(job, f"this run knows of no study that trains {job['record']}; run `snakemake` again")
+        raise
+    return settings
+
+
+def settings_file(folder: str, setup: str) -> str:
+    """Return where it stands how the studies of a set-up train, by the folders of their results."""
+    return f"{folder}/{setup}.json"
+
+
+def worker_command(*arguments: str) -> list[str]:
+    """Return the command of `worker`, of the very library that this file belongs to.
+
+    The folder that the command runs in may hold another one, so it is not looked in.
+    """
+    root = os.path.abspath(__file__).rpartition("/gridloom/")[0]
+    program = (
+        "import sys; from importlib.util import find_spec; root = sys.argv.pop(1); "
+        "found = find_spec('gridloom'); "
+        "found and found.origin == root + '/gridloom/__init__.py' or sys.path.insert(0, root); "
+        "from gridloom.workers.worker import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-P", "-c", program, root, *arguments]
+
+
+def fail(job: dict[str, Any], message: str) -> None:
+    """Write a message to the job's log and end."""
+    told = f"{ERROR}{message.rstrip()}"
+    try:
+        with open(job["log"], "a", encoding="utf-8") as log:
+            log.write(told + "\n")
+    except OSError:  # a full disk may be what it is about
+        sys.exit(told)
+    sys.exit(1)
+
+
+def private_folder(scope: str) -> str:
+    """Return the folder of this Snakemake's workers, made so that no other user can enter.
+
+    It is on the local disk, never beside the results: sockets do not work on network file systems
+    and their paths may have 107 bytes only.
+    """
+    folder = scope
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        status = os.lstat(folder)
+        if status.st_uid != os.getuid() or status.st_mode & 0o077 or os.path.islink(folder):
+            sys.exit(f"{folder} belongs to someone else or is open to others; remove it")
+    return folder
+
+
+def take_slot(folder: str, kind: str) -> tuple[str, int]:
+    """Lock the first free slot of a kind (threads and GPUs); return its name and the lock."""
+    number = 0
+    while True:
+        slot = f"{kind}-{number}"
+        lock = os.open(f"{folder}/{slot}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return slot, lock
+        except OSError:
+            os.close(lock)
+            number += 1
+
+
+def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
+    """Connect to the slot's worker; have the host start one if none answers."""
+    worker = try_connecting(f"{folder}/{slot}.sock")
+    if worker is not None:
+        return worker
+    for ending in (".sock", ".end"):
+        try:
+            os.unlink(f"{folder}/{slot}{ending}")
+        except FileNotFoundError:
+            pass
+    keys = ("threads", "gpus", "gpu_limit", "recycle_trainings", "recycle_mb")
+    host = connect_to_host(folder, job["watch"])
+    host.settimeout(IMPORT_SECONDS)
+    host.sendall(json.dumps({"slot": slot, **{key: job[key] for key in keys}}).encode() + b"\n")
+    try:
+        answer = host.makefile().readline().strip()
+    except TimeoutError:
+        answer = f"its host did not answer within {IMPORT_SECONDS} s"
+    if answer == "ready":
+        worker = try_connecting(f"{folder}/{slot}.sock")
+        if worker is not None:
+            return worker
+    fail(job, "no worker could start: " + (answer or cause_of_death(folder, slot)))
+    raise AssertionError
+
+
+def try_connecting(path: str) -> socket.socket | None:
+    """Return a connection to a socket, or None if nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def connect_to_host(folder: str, watch: int) -> socket.socket:
+    """Connect to the host; start it if there is none."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        host = try_connecting(f"{folder}/host.sock")
+        if host is not None:
+            return host
+        start_host(folder, watch)
+        time.sleep(0.01)
+    sys.exit(f"the host of the workers did not start within {START_SECONDS} s\n{tail(folder)}")
+
+
+def start_host(folder: str, watch: int) -> None:
+    """Start the host unless one lives or starts already; it holds a lock for as long as it lives.
+
+    It gets a session of its own, so that Ctrl-C reaches only the clients.
+    """
+    lock = os.open(f"{folder}/host.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return
+    os.set_inheritable(lock, True)
+    if os.fork() == 0:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        out = os.open(f"{folder}/host.out", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        os.dup2(null, 0)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.execv(sys.executable, worker_command("--host", folder, str(watch)))
+    os.close(lock)
+
+
+def cause_of_death(folder: str, slot: str) -> str:
+    """Say how a slot's worker ended, with the last lines of output."""
+    deadline = time.monotonic() + END_SECONDS
+    cause = "ended, and its host with it"
+    while time.monotonic() < deadline:
+        try:
+            with open(f"{folder}/{slot}.end", encoding="utf-8") as note:
+                cause = note.read()
+            break
+        except OSError:
+            time.sleep(0.02)
+    return f"{cause}\n{tail(folder)}"
+
+
+def tail(folder: str) -> str:
+    """Return the last lines that the host and its workers printed outside of any job."""
+    try:
+        with open(f"{folder}/host.out", encoding="utf-8", errors="replace") as out:
+            return "".join(out.readlines()[-TAIL_LINES:])
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        # All arguments are there: only a person or Snakemake interrupts.
+        fail({"log": sys.argv[4]}, "was interrupted")

@@ -1,0 +1,125 @@
+"""What a process sets for TensorFlow: libraries, cores, GPUs, and where its output goes."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gridloom.errors import GridloomError
+from gridloom.workers.devices import NO_DEVICE
+
+BACKEND = "tensorflow"
+
+
+class BackendError(GridloomError):
+    """Keras is set to run on another library than TensorFlow."""
+
+
+def require_backend() -> None:
+    """Check that Keras will run on TensorFlow, without importing it.
+
+    It takes what the environment names, else what its file of settings does.
+
+    Raises
+    ------
+    BackendError
+        If that is another backend.
+    """
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        if named != BACKEND:
+            raise BackendError(
+                f"KERAS_BACKEND is {named!r}, but Gridloom trains on {BACKEND} only; unset it, or "
+                f"set it to {BACKEND}"
+            )
+        return
+    file = _keras_home() / "keras.json"
+    with contextlib.suppress(OSError, ValueError):  # as Keras does
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        written = settings.get("backend", BACKEND) if isinstance(settings, dict) else BACKEND
+        if written != BACKEND:
+            raise BackendError(
+                f"{file}: backend is {written!r}, but Gridloom trains on {BACKEND} only; change it "
+                f"there, or set KERAS_BACKEND={BACKEND}"
+            )
+
+
+def _keras_home() -> Path:
+    """Return Keras's folder: its own rule, as importing it takes seconds."""
+    home = Path("~").expanduser()
+    default = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
+    return Path(os.environ.get("KERAS_HOME", default)).expanduser()
+
+
+def set_libraries() -> None:
+    """Set what the libraries read when they are imported.
+
+    Raises
+    ------
+    BackendError
+        If Keras would not run on TensorFlow.
+    """
+    require_backend()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # oneDNN may order sums differently from machine to machine.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    # Threads would not live on in a fork; TensorFlow has pools of its own.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Import large libraries without the garbage collector, and leave what they made out of it.
+
+    It would go over a million objects again and again, a seventh of the time of importing
+    TensorFlow and 0.2 s of every collection after it; and in a fork, it would write to pages that
+    are shared.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def set_devices(threads: int, devices: list[str]) -> None:
+    """Set what TensorFlow reads at its first operation: cores and GPUs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices) or NO_DEVICE
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def output_to(path: Path | str) -> Iterator[None]:
+    """Append what this process prints, also from C++, to a file for a while.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    log = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644)
+    kept = [os.dup(1), os.dup(2)]
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        for number, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, number)
+            os.close(before)

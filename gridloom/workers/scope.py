@@ -1,0 +1,168 @@
+"""What all trainings of one Snakemake run share: their settings, and a private folder.
+
+In the folder the warm workers meet their clients.
+Standard library only. It lies on the local disk, in a place whose path is short: a Unix socket's
+path may have 107 bytes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from gridloom.errors import StorageError
+from gridloom.files import write_text
+from gridloom.workers import client
+
+_MAX_FOLDER_BYTES = 80
+
+#: Locked by Snakemake for as long as it lives.
+_LOCK = "snakemake.lock"
+
+
+def open_scope(folder: Path, name: str, results: str, **settings: object) -> None:
+    """Tell the clients of this process's jobs how a study trains.
+
+    By a file for each set-up in a private folder, which the environment names to the jobs: as a
+    rule's params, every change of a setting would train everything anew, and each of ten thousand
+    jobs would have to be told. Also has jobs that call `python` find this Python, and in it this
+    library.
+
+    Parameters
+    ----------
+    folder
+        From `own_folder`.
+    name, results
+        Name of the study's set-up, and the folder of its results; one process may hold several
+        studies.
+    settings
+        What the trainings of the study share, as JSON can hold it.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full.
+    """
+    shared = {"scope": str(folder), "watch": os.getpid(), **settings}
+    file = Path(client.settings_file(str(folder), name))
+    studies = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_text(file, json.dumps({**studies, str(Path(results).absolute()): shared}))
+    os.environ["GRIDLOOM_SCOPE"] = str(folder)
+    os.environ["GRIDLOOM_CLIENT"] = str(Path(client.__file__).absolute())
+    _put_first("PATH", str(Path(sys.executable).parent))
+    library = Path(client.__file__).absolute().parents[2]
+    if library != Path(sysconfig.get_path("purelib")):
+        _put_first("PYTHONPATH", str(library))
+
+
+def _put_first(variable: str, folder: str) -> None:
+    """Put a folder first in a variable that lists folders."""
+    others = [one for one in os.environ.get(variable, "").split(os.pathsep) if one != folder]
+    os.environ[variable] = os.pathsep.join([folder, *filter(None, others)])
+
+
+def start_host(folder: Path) -> None:
+    """Start the host of the warm workers now, beside the jobs that come before training.
+
+    Raises
+    ------
+    StorageError
+        If the workers' folder is another user's: whoever owns it could read and send jobs.
+    """
+    try:
+        client.private_folder(str(folder))
+    except SystemExit as refused:
+        raise StorageError(str(refused)) from None
+    client.start_host(str(folder), os.getpid())
+
+
+@cache
+def own_folder() -> Path:
+    """Return this process's folder, claimed once: one workflow may hold several studies."""
+    return claim_folder()
+
+
+def claim_folder() -> Path:
+    """Make this process's folder for its workers, lock it, and remove those of the dead.
+
+    The lock tells the living, also to a Snakemake in a container that shares this machine's
+    ``/tmp``: process numbers mean something else there. So the folder's name is drawn, too.
+
+    Raises
+    ------
+    StorageError
+        If no folder can be made.
+    """
+    try:
+        root = _root()
+        _sweep(root)
+        # Nobody may see it without its lock.
+        hidden = Path(tempfile.mkdtemp(prefix=f".{_prefix()}", dir=root))
+        _locked(hidden / _LOCK, os.O_CREAT)
+        folder = hidden.rename(root / hidden.name.removeprefix("."))
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or 'the temporary folder'}: cannot be used ({error.strerror}); free "
+            "some space, or set TMPDIR to a folder on the local disk"
+        ) from None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _root() -> Path:
+    root = Path(tempfile.gettempdir())
+    drawn = len(".") + len(_prefix()) + 8
+    return root if len(bytes(root)) + drawn < _MAX_FOLDER_BYTES else Path("/tmp")  # noqa: S108
+
+
+def _prefix() -> str:
+    return f"gridloom-{os.getuid()}-"
+
+
+def _sweep(root: Path) -> None:
+    """Remove folders whose Snakemake is gone, left behind where all was killed at once."""
+    for folder in root.glob(f"{_prefix()}*"):
+        try:
+            mine = os.lstat(folder).st_uid == os.getuid() and not folder.is_symlink()
+            lock = _locked(folder / _LOCK) if mine else None
+        except OSError:  # its Snakemake lives, or it is no such folder
+            continue
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(file: Path, flags: int = 0) -> int:
+    """Lock a file for as long as this process lives, or until the number returned is closed.
+
+    Raises
+    ------
+    OSError
+        If another process holds the lock, or there is no such file.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def alive(process: int) -> bool:
+    """Tell whether a process is there, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

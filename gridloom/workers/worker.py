@@ -1,0 +1,274 @@
+"""Warm workers: processes that keep TensorFlow and traced graphs between jobs.
+
+One *host* a Snakemake run imports TensorFlow once and forks a *worker* for each slot that asks,
+so a worker starts in milliseconds, however many there are and however often they are renewed. A
+fork is safe here because importing TensorFlow starts none of its threads: these come with the
+first operation, in the worker. The host notes why a worker died, and ends all of them and removes
+their folder when Snakemake is gone.
+
+A worker serves one job after another over a Unix socket, one JSON line each way; what a training
+prints goes to the job's log. It ends at once when its client goes away, so that Ctrl-C stops the
+work, and after so many trainings or so much memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, told_traceback
+from gridloom.files import write_text
+from gridloom.naming.blocks import job_repetitions
+from gridloom.workers import client
+from gridloom.workers.devices import lease, visible_devices
+from gridloom.workers.process import loading, output_to, set_devices, set_libraries
+from gridloom.workers.scope import alive
+
+#: How often the host looks after Snakemake and the workers.
+POLL_SECONDS = 0.2
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Be the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
+    match arguments:
+        case ["--once", job]:
+            return train_once(json.loads(job))
+        case ["--host", folder, watched]:
+            Host(Path(folder), int(watched)).run()
+            return 0
+    return 2
+
+
+def train_once(job: Mapping[str, Any]) -> int:
+    """Train one job without a warm worker; the record is the same, byte for byte."""
+    with Path(job["log"]).open("a", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        devices = _devices(job, Path(job["scope"]))
+        set_libraries()
+    except (GridloomError, SystemExit) as error:
+        client.fail(dict(job), str(error))
+    with loading():
+        set_devices(job["threads"], devices)
+        trainer = _trainer()
+    message = _train(job, trainer)
+    if message is not None:
+        client.fail(dict(job), message)
+    return 0
+
+
+def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
+    if not settings["gpus"]:
+        return []
+    client.private_folder(str(folder))
+    return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
+
+
+class Host:
+    """Imports TensorFlow once and forks workers from itself.
+
+    Parameters
+    ----------
+    folder
+        Where clients meet workers (see `gridloom.workers.scope`).
+    watched
+        The Snakemake process; everything ends with it.
+    """
+
+    def __init__(self, folder: Path, watched: int) -> None:
+        self.folder = folder
+        self.watched = watched
+        self.slots: dict[int, str] = {}
+        self.refusal: str | None = None  # why no worker can start
+        self.listener = socket.socket(socket.AF_UNIX)
+
+    def run(self) -> None:
+        """Serve until the watched process is gone."""
+        address = self.folder / "host.sock"
+        address.unlink(missing_ok=True)
+        # Clients may connect while TensorFlow is being imported, and wait.
+        self.listener.bind(str(address))
+        self.listener.listen(128)
+        try:
+            set_libraries()
+        except GridloomError as error:
+            self.refusal = str(error)
+        else:
+            with loading():
+                import gridloom.training.trainer  # noqa: F401
+
+        while alive(self.watched) and self.folder.exists():
+            ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)
+            if ready:
+                connection, _ = self.listener.accept()
+                with connection:
+                    self._start_worker(connection)
+            self._reap()
+        for worker in self.slots:
+            os.kill(worker, signal.SIGKILL)
+        for path in self.folder.glob("*"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _start_worker(self, connection: socket.socket) -> None:
+        line = connection.makefile(encoding="utf-8").readline()
+        if not line:
+            return
+        if self.refusal is not None:
+            connection.sendall(f"{self.refusal}\n".encode())
+            return
+        settings = json.loads(line)
+        host = os.getpid()
+        worker = os.fork()
+        if worker:
+            self.slots[worker] = settings["slot"]
+            return
+        status = 1
+        try:
+            _end_with_parent(host)
+            self.listener.close()
+            serve(self.folder, settings, connection)
+            status = 0
+        except GridloomError as error:
+            with contextlib.suppress(OSError):
+                connection.sendall(f"{error}\n".encode())
+        except BaseException as error:
+            print(told_traceback(error), file=sys.stderr)
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        """Note how workers ended, for the clients that waited for them."""
+        while self.slots:
+            worker, status = os.waitpid(-1, os.WNOHANG)
+            if not worker:
+                return
+            slot = self.slots.pop(worker)
+            if status != 0:
+                write_text(self.folder / f"{slot}.end", _told(status))
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent dies, where the kernel can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _told(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        hint = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
+        return f"was ended by signal {number} ({signal.Signals(number).name}{hint})"
+    return f"ended with exit status {os.WEXITSTATUS(status)}"
+
+
+def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> None:
+    """Serve one job after another until there were enough trainings or too much memory.
+
+    Parameters
+    ----------
+    asked
+        Where the client waits that asked for this worker.
+    """
+    set_devices(settings["threads"], _devices(settings, folder))
+    trainer = _trainer()
+    address = folder / f"{settings['slot']}.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen(1)
+    asked.sendall(b"ready\n")
+    asked.close()
+    trainings = 0
+    while trainings < settings["recycle_trainings"] and _memory_mb() < settings["recycle_mb"]:
+        connection, _ = listener.accept()
+        with connection:
+            line = connection.makefile(encoding="utf-8").readline()
+            if not line:
+                continue
+            job = json.loads(line)
+            done = threading.Event()
+            threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
+            try:
+                with output_to(job["log"]):
+                    error = _train(job, trainer)
+            except OSError as problem:
+                error = f"{job['log']}: cannot be written ({problem.strerror})"
+            trainings += trainings_of(job)
+            done.set()
+            if trainings >= settings["recycle_trainings"] or _memory_mb() >= settings["recycle_mb"]:
+                listener.close()  # before the answer: the next client must not come here
+                address.unlink()
+            connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+
+
+def trainings_of(job: Mapping[str, Any]) -> int:
+    """Count the trainings of a job: one for each fold of each repetition."""
+    folds: int = job["setup"]["validation"].get("folds", 1)
+    return len(job_repetitions(Path(job["record"]))) * folds
+
+
+def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
+    """End this process if the client hangs up before its job is done."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP if hasattr(select, "POLLRDHUP") else select.POLLHUP)
+    while not done.is_set():
+        if poll.poll(1000) and not done.is_set():
+            os._exit(1)
+
+
+def _memory_mb() -> float:
+    """Return the most memory that this process has had, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _trainer() -> Any:
+    from gridloom.training.trainer import Trainer
+
+    return Trainer()
+
+
+def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
+    """Train a job and write its record; return what went wrong, or None.
+
+    A person's mistake is one message; anything else comes with its traceback, in the log. An
+    objective that no network measures would fail every job: it also ends the run, as a person
+    would, by the signal at which Snakemake starts no further job.
+    """
+    from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
+    from gridloom.records import write_record
+    from gridloom.training.objective import ObjectiveError
+    from gridloom.training.request import read_request
+
+    try:
+        write_record(Path(job["record"]), trainer.run(read_request(job)))
+    except ObjectiveError as error:
+        os.kill(job["watch"], signal.SIGTERM)
+        return str(error)
+    except GridloomError as error:
+        if error.__cause__ is not None:
+            print(told_traceback(error.__cause__), file=sys.stderr)
+        return shortened(str(error), MAX_MESSAGE)
+    except Exception as error:
+        print(told_traceback(error), file=sys.stderr)
+        if ran_out_of_memory(error):
+            return f"this training {OUT_OF_MEMORY}"
+        return shortened(f"training failed: {type(error).__name__}: {error}", MAX_MESSAGE)
+    return None

@@ -1,0 +1,1 @@
+"""What the rules ask for, and what stands beside a run."""

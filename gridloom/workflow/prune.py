@@ -1,0 +1,62 @@
+"""Records that a study does not use: those of values that its grid had once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gridloom.naming.blocks import log_of, read_block
+
+#: Records named in the list for a person; the log has all.
+MAX_NAMED = 20
+
+
+def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
+    """Return the size in bytes of each record below `results` that is not among `used`.
+
+    Parameters
+    ----------
+    used
+        Paths of records, spelled as below `results`.
+    """
+    kept = {Path(path) for path in used}
+    found = sorted((results / "points").rglob("reps=*.json"))
+    return {
+        path: path.stat().st_size
+        for path in found
+        if path not in kept and read_block(path.name) is not None
+    }
+
+
+def tell_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
+    """Say which records are, or were, not used, and how to remove them."""
+    if not unused:
+        return "The study uses every record that there is."
+    size = sum(unused.values())
+    told_size = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+    count = f"{len(unused):,} record{'s' * (len(unused) != 1)}, {told_size}"
+    if removed:
+        return f"Removed {count}, which the study does not use."
+    lines = [f"  {path}" for path in unused]
+    if len(lines) > MAX_NAMED:
+        lines[MAX_NAMED:] = [f"  and {len(lines) - MAX_NAMED:,} more"]
+    return "\n".join(
+        [
+            f"{count}, which the study does not use:",
+            *lines,
+            "Kept, they need no training when their values come back; another study that writes "
+            "to this folder may use them.",
+            "Remove them with `snakemake prune_remove`.",
+        ]
+    )
+
+
+def remove_records(results: Path, records: Iterable[Path]) -> None:
+    """Remove records, their logs, and the folders that are empty then."""
+    for record in records:
+        for file in (record, log_of(results, record)):
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that something else is in stays
+                for folder in file.relative_to(results).parents:
+                    (results / folder).rmdir()

@@ -1,0 +1,263 @@
+"""Promises of identity: what can change a number changes the name, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gridloom.errors import StudyError
+from gridloom.identity.digests import Digests
+from gridloom.identity.setup import (
+    NOT_COUNTED,
+    ROWS,
+    TRAINING,
+    Setup,
+    library_fingerprint,
+    library_modules,
+    local_digests,
+    model_fingerprint,
+    package_versions,
+    rows_name,
+    setup_of,
+)
+from gridloom.study.loading import check_study
+
+MODEL = "import keras\n\ndef build_model(input_shape, outputs, units):\n    return keras.Model()\n"
+
+STUDY = {
+    "dataset": {"source": "mine.csv"},
+    "model": "net.py",
+    "hyperparameters": {"units": [1, 2], "batch_size": 8, "epochs": 1},
+}
+
+
+#: Spares reading the library again; what a test has just written is always read.
+KNOWN = Digests()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with data, a model file, and Keras as it comes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    (tmp_path / "mine.csv").write_text("x,target\n1,a\n")
+    (tmp_path / "net.py").write_text(MODEL)
+    return tmp_path
+
+
+def overlaid(changes) -> dict:
+    study = dict(STUDY)
+    for key, value in changes.items():
+        study[key] = {**STUDY.get(key, {}), **value} if isinstance(value, dict) else value
+    return study
+
+
+def rows_of(**changes) -> str:
+    study = check_study(overlaid(changes))
+    return rows_name(study, local_digests(study.dataset, KNOWN), KNOWN, Path("sources.json"))
+
+
+def setup(variables=None, **changes) -> Setup:
+    given = {"KERAS_HOME": "keras", **(variables or {})}
+    return setup_of(check_study(overlaid(changes)), "rows", KNOWN, given)
+
+
+def test_a_set_up_is_read_as_it_was_written_and_keeps_its_name():
+    first = setup()
+    again = Setup.from_json(json.loads(json.dumps(first.as_json())))
+    assert again == first
+    assert again.name == first.name
+
+
+def test_every_part_of_a_set_up_changes_its_name():
+    first = setup()
+    others = {replace(first, **{field.name: "another"}).name for field in fields(Setup)}
+    assert len(others | {first.name}) == len(fields(Setup)) + 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"vary": ["init"]},
+        {"validation": {"fraction": 0.3}},
+        {"validation": {"method": "kfold"}},
+        {"class_weight": "balanced"},
+        {"preparation": {"scaling": "minmax"}},
+        {"trainer": {"engine": "keras"}},
+        {"trainer": {"xla": "on"}},
+        {"environment": "strict"},
+    ],
+    ids=str,
+)
+def test_what_determines_a_training_is_in_the_set_up(changes):
+    assert setup(**changes).name != setup().name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"repetitions": 9},
+        {"hyperparameters": {"units": [4]}},
+        {"vary": ["validation", "shuffle", "init", "dropout"]},
+        {"objective": {"metric": "val_auc", "mode": "max"}},
+        {"trainer": {"warm": False, "lockstep": False}},
+        {"resources": {"train": {"threads": 2, "gpu": 1}}},
+    ],
+    ids=str,
+)
+def test_what_determines_none_is_not(changes):
+    assert setup(**changes).name == setup().name
+
+
+def test_strict_names_versions_and_the_kind_of_device():
+    strict = setup(environment="strict")
+    assert strict.environment["packages"] == package_versions()
+    on_gpus = setup(environment="strict", resources={"train": {"gpu": 1}})
+    assert (strict.environment["device"], on_gpus.environment["device"]) == ("cpu", "gpu")
+
+
+# --- rows
+
+
+def test_rows_are_called_by_the_content_of_a_local_file_wherever_it_lies(folder):
+    before = rows_of()
+    (folder / "mine.csv").rename(folder / "other.csv")
+    assert rows_of(dataset={"source": "other.csv"}) == before
+    (folder / "other.csv").write_text("x,target\n2,a\n")
+    assert rows_of(dataset={"source": "other.csv"}) != before
+
+
+def test_the_right_sum_changes_nothing_and_a_wrong_one_is_told():
+    right = Digests().content("mine.csv")
+    assert rows_of(dataset={"sha256": right}) == rows_of()
+    with pytest.raises(StudyError, match=f"mine.csv has SHA-256 {right}, the study asks for 000"):
+        rows_of(dataset={"sha256": "0" * 64})
+
+
+def test_settings_of_a_split_that_have_no_effect_do_not_count(folder):
+    """Those that only the data makes so; the study refuses all others."""
+    rows = {name: np.zeros((2, 1)) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(folder / "both.npz", **rows)
+    given = {"dataset": {"source": "both.npz"}}
+    assert rows_of(**given, split={"seed": 7}) == rows_of(**given)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"split": {"seed": 1}},
+        {"split": {"test": 0.3}},
+        {"split": {"stratify": False}},
+        {"dataset": {"drop": ["x"]}},
+        {"dataset": {"format": "tsv"}},
+        {"dataset": {"source": "builtin:iris"}},
+    ],
+    ids=str,
+)
+def test_what_decides_the_rows_counts(changes):
+    assert rows_of(**changes) != rows_of()
+
+
+# --- the model file
+
+
+def test_comments_docstrings_and_the_name_of_a_model_file_do_not_count(folder):
+    before = setup().name
+    (folder / "net.py").write_text('"""A network."""\n' + MODEL + "# the end\n")
+    assert setup().name == before
+    (folder / "net.py").rename(folder / "other.py")
+    assert setup(model="other.py").name == before
+    (folder / "other.py").write_text(MODEL + "x = 1\n")
+    assert setup(model="other.py").name != before
+
+
+def test_modules_beside_the_model_file_or_in_the_working_folder_count(folder):
+    models = folder / "models"
+    models.mkdir()
+    (models / "net.py").write_text(
+        "import blocks\nfrom shared.parts import x\nimport gridloom.grid"
+    )
+    (models / "blocks.py").write_text("import deeper")
+    (models / "deeper.py").write_text("size = 1")
+    (folder / "shared").mkdir()
+    (folder / "shared" / "parts.py").write_text("x = 1")
+    found = [model_fingerprint(models / "net.py", Digests().source)]
+    assert set(found[0][1]) == {"blocks", "deeper", "shared", "shared.parts"}
+    for file in (models / "deeper.py", folder / "shared" / "parts.py"):
+        file.write_text(file.read_text().replace("1", "2"))
+        found.append(model_fingerprint(models / "net.py", Digests().source))
+    assert len({name for name, _ in found}) == 3
+
+
+# --- the library
+
+
+def test_every_module_left_out_is_one_that_a_training_process_imports_and_has_a_reason():
+    training = library_modules([TRAINING], KNOWN.source)
+    assert NOT_COUNTED.keys() <= training.keys()
+    assert all(NOT_COUNTED.values())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "naming.values",
+        "naming.blocks",
+        "study.schema",
+        "study.contract",
+        "files",
+        "engines.compiled",
+    ],
+)
+def test_modules_that_can_change_a_number_count(module, monkeypatch):
+    name = f"gridloom.{module}"
+    before = library_fingerprint([TRAINING], KNOWN)
+    monkeypatch.setitem(NOT_COUNTED, name, "for this test")
+    assert library_fingerprint([TRAINING], KNOWN) != before
+
+
+def test_what_makes_the_rows_counts_for_them():
+    assert {"gridloom.data.tables", "gridloom.data.arrays", "gridloom.study.schema"} <= set(
+        library_modules(ROWS, KNOWN.source)
+    )
+
+
+# --- Keras's own settings
+
+
+def keras_json(folder, content) -> Path:
+    (folder / "keras").mkdir(exist_ok=True)
+    path = folder / "keras" / "keras.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
+    before = setup().name
+    keras_json(folder, {"floatx": "float16"})
+    assert setup().libraries["floatx"] == "float16"
+    assert setup().name != before
+    keras_json(folder, "no JSON, which Keras passes over")
+    assert setup().name == before
+    assert setup({"TF_XLA_FLAGS": "--tf_xla_auto_jit=2"}).name != before
+    assert setup({"KERAS_MAX_EPOCHS": "2"}).name != before
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"floatx": "float8"}, "keras.json: floatx is 'float8', must be float16, float32, float64"),
+        ({"epsilon": 1}, "keras.json: epsilon is 1, must be such as 1e-07"),
+        ([], "keras.json: must hold settings of Keras in braces"),
+    ],
+    ids=str,
+)
+def test_settings_that_keras_or_gridloom_refuse_are_told_before_any_job(folder, content, told):
+    keras_json(folder, content)
+    with pytest.raises(StudyError, match=told):
+        setup()

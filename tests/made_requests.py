@@ -1,0 +1,99 @@
+"""Rows as `split` leaves them, and the request of a job that trains on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridloom.data.rows import Rows
+from gridloom.data.sources import download
+from gridloom.data.split import describe_split, read_raw, split_rows, write_split
+from gridloom.study.schema import Dataset, Split
+from gridloom.study.seeds import STREAMS
+from gridloom.training.request import Request
+
+ROOT = Path(__file__).parents[1]
+
+POINT = {
+    "activation": "relu",
+    "batch_size": 64,
+    "dropout": 0.3,
+    "epochs": 3,
+    "learning_rate": 0.1,
+    "units": 4,
+}
+
+POINTS = [
+    {"dropout": dropout, "units": units, "learning_rate": rate, "batch_size": batch}
+    for dropout in (0, 0.3, 0.6)
+    for units in (2, 4)
+    for rate in (0.01, 1)
+    for batch in (32, 64)
+]
+
+
+def make_data(folder: Path, source: str, split: Split | None = None) -> None:
+    """Bring a builtin set and split it."""
+    dataset, split = Dataset(source=source), split or Split()
+    download(dataset.source, format="csv", table=folder / "raw.csv")
+    raw = read_raw([folder / "raw.csv"], "csv", dataset, split)
+    write_parts(folder, *split_rows(raw, dataset, split), dataset)
+
+
+def write_parts(folder: Path, train: Rows, test: Rows, dataset: Dataset) -> None:
+    """Write both parts of a split, and its description."""
+    write_split(
+        train,
+        test,
+        describe_split(train, test, dataset),
+        train_file=folder / "train.parquet",
+        test_file=folder / "test.parquet",
+        description_file=folder / "split.json",
+    )
+
+
+def request_for(
+    folder: Path, model: Path, hyperparameters: Mapping[str, Any], **settings: Any
+) -> Request:
+    """Ask for two repetitions of a point, or for what `settings` of a request say."""
+    request = Request(
+        setup={},
+        hyperparameters=dict(sorted(hyperparameters.items())),
+        repetitions=(0, 1),
+        seed=0,
+        vary=STREAMS,
+        validation={"method": "holdout", "fraction": 0.25},
+        class_weight=None,
+        scaling="standard",
+        rows_file=folder / "train.parquet",
+        split_file=folder / "split.json",
+        model_file=model,
+    )
+    return replace(request, **settings)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    make_data(folder, "builtin:breast_cancer")
+    return folder
+
+
+def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), lockstep=True, **knobs):
+    return request_for(
+        data,
+        Path(model),
+        {**POINT, **knobs},
+        repetitions=repetitions,
+        lockstep=lockstep,
+        validation={"method": "holdout", "fraction": 0.2},
+        class_weight="balanced",
+    )
+
+
+def histories(record):
+    return [training["history"] for training in record["trainings"]]

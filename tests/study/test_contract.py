@@ -1,0 +1,115 @@
+"""Promises of the contract check: wrong model files stop a study before any job."""
+
+from __future__ import annotations
+
+import pytest
+
+from gridloom.errors import StudyError
+from gridloom.study.contract import check_model_file
+
+NAMES = [frozenset({"units", "dropout"})]
+
+
+def check(tmp_path, text, names=NAMES, engine="compiled"):
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    check_model_file(path, names, engine)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def build_model(input_shape, outputs, units, dropout): ...",
+        "def build_model(input_shape, outputs, *, units, dropout=0, depth=1): ...",
+        "def build_model(input_shape, outputs, **anything): ...",
+    ],
+)
+def test_a_signature_that_takes_the_hyperparameters_passes(tmp_path, text):
+    check(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def make(): ...", "has no function `build_model(input_shape, outputs, …)`"),
+        ("def build_model(units, dropout): ...", "must take `input_shape`, `outputs` first"),
+        ("def build_model(: ...", "line 1: not valid Python"),
+        (
+            "def build_model(input_shape, outputs, unit, dropout): ...",
+            "hyperparameters.units: `build_model` in",
+        ),
+        (
+            "def build_model(input_shape, outputs, unit, dropout): ...",
+            "(did you mean 'unit'?)",
+        ),
+        (
+            "def build_model(input_shape, outputs, units, dropout, depth): ...",
+            "hyperparameters.depth: missing; `build_model`",
+        ),
+    ],
+)
+def test_each_mistake_is_named(tmp_path, text, told):
+    with pytest.raises(StudyError) as caught:
+        check(tmp_path, text)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"none\.py cannot be read"):
+        check_model_file(tmp_path / "none.py", NAMES)
+
+
+def test_every_kind_of_point_is_checked(tmp_path):
+    with pytest.raises(StudyError, match="takes no such hyperparameter"):
+        check(
+            tmp_path,
+            "def build_model(input_shape, outputs, *, optimizer): ...",
+            [frozenset({"optimizer"}), frozenset({"optimizer", "momentum"})],
+        )
+
+
+BUILDS = "def build_model(input_shape, outputs, units, dropout): ...\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def callbacks(hyperparameters): return []",
+        "callbacks = lambda point: []",
+        "from shared import callbacks, custom_objects",
+        "custom_objects = {'loss': max}",
+        "custom_objects: dict = dict(loss=max)",
+    ],
+)
+def test_callbacks_and_custom_objects_of_the_keras_engine_pass(tmp_path, text):
+    check(tmp_path, BUILDS + text, engine="keras")
+
+
+@pytest.mark.parametrize(
+    "text", ["def callbacks(hyperparameters): ...", "from shared import callbacks"]
+)
+def test_callbacks_without_the_engine_that_calls_them_name_what_to_set(tmp_path, text):
+    with pytest.raises(StudyError, match=r"defines `callbacks`.*set `trainer: {engine: keras}`"):
+        check(tmp_path, BUILDS + text)
+
+
+@pytest.mark.parametrize("given", ["", "a, b", "a, b=1", "*, a", "a, *rest", "**rest"])
+def test_callbacks_take_exactly_the_hyperparameters(tmp_path, given):
+    with pytest.raises(StudyError) as caught:
+        check(tmp_path, f"{BUILDS}def callbacks({given}): ...", engine="keras")
+    assert "must take exactly one argument" in str(caught.value)
+    assert f"it is `callbacks({given})`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("custom_objects = [max]", "`custom_objects` is no dict"),
+        ("def custom_objects(): ...", "`custom_objects` is no dict"),
+        ("callbacks = [1]", "`callbacks` is no function"),
+    ],
+)
+def test_callbacks_and_custom_objects_of_a_wrong_kind_are_named(tmp_path, text, told):
+    with pytest.raises(StudyError) as caught:
+        check(tmp_path, BUILDS + text, engine="keras")
+    assert told in str(caught.value)

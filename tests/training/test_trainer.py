@@ -1,0 +1,305 @@
+"""Promises of the trainer: sharing graphs between points changes no number and leaks no memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from gridloom.engines.types import Fitted
+from gridloom.errors import ModelError
+from gridloom.networks.model_file import load_model_file
+from gridloom.study.seeds import STREAMS, training_seeds
+from gridloom.training.trainer import Trainer, _training_record
+from tests.made_requests import (
+    POINTS,
+    ROOT,
+    histories,
+    request_of,
+)
+
+#: No layer of this network but the dense ones has a twin.
+WITHOUT_TWINS = """
+import keras
+
+def build_model(input_shape, outputs, *, dropout: float, learning_rate: float, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dropout(dropout),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+    model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy",
+                  metrics=["categorical_accuracy"])
+    return model
+"""
+
+#: Weights that come from TensorFlow's own generator, which Python's and NumPy's seeds do not reach.
+DRAWS_ELSEWHERE = """
+import keras
+import tensorflow as tf
+
+def start(shape, dtype=None):
+    return tf.random.normal(shape, dtype=dtype)
+
+def build_model(input_shape, outputs, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dense(outputs, activation="softmax", kernel_initializer=start),
+    ])
+    model.compile("sgd", "categorical_crossentropy", metrics=["categorical_accuracy"])
+    return model
+"""
+
+
+def test_shared_graphs_give_the_numbers_of_fresh_ones_in_any_order(data):
+    shared = Trainer()
+    forth = [histories(shared.run(request_of(data, **point))) for point in POINTS]
+    back = [histories(shared.run(request_of(data, **point))) for point in reversed(POINTS)]
+    assert forth == back[::-1]
+    for place in (0, 9, 23):
+        assert histories(Trainer().run(request_of(data, **POINTS[place]))) == forth[place]
+
+
+def test_points_that_differ_in_data_only_share_a_graph(data):
+    trainer = Trainer()
+    for point in POINTS:
+        trainer.run(request_of(data, **point))
+    assert trainer.graphs == 2  # two numbers of units
+
+
+def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
+    together = Trainer().run(request_of(data, repetitions=(0, 1, 2)))
+    alone = Trainer().run(request_of(data, repetitions=(0, 1, 2), lockstep=False))
+    assert together["environment"]["engine"] == "lockstep"
+    assert alone["environment"]["engine"] == "one by one"
+    for one, other in zip(histories(together), histories(alone), strict=True):
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], atol=1e-5)
+
+
+def test_how_repetitions_are_packed_into_blocks_changes_nothing(data):
+    whole = histories(Trainer().run(request_of(data, repetitions=(0, 1, 2))))
+    (last,) = histories(Trainer().run(request_of(data, repetitions=(2,))))
+    for name in last:
+        np.testing.assert_allclose(last[name], whole[2][name], atol=1e-5)
+
+
+def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(WITHOUT_TWINS)
+    trainer = Trainer()
+    shared = [trainer.run(request_of(data, model, dropout=rate)) for rate in (0.1, 0.8)]
+    fresh = [Trainer().run(request_of(data, model, dropout=rate)) for rate in (0.1, 0.8)]
+    assert list(map(histories, shared)) == list(map(histories, fresh))
+    assert histories(shared[0]) != histories(shared[1])
+    assert shared[0]["environment"]["engine"] == "one by one"
+
+
+def test_weights_from_tensorflow_s_own_generator_are_seeded_too(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(DRAWS_ELSEWHERE)
+    records = [Trainer().run(request_of(data, model)) for _ in range(2)]
+    assert histories(records[0]) == histories(records[1])
+    first, second = histories(records[0])
+    assert first != second
+
+
+def test_a_model_file_that_changed_is_read_again(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(WITHOUT_TWINS)
+    trainer = Trainer()
+    before = trainer.run(request_of(data, model))
+    model.write_text(WITHOUT_TWINS.replace("BatchNormalization()", "Dense(3)"))
+    after = trainer.run(request_of(data, model))
+    assert before["parameters"] != after["parameters"]
+
+
+def test_a_diverging_training_is_a_result(data):
+    record = Trainer().run(request_of(data, learning_rate=1e6, epochs=5, units=32))
+    assert {training["status"] for training in record["trainings"]} == {"diverged"}
+    assert None in histories(record)[0]["loss"]
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_validation_loss_that_ends_infinite_is_a_divergence():
+    curves = {
+        "loss": np.float32([0.5, 0.4]),
+        "val_loss": np.float32([np.inf, 0.6]),
+        "val_accuracy": np.float32([0.5, 0.6]),
+    }
+    seeds = training_seeds(0, 0, STREAMS)
+    status = [
+        _training_record(0, 0, seeds, Fitted(curves, epoch), 0.0)["status"] for epoch in (0, 1)
+    ]
+    assert status == ["diverged", "ok"]  # infinite on the way, it recovered
+
+
+@pytest.mark.slow
+def test_memory_after_500_trainings_is_that_after_50(tmp_path):
+    """In a process of its own, whose memory nothing else touches."""
+    code = f"""
+import sys, os
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from tests.made_requests import make_data
+from tests.made_requests import POINTS, request_of
+from gridloom.training.trainer import Trainer
+data = Path({str(tmp_path)!r})
+make_data(data, "builtin:breast_cancer")
+trainer, done = Trainer(), 0
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+while done < 500:
+    point = POINTS[done // 5 % 4]
+    trainer.run(request_of(data, repetitions=tuple(range(5)), **point))
+    done += 5
+    if done == 50:
+        early = memory()
+print(early, memory())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    early, late = map(int, done.stdout.split()[-2:])
+    assert late < 1.1 * early, (early, late)
+
+
+#: What only the keras engine trains, with a name for each of its parts.
+OWN_PARTS = """
+import keras
+from keras import ops
+
+def soft(x):
+    return ops.log(1 + ops.exp(x))
+
+def error(targets, outputs):
+    return ops.mean((targets - outputs) ** 2, axis=-1)
+
+custom_objects = {"soft": soft, "error": error}
+
+def callbacks(hyperparameters):
+    assert hyperparameters["epochs"] == 3
+    return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 ** epoch)]
+
+def build_model(input_shape, outputs, *, activation, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dense(4, activation=activation),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+    model.compile("sgd", "error", metrics=["error"])
+    return model
+"""
+
+
+def test_the_keras_engine_trains_every_repetition_and_fold_and_the_record_says_so(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(OWN_PARTS)
+    request = replace(
+        request_of(data, model, activation="soft"),
+        engine="keras",
+        validation={"method": "kfold", "folds": 2},
+    )
+    record = Trainer().run(request)
+    assert record["environment"]["engine"] == "keras"
+    assert [(one["repetition"], one["fold"]) for one in record["trainings"]] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+    ]
+    for history in histories(record):
+        assert history["learning_rate"] == [1.0, 0.5, 0.25]
+        assert history["val_loss"] == pytest.approx(history["val_error"])
+    assert histories(Trainer().run(request)) == histories(record)
+
+
+def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
+    for point in ({"dropout": 0.3}, {"early_stopping_patience": 1, "learning_rate": 1.0}):
+        request = request_of(data, **point)
+        compiled = Trainer().run(request)
+        keras_own = Trainer().run(replace(request, engine="keras"))
+        for one, other in zip(compiled["trainings"], keras_own["trainings"], strict=True):
+            assert one["restored_epoch"] == other["restored_epoch"]
+            for name, values in one["history"].items():
+                np.testing.assert_allclose(values, other["history"][name], rtol=0, atol=1e-5)
+
+
+def test_losses_that_differ_in_what_they_do_not_tell_share_no_graph(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(
+        "import keras\n"
+        "def build_model(input_shape, outputs, *, units: float, **rest):\n"
+        "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
+        "    model.compile('sgd', keras.losses.Huber(delta=units))\n"
+        "    return model\n"
+    )
+    shared = Trainer()
+    for delta in (0.01, 10):
+        record = shared.run(request_of(data, model, units=delta))
+        assert histories(record) == histories(Trainer().run(request_of(data, model, units=delta)))
+
+
+CALLBACKS = {
+    "raises": ("raise KeyError('depth')", r"callbacks\(hyperparameters\) raised KeyError.*line 2"),
+    "returns None": ("pass", "returned NoneType; return a list of keras.callbacks.Callback"),
+    "returns others": ("return [1]", "returned a list that holds a int; return a list of"),
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks_that_cannot_be_had_are_named(data, tmp_path, name):
+    body, told = CALLBACKS[name]
+    model = tmp_path / "net.py"
+    model.write_text(f"def callbacks(hyperparameters):\n    {body}\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match=told):
+        Trainer().run(replace(request_of(data, model), engine="keras"))
+
+
+def test_callbacks_that_only_show_when_the_file_runs_are_refused_too(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(f"globals()['callbacks'] = lambda point: []\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match=r"only model\.fit calls; set `trainer: {engine: keras}`"):
+        Trainer().run(request_of(data, model))
+
+
+def test_custom_objects_that_are_no_dict_are_named_and_those_of_a_file_before_are_gone(
+    data, tmp_path
+):
+    model = tmp_path / "net.py"
+    model.write_text(OWN_PARTS)
+    load_model_file(model)
+    model.write_text(f"custom_objects = dict(soft=max).keys()\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match="`custom_objects` is a dict_keys; make it a dict"):
+        load_model_file(model)
+    assert callable(keras.activations.get("soft"))
+    model.write_text(WITHOUT_TWINS)
+    load_model_file(model)
+    assert "soft" not in keras.saving.get_custom_objects()
+    with pytest.raises(ValueError, match="soft"):
+        keras.activations.get("soft")
+    model.write_text(f"custom_objects = dict(relu=max)\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match="has 'relu', which Keras has too; rename it"):
+        load_model_file(model)
+
+
+def test_a_training_without_a_loss_is_named(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(
+        "import keras\n"
+        "class Own(keras.Sequential):\n"
+        "    def train_step(self, data):\n"
+        "        return {'error': super().train_step(data)['loss']}\n"
+        "def build_model(input_shape, outputs, **rest):\n"
+        "    model = Own([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    return model\n"
+    )
+    with pytest.raises(ModelError, match=r"train_step gives no 'loss' \(but error, val_loss\)"):
+        Trainer().run(replace(request_of(data, model), engine="keras"))

@@ -1,0 +1,82 @@
+"""Promises of the closing summary: each failed point with its cause, its log and its retry."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gridloom.workflow.failures import failed_records, tell_failures
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Make a study of which point 1 is finished, 2 and 3 failed, 4 did not begin, 5 failed once."""
+    logs = {
+        1: "",
+        2: "Traceback…\nerror: model: build_model(units=2) raised ValueError: too wide (m.py)\n",
+        3: "error: an older cause\nerror: model: build_model(units=[3, 4]) raised ValueError: too "
+        "wide (m.py)\n",
+        5: "error: of another run\n",
+    }
+    for units, text in logs.items():
+        log = tmp_path / "logs" / "points" / f"units={units}" / "reps=0-4.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(text)
+        if units == 5:
+            os.utime(log, (1, 1))
+    record = tmp_path / "points" / "units=1" / "reps=0-4.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    return tmp_path
+
+
+def records(results):
+    return [f"{results}/points/units={units}/reps=0-4.json" for units in range(1, 6)]
+
+
+def test_only_records_missing_after_a_training_of_this_run_failed(results):
+    failed = failed_records(str(results), records(results), since=100)
+    cause = "model: build_model raised ValueError: too wide (m.py)"
+    assert failed == {records(results)[1]: cause, records(results)[2]: cause}
+
+
+def test_a_log_without_a_message_says_so(results):
+    log = results / "logs" / "points" / "units=2" / "reps=0-4.log"
+    log.write_text("killed")
+    failed = failed_records(str(results), records(results), since=100)
+    assert failed[records(results)[1]].startswith("left no message in its log")
+
+
+def test_the_summary_groups_by_cause_with_log_and_retry(results):
+    failed = failed_records(str(results), records(results), since=100)
+    told = tell_failures(str(results), failed, 5, 1)
+    assert told.startswith("2 of 5 jobs of `train` failed; what was trained is kept.")
+    assert told.count("too wide") == 1
+    assert f"log    {results}/logs/points/units=2/reps=0-4.log" in told
+    assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in told
+
+
+def test_the_commands_name_a_study_that_is_not_the_default(results):
+    failed = failed_records(str(results), records(results), since=100)
+    study = ["--configfile", "my study.yaml", "--config", "repetitions=3"]
+    told = tell_failures(str(results), failed, 5, 1, study)
+    given = "--configfile 'my study.yaml' --config repetitions=3"
+    assert f"units=2/reps=0-4.json {given}" in told
+    assert f"`snakemake {given}` retries all of them, `snakemake partial {given}` shows" in told
+
+
+def test_many_failures_and_causes_are_cut_short(results):
+    alike = {f"{results}/points/units={n}/reps=0-4.json": "alike" for n in range(10)}
+    told = tell_failures(str(results), alike, 10, 0)
+    assert told.count("retry") == 3
+    assert "and 7 more with this cause" in told
+    unlike = {record: f"cause {n}" for n, record in enumerate(alike)}
+    assert "and 5 more causes" in tell_failures(str(results), unlike, 10, 0)
+
+
+def test_where_nothing_was_trained_nothing_is_said_to_be_kept(results):
+    failed = failed_records(str(results), records(results), since=100)
+    told = tell_failures(str(results), failed, 5, 0)
+    assert told.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
+    assert told.endswith("`snakemake` retries all of them.")
