@@ -28,7 +28,7 @@ onstart:
 
 
 onerror:
-    tell_failed_points()
+    RUN.tell_failed(STARTED)
 
 
 rule all:
@@ -36,4 +36,4 @@ rule all:
     input:
         rules.gather.output,
         rules.heatmaps.output,
-        lambda wildcards: lost_records(),
+        lambda wildcards: RUN.lost_records(),

@@ -82,6 +82,10 @@ class StorageError(GridloomError):
     """The disk does not take what is to be written."""
 
 
+class BackendError(GridloomError):
+    """Keras is set to run on another library than TensorFlow."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text.
 

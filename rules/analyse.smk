@@ -13,26 +13,21 @@ localrules:
 rule gather:
     """Read all records into one table of trainings, one of epochs, one of points."""
     input:
-        records=lambda wildcards: records(),
-        code=[
-            script_of("gather"),
-            *code(
-                "analysis.cells", "analysis.divergence", "analysis.table", "records"
-            ),
-        ],
+        records=records,
+        code=code("gather"),
     output:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
         summary=f"{RESULTS}/summary.csv",
     log:
         f"{RESULTS}/logs/gather.log",
-    threads: asks("gather", "threads", 1)
+    threads: asks("gather", "threads")
     resources:
-        mem_mb=asks("gather", "mem_mb", 4000),
-        runtime=asks("gather", "runtime", 60),
-        gpu=asks("gather", "gpu", 0),
+        mem_mb=asks("gather", "mem_mb"),
+        runtime=asks("gather", "runtime"),
+        gpu=asks("gather", "gpu"),
     params:
-        hyperparameters=json.dumps(column_order(GRID)),
+        hyperparameters=json.dumps(column_order(RUN.grid)),
         repetitions=STUDY.repetitions,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,

@@ -16,22 +16,22 @@ rule download:
     """Bring the raw data here and note where it came from."""
     input:
         # Their folder's name tells what they hold, and which code read it.
-        source=ancient(SOURCES),
+        source=ancient(RUN.sources),
     output:
-        tables=RAW_TABLES,
+        tables=RUN.raw_tables,
         provenance=f"{DATA}/raw.json",
     log:
         f"{RESULTS}/logs/download.log",
-    threads: asks("download", "threads", 1)
+    threads: asks("download", "threads")
     resources:
-        mem_mb=asks("download", "mem_mb", 1000),
-        runtime=asks("download", "runtime", 30),
-        gpu=asks("download", "gpu", 0),
+        mem_mb=asks("download", "mem_mb"),
+        runtime=asks("download", "runtime"),
+        gpu=asks("download", "gpu"),
     params:
-        dataset=verbatim(DATASET.model_dump_json()),
-        format=FORMAT,
-        planned=json.dumps(IDENTITY.contents),
-        versions=verbatim(str(VERSIONS)),
+        dataset=verbatim(RUN.dataset.model_dump_json()),
+        format=RUN.format,
+        planned=json.dumps(RUN.identity.contents),
+        versions=verbatim(str(RUN.versions)),
     script:
         "../scripts/download.py"
 
@@ -39,21 +39,21 @@ rule download:
 rule split:
     """Hold back the test rows, which nothing reads until the choice is made."""
     input:
-        tables=RAW_TABLES,
+        tables=RUN.raw_tables,
     output:
-        train=f"{DATA}/train.{PARTS}",
-        test=f"{DATA}/test.{PARTS}",
+        train=f"{DATA}/train.{RUN.parts}",
+        test=f"{DATA}/test.{RUN.parts}",
         description=f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/split.log",
-    threads: asks("split", "threads", 1)
+    threads: asks("split", "threads")
     resources:
-        mem_mb=asks("split", "mem_mb", 2000),
-        runtime=asks("split", "runtime", 30),
-        gpu=asks("split", "gpu", 0),
+        mem_mb=asks("split", "mem_mb"),
+        runtime=asks("split", "runtime"),
+        gpu=asks("split", "gpu"),
     params:
-        dataset=verbatim(DATASET.model_dump_json()),
-        split=verbatim(acting_split(STUDY).model_dump_json()),
-        format=FORMAT,
+        dataset=verbatim(RUN.dataset.model_dump_json()),
+        split=verbatim(RUN.split.model_dump_json()),
+        format=RUN.format,
     script:
         "../scripts/split.py"

@@ -14,32 +14,19 @@ rule heatmaps:
     """Draw a heatmap of every pair of axes, and those that the study asks for."""
     input:
         summary=f"{RESULTS}/summary.csv",
-        code=[
-            script_of("heatmaps"),
-            *code(
-                "analysis.adjusted",
-                "analysis.cells",
-                "analysis.selection",
-                "figures.heatmaps",
-                "figures.style",
-            ),
-        ],
+        code=code("heatmaps"),
     output:
-        expand(
-            f"{RESULTS}/figures/{{name}}.{{format}}",
-            name=heatmap_names(),
-            format=STUDY.figures.formats,
-        ),
+        RUN.heatmaps(f"{RESULTS}/figures"),
     log:
         f"{RESULTS}/logs/heatmaps.log",
-    threads: asks("heatmaps", "threads", 4)
+    threads: asks("heatmaps", "threads")
     resources:
-        mem_mb=asks("heatmaps", "mem_mb", 2000),
-        runtime=asks("heatmaps", "runtime", 30),
-        gpu=asks("heatmaps", "gpu", 0),
+        mem_mb=asks("heatmaps", "mem_mb"),
+        runtime=asks("heatmaps", "runtime"),
+        gpu=asks("heatmaps", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(GRID))),
-        slices=verbatim(json.dumps(slices())),
+        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        slices=verbatim(json.dumps(RUN.slices())),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),

@@ -18,14 +18,14 @@ rule plan:
     log:
         f"{RESULTS}/logs/plan.log",
     params:
-        arguments=verbatim(same_study()),
-        finished=lambda wildcards: existing_records(),
+        arguments=verbatim(RUN.invocation.same_study()),
+        finished=lambda wildcards: RUN.existing_records,
         points=f"{RESULTS}/points",
-        name=SETUP.name,
-        setup=verbatim(json.dumps(SETUP.as_json())),
+        name=RUN.identity.setup.name,
+        setup=verbatim(json.dumps(RUN.identity.setup.as_json())),
         repetitions=STUDY.repetitions,
-        folds=used_validation(STUDY).get("folds", 1),
-        parallel=trainings_at_once(),
+        folds=RUN.folds,
+        parallel=RUN.jobs_at_once(),
     script:
         "../scripts/plan.py"
 
@@ -36,7 +36,7 @@ rule prune:
         f"{RESULTS}/logs/prune.log",
     params:
         results=RESULTS,
-        used=lambda wildcards: records(),
+        used=records,
         removing=False,
     script:
         "../scripts/prune.py"
@@ -47,18 +47,13 @@ use rule prune as prune_remove with:
         f"{RESULTS}/logs/prune_remove.log",
     params:
         results=RESULTS,
-        used=lambda wildcards: records(),
+        used=records,
         removing=True,
 
 
 use rule gather as gather_partial with:
     input:
-        code=[
-            script_of("gather"),
-            *code(
-                "analysis.cells", "analysis.divergence", "analysis.table", "records"
-            ),
-        ],
+        code=code("gather"),
     output:
         runs=f"{RESULTS}/partial/runs.csv",
         history=f"{RESULTS}/partial/history.parquet",
@@ -67,34 +62,19 @@ use rule gather as gather_partial with:
         f"{RESULTS}/logs/gather_partial.log",
     params:
         # As inputs, records that changed settings have outdated would be trained.
-        records=lambda wildcards: existing_records(),
+        records=lambda wildcards: RUN.existing_records,
         newest=lambda wildcards: max(
-            map(os.path.getmtime, existing_records()), default=0
+            map(os.path.getmtime, RUN.existing_records), default=0
         ),
-        trainings=len(GRID.points)
-        * STUDY.repetitions
-        * used_validation(STUDY).get("folds", 1),
+        trainings=RUN.trainings,
 
 
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
-        code=[
-            script_of("heatmaps"),
-            *code(
-                "analysis.adjusted",
-                "analysis.cells",
-                "analysis.selection",
-                "figures.heatmaps",
-                "figures.style",
-            ),
-        ],
+        code=code("heatmaps"),
     output:
-        expand(
-            f"{RESULTS}/partial/figures/{{name}}.{{format}}",
-            name=heatmap_names(),
-            format=STUDY.figures.formats,
-        ),
+        RUN.heatmaps(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/heatmaps_partial.log",
 

@@ -8,18 +8,15 @@ Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of t
 rule refit:
     """Fit the chosen point for good; not before it is asked for, as it looks at the test rows."""
     input:
-        lambda wildcards: lost_records(),
+        lambda wildcards: RUN.lost_records(),
         runs=f"{RESULTS}/runs.csv",
         summary=f"{RESULTS}/summary.csv",
         # As for `train`, their folder's name tells what is in them.
-        train=ancient(f"{DATA}/train.{PARTS}"),
-        test=ancient(f"{DATA}/test.{PARTS}"),
+        train=ancient(f"{DATA}/train.{RUN.parts}"),
+        test=ancient(f"{DATA}/test.{RUN.parts}"),
         split=ancient(f"{DATA}/split.json"),
         model=STUDY.model,
-        code=[
-            script_of("refit"),
-            *code("analysis.selection", "fitted.model", "fitted.refit"),
-        ],
+        code=code("refit"),
     output:
         network=f"{RESULTS}/model/model.keras",
         preparation=f"{RESULTS}/model/preparation.joblib",
@@ -27,14 +24,14 @@ rule refit:
         model=f"{RESULTS}/model/{Path(STUDY.model).name}",
     log:
         f"{RESULTS}/logs/refit.log",
-    threads: asks("refit", "threads", asks("train", "threads", 1))
+    threads: asks("refit", "threads")
     resources:
-        mem_mb=grows("refit", "mem_mb", asks("train", "mem_mb", 2000)),
-        runtime=grows("refit", "runtime", asks("train", "runtime", 60)),
-        gpu=asks("refit", "gpu", asks("train", "gpu", 0)),
+        mem_mb=grows("refit", "mem_mb"),
+        runtime=grows("refit", "runtime"),
+        gpu=asks("refit", "gpu"),
     params:
         metric=verbatim(STUDY.objective.metric),
-        setup=verbatim(json.dumps(SETUP.as_json(), sort_keys=True)),
-        dataset=verbatim(DATASET.model_dump_json(exclude_defaults=True)),
+        setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
+        dataset=verbatim(RUN.dataset.model_dump_json(exclude_defaults=True)),
     script:
         "../scripts/refit.py"

@@ -249,6 +249,20 @@ def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dic
     return {**files, **{name: module.path for name, module in found.items()}}
 
 
+def library_modules_of(script: Path, read: Callable[[Path], Source]) -> dict[str, Path]:
+    """List the modules of this library that a script imports, with what these import.
+
+    Returns
+    -------
+    dict
+        Name → file.
+    """
+    found = imported_modules(
+        {"": script}, [library_root()], read, lambda name: name == gridloom.__name__
+    )
+    return {name: module.path for name, module in found.items()}
+
+
 def library_fingerprint(first: Iterable[str], digests: Digests) -> str:
     """Return the fingerprint of some modules of this library and of all that these import."""
     modules = library_modules(first, digests.source)

@@ -10,14 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gridloom.errors import GridloomError
+from gridloom.errors import BackendError
 from gridloom.workers.devices import NO_DEVICE
 
 BACKEND = "tensorflow"
-
-
-class BackendError(GridloomError):
-    """Keras is set to run on another library than TensorFlow."""
 
 
 def require_backend() -> None:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from gridloom.workers.process import BackendError, require_backend
+from gridloom.errors import BackendError
+from gridloom.workers.process import require_backend
 
 
 @pytest.fixture

@@ -1,0 +1,346 @@
+"""What the rules ask for: a study's folders, records, figures and resources.
+
+Nothing heavy is imported here: each job's Snakemake reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from gridloom.data import versions
+from gridloom.data.settings import DataSettings, hand_over
+from gridloom.identity.digests import Digests
+from gridloom.identity.setup import (
+    Identity,
+    acting_split,
+    format_of,
+    identify,
+    library_modules_of,
+    used_validation,
+)
+from gridloom.naming.blocks import cover, existing_blocks
+from gridloom.naming.values import canonical, table_value
+from gridloom.storage import require_room
+from gridloom.study.contract import check_model_file
+from gridloom.study.grid import Grid
+from gridloom.study.loading import check_study, load_study
+from gridloom.study.schema import Dataset, Split, Study, names_of
+from gridloom.study.sources import local_sources
+from gridloom.workers.process import require_backend
+from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.failures import failed_records, tell_failures
+from gridloom.workflow.invocation import Invocation
+
+#: What a rule asks for unless the study says otherwise: cores, megabytes, minutes, GPUs.
+DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
+    "download": {"threads": 1, "mem_mb": 1000, "runtime": 30, "gpu": 0},
+    "split": {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0},
+    "train": {"threads": 1, "mem_mb": 2000, "runtime": 60, "gpu": 0},
+    "gather": {"threads": 1, "mem_mb": 4000, "runtime": 60, "gpu": 0},
+    "heatmaps": {"threads": 4, "mem_mb": 2000, "runtime": 30, "gpu": 0},
+}
+
+#: Rules that ask for what another one asks for.
+_AS = {"refit": "train"}
+
+DEFAULT_STUDY = Path("config/config.yaml")
+
+#: Digests of files that did not change are kept here from one `snakemake` to the next.
+DIGESTS_FILE = Path(".snakemake/gridloom/digests.json")
+
+
+class StudyRun:
+    """A study as one `snakemake` sees it.
+
+    Parameters
+    ----------
+    study
+        Checked.
+    identity
+        What its rows and records are called.
+    invocation
+        What `snakemake` was told.
+    digests
+        Of the files that were read.
+    """
+
+    def __init__(
+        self, study: Study, identity: Identity, invocation: Invocation, digests: Digests
+    ) -> None:
+        self.study = study
+        self.identity = identity
+        self.invocation = invocation
+        self.digests = digests
+
+    @classmethod
+    def open(cls, invocation: Invocation, environment: Mapping[str, str]) -> StudyRun:
+        """Read and check the study, its model file and its local sources.
+
+        Parameters
+        ----------
+        environment
+            Variables of the process.
+
+        Raises
+        ------
+        StudyError
+            With one sentence for each mistake.
+        """
+        if invocation.handed_over is not None:
+            study = check_study(invocation.handed_over)
+        else:
+            study = load_study(DEFAULT_STUDY, invocation.config_files, invocation.overrides)
+        names = names_of(study.grid.points.values())
+        check_model_file(Path(study.model), names, study.trainer.engine)
+        local_sources(study.dataset.source, study.dataset.test_source)
+        digests = Digests(DIGESTS_FILE)
+        noted = Path(study.results, versions.FILE)
+        return cls(study, identify(study, digests, noted, environment), invocation, digests)
+
+    @property
+    def grid(self) -> Grid:
+        """The points of the study."""
+        return self.study.grid
+
+    @property
+    def results(self) -> str:
+        """Folder that everything is written to."""
+        return self.study.results
+
+    @property
+    def points(self) -> str:
+        """Folder of the records, named by the set-up."""
+        return f"{self.results}/points/{self.identity.setup.name}"
+
+    @property
+    def data(self) -> str:
+        """Folder of the rows, named by all that decides them."""
+        return f"{self.results}/data/{self.identity.rows}"
+
+    @property
+    def versions(self) -> Path:
+        """File that notes which version of an address the study was trained on."""
+        return Path(self.results, versions.FILE)
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that are files here."""
+        return local_sources(self.study.dataset.source, self.study.dataset.test_source)
+
+    @property
+    def format(self) -> str:
+        """Format of the raw rows."""
+        return format_of(self.study.dataset)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset as Snakemake may note it: without the secrets of an address."""
+        return self.study.dataset.without_secrets()
+
+    @property
+    def split(self) -> Split:
+        """The split as it acts: nothing of it where the data brings its own test rows."""
+        return acting_split(self.study)
+
+    @cached_property
+    def parts(self) -> str:
+        """Ending of the files of training and test rows."""
+        arrays = self.format == "npz" or self.study.dataset.shape is not None
+        return "npz" if arrays else "parquet"
+
+    @property
+    def raw_tables(self) -> list[str]:
+        """Files of the raw rows."""
+        tables = [f"{self.data}/raw.{self.format}"]
+        if self.study.dataset.test_source is not None:
+            tables.append(f"{self.data}/raw_test.{self.format}")
+        return tables
+
+    @property
+    def folds(self) -> int:
+        """Trainings of each repetition."""
+        return int(used_validation(self.study).get("folds", 1))
+
+    def code(self, script: Path) -> list[str]:
+        """List a rule's script and what it imports of this library: an edit reruns the rule."""
+        modules = library_modules_of(script, self.digests.source)
+        return [os.path.relpath(file) for file in (script, *modules.values())]
+
+    def resource(self, rule: str, key: str) -> int:
+        """Return what one job of a rule asks for, in the study or by default."""
+        given = getattr(self.study.resources.get(rule), key, None)  # type: ignore[call-overload]
+        if given is not None:
+            return int(given)
+        return self.resource(_AS[rule], key) if rule in _AS else DEFAULT_RESOURCES[rule][key]
+
+    def jobs_at_once(self) -> int | None:
+        """Return how many jobs of `train` this machine runs together; None on a cluster."""
+        cores = self.invocation.cores
+        return max(cores // self.resource("train", "threads"), 1) if cores else None
+
+    @cached_property
+    def _blocks(self) -> tuple[list[str], set[str]]:
+        """The records that the study needs, in the order of its points, and those cut short."""
+        needed: list[str] = []
+        cut_short: set[str] = set()
+        for path in self.grid.points:
+            whole, cut = existing_blocks(Path(self.points, path))
+            blocks = cover(whole, self.study.repetitions, self.study.repetitions_per_job)
+            needed += [f"{self.points}/{path}/{block.file}" for block in blocks]
+            cut_short.update(f"{self.points}/{path}/{block.file}" for block in cut)
+        return needed, cut_short
+
+    @property
+    def records(self) -> list[str]:
+        """The records that the study needs, in the order of its points."""
+        return self._blocks[0]
+
+    @property
+    def cut_short(self) -> set[str]:
+        """Records of which only the beginning is there; to be trained anew."""
+        return self._blocks[1]
+
+    def is_there(self, record: str) -> bool:
+        """Tell whether a record is there, and not to be trained anew because it was cut short."""
+        return os.path.exists(record) and record not in self.cut_short  # noqa: PTH110 (10,000 calls)
+
+    @cached_property
+    def existing_records(self) -> list[str]:
+        """The needed records that were there when this was first asked."""
+        return [record for record in self.records if self.is_there(record)]
+
+    def missing_records(self) -> list[str]:
+        """List the needed records that are not there yet."""
+        return [record for record in self.records if not self.is_there(record)]
+
+    def lost_records(self) -> list[str]:
+        """List the missing records of a study whose tables exist.
+
+        Snakemake takes what lies before a table that exists for done; named as targets, they are
+        trained. In a new study they would only be planned twice.
+        """
+        return self.missing_records() if Path(self.results, "runs.csv").exists() else []
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings the study has."""
+        return len(self.grid.points) * self.study.repetitions * self.folds
+
+    def slices(self) -> list[dict[str, Any]]:
+        """List the slices whose axes are both swept, values as the tables spell them."""
+        return [
+            {
+                "rows": part.rows,
+                "columns": part.columns,
+                "at": {
+                    name: str(table_value({name: canonical(value)}, name))
+                    for name, value in part.at.items()
+                },
+            }
+            for part in self.study.figures.slices
+            if part.rows in self.grid.axes and part.columns in self.grid.axes
+        ]
+
+    def heatmaps(self, folder: str) -> list[str]:
+        """Name the files of all heatmaps: of means for each pair of axes, and of each slice."""
+        names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(self.grid.axes, 2)]
+        names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
+        formats = self.study.figures.formats
+        return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
+
+    def hand_over_settings(self) -> None:
+        """Tell the jobs of the data what decides about no row (see `gridloom.data.settings`)."""
+        study, here = self.study, self.invocation.here
+        settings = DataSettings(
+            source=study.dataset.source,
+            test_source=study.dataset.test_source,
+            size=int(study.limits.gib * 2**30),
+            seconds=study.limits.minutes * 60,
+            trainings=(study.repetitions_per_job or study.repetitions) * self.folds,
+            parallel=self.jobs_at_once() if here else None,
+            mem_mb=self.resource("train", "mem_mb"),
+        )
+        hand_over(self.data, settings)
+
+    def open_for_training(self, gpu_limit: int | None) -> None:
+        """Make a folder in which clients meet workers, and tell them how this study trains.
+
+        Parameters
+        ----------
+        gpu_limit
+            GPUs that all trainings may use together; None for no limit.
+
+        Raises
+        ------
+        StorageError
+            If the disk does not take it.
+        """
+        trainer = self.study.trainer
+        open_scope(
+            own_folder(),
+            self.identity.setup.name,
+            self.results,
+            setup=self.identity.setup.as_json(),
+            objective=self.study.objective.metric,
+            model=str(Path(self.study.model).absolute()),
+            gpu_limit=gpu_limit,
+            # In a cluster's job no second training comes, and SLURM would count host and worker:
+            # 1.1 GB instead of 0.8.
+            warm=trainer.warm and not self.invocation.in_job,
+            **trainer.model_dump(exclude={"engine", "xla", "warm"}),
+        )
+
+    def start(self, forced: Sequence[str]) -> None:
+        """Make ready for a run, and start the workers' host if there is something to train here.
+
+        Parameters
+        ----------
+        forced
+            Rules that are to run whatever there is.
+
+        Raises
+        ------
+        GridloomError
+            If the disk is full, or the workers' folder belongs to another user.
+        """
+        require_room(self.results)
+        self.digests.keep()
+        if "download" in forced:
+            dataset = self.study.dataset
+            sources = [dataset.source, dataset.test_source]
+            versions.ask_anew(list(filter(None, sources)), self.versions)
+        if self.study.trainer.warm and self.invocation.here and self.missing_records():
+            start_host(own_folder())
+
+    def tell_failed(self, since: float) -> None:
+        """Print which points failed, if any did.
+
+        Parameters
+        ----------
+        since
+            When the run began, in seconds since 1970.
+        """
+        failed = failed_records(self.results, self.records, since)
+        if failed:
+            kept = sum(map(os.path.exists, self.records))
+            arguments = self.invocation.study_arguments()
+            told = tell_failures(self.results, failed, len(self.records), kept, arguments)
+            print(f"\n{told}\n", file=sys.stderr)
+
+
+def require_machine() -> None:
+    """Check what must hold before a study is read: room on the disk, Keras's backend.
+
+    Raises
+    ------
+    GridloomError
+        With one sentence.
+    """
+    require_room(".snakemake")
+    require_backend()
