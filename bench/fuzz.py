@@ -109,16 +109,22 @@ def gridloom() -> SimpleNamespace:
 
 def engine() -> SimpleNamespace:
     """Import Gridloom's engine and the small public functions of its contract."""
+    from gridloom.identity.digests import Digests
+    from gridloom.identity.setup import Setup, library_settings, model_fingerprint
     from gridloom.networks.generators import generator_seed, seed_states
     from gridloom.networks.targets import encode_target
     from gridloom.training.request import Request
     from gridloom.training.trainer import Trainer
 
     return SimpleNamespace(
+        Digests=Digests,
         Request=Request,
+        Setup=Setup,
         Trainer=Trainer,
         encode_target=encode_target,
         generator_seed=generator_seed,
+        library_settings=library_settings,
+        model_fingerprint=model_fingerprint,
         seed_states=seed_states,
     )
 
@@ -1747,20 +1753,35 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
             "training": {"history": training["history"], "restored": training["restored_epoch"]},
         }
 
+    settings = dict(study.settings)
+    own = {name: settings.pop(name) for name in ("repetitions", "lockstep")}
+    setup = ours.Setup(
+        data="rows",
+        model_file=ours.model_fingerprint(folder / "model.py", ours.Digests().source)[0],
+        training_code="code",
+        libraries=ours.library_settings({}),
+        target="none",
+        xla="auto",
+        **{**settings, "vary": tuple(settings["vary"])},
+    )
     for place, point in enumerate(study.points):
         request = ours.Request(
-            setup={},
+            setup=setup,
             hyperparameters=parts.read_path(parts.point_path(point)),
             rows_file=folder / "train.npz",
             split_file=folder / "split.json",
             model_file=folder / "model.py",
-            **{**study.settings, "vary": tuple(study.settings["vary"])},
+            **own,
         )
         found = outcome(request, place)
         refused = found.get("told") and REMEDY.search(found["error"])
         if refused and not checked and not study.unseeded:
             checked = True
-            alone = replace(request, repetitions=(study.chosen[place][0],), engine="keras")
+            alone = replace(
+                request,
+                repetitions=(study.chosen[place][0],),
+                setup=replace(setup, engine="keras"),
+            )
             found["keras"] = outcome(alone, place)
         outcomes.append(found)
     return outcomes

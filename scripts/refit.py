@@ -8,6 +8,7 @@ import pandas as pd
 
 from gridloom.analysis.selection import choose
 from gridloom.errors import told_in
+from gridloom.identity.setup import Setup
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
@@ -28,7 +29,7 @@ with told_in(snakemake.log[0]):
 
         refitted = refit(
             choice,
-            json.loads(snakemake.params.setup),
+            Setup.from_json(json.loads(snakemake.params.setup)),
             json.loads(snakemake.params.dataset),
             train_file=Path(snakemake.input.train),
             test_file=Path(snakemake.input.test),

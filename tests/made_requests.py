@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
+from gridloom.identity.digests import Digests
+from gridloom.identity.setup import Setup, library_settings, model_fingerprint
 from gridloom.study.schema import Dataset, Split
 from gridloom.study.seeds import STREAMS
 from gridloom.training.request import Request
@@ -56,31 +56,44 @@ def write_parts(folder: Path, train: Rows, test: Rows, dataset: Dataset) -> None
     )
 
 
-def request_for(
-    folder: Path, model: Path, hyperparameters: Mapping[str, Any], **settings: Any
-) -> Request:
-    """Ask for two repetitions of a point, or for what `settings` of a request say."""
-    request = Request(
-        setup={},
-        hyperparameters=dict(sorted(hyperparameters.items())),
-        repetitions=(0, 1),
+def setup_for(model: Path, **settings: Any) -> Setup:
+    """Return the set-up of a model file, with default settings besides those given."""
+    setup = Setup(
+        data="rows",
+        model_file=model_fingerprint(model, Digests().source)[0],
+        training_code="code",
         seed=0,
         vary=STREAMS,
         validation={"method": "holdout", "fraction": 0.25},
         class_weight=None,
         scaling="standard",
+        target="none",
+        engine="compiled",
+        xla="auto",
+        libraries=library_settings({}),
+    )
+    return replace(setup, **settings)
+
+
+def request_for(
+    folder: Path, model: Path, hyperparameters: Mapping[str, Any], **settings: Any
+) -> Request:
+    """Ask for two repetitions of a point, or for what `settings` of a request or set-up say."""
+    request = Request(
+        setup=setup_for(model),
+        hyperparameters=dict(sorted(hyperparameters.items())),
+        repetitions=(0, 1),
         rows_file=folder / "train.parquet",
         split_file=folder / "split.json",
         model_file=model,
     )
-    return replace(request, **settings)
+    return changed(request, **settings)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    make_data(folder, "builtin:breast_cancer")
-    return folder
+def changed(request: Request, **settings: Any) -> Request:
+    """Return a request with other settings, of its own or of its set-up."""
+    own = {name: settings.pop(name) for name in list(settings) if hasattr(request, name)}
+    return replace(request, **{"setup": replace(request.setup, **settings), **own})
 
 
 def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), lockstep=True, **knobs):

@@ -26,6 +26,7 @@ from gridloom.engines.types import Training
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
 from gridloom.fitted.model import ABOUT, FORMAT, NETWORK, PREPARATION, load_network
+from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_value
 from gridloom.networks.build import build
@@ -69,7 +70,7 @@ class Refitted:
 
 def refit(
     choice: Choice,
-    setup: Mapping[str, Any],
+    setup: Setup,
     dataset: Mapping[str, Any],
     *,
     train_file: Path,
@@ -88,7 +89,7 @@ def refit(
     choice
         The point, and for how many epochs.
     setup
-        What determines a training besides its point and repetition.
+        All that determines a training besides its point and repetition.
     dataset
         As in the study; noted, so that new rows can be read likewise.
 
@@ -109,24 +110,24 @@ def refit(
     description = json.loads(split_file.read_text(encoding="utf-8"))
     rows = training_rows(train_file, description)
     test = training_rows(test_file, description)
-    preparation = Preparation(description, setup["scaling"])
+    preparation = Preparation(description, setup.scaling)
     x = preparation.fit_transform(rows.features)
     x_test = preparation.transform(test.features)
     shape = x.shape[1:]
     point: dict[str, Any] = read_path(choice.point)
-    seeds = training_seeds(setup["seed"], 0, setup["vary"])
-    file = load_model_file(model_file, read_model_code(model_file, setup.get("model file")))
+    seeds = training_seeds(setup.seed, 0, setup.vary)
+    file = load_model_file(model_file, read_model_code(model_file, setup.model_file))
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
     y = encode_target(network, shape, rows.target, rows.classes)
     y_test = encode_target(network, shape, test.target, rows.classes)
-    scale = target_scale(rows.target, setup["target"])
+    scale = target_scale(rows.target, setup.target)
     powers: dict[str, int] = {}
     if scale is not None:
         check_standardizable(network)
         powers = target_powers(network, rows.outputs)
         y, y_test = scale.standardized(y), scale.standardized(y_test)
         preparation.target_scale = scale
-    weights = row_weights(rows, np.arange(len(y)), setup["class_weight"])
+    weights = row_weights(rows, np.arange(len(y)), setup.class_weight)
     fit = model_fit.fit(
         network,
         Training(0, 0, seeds, PreparedRows(x, y, weights, x[:0], y[:0]), network.get_weights()),
@@ -134,7 +135,7 @@ def refit(
         batch_size=point["batch_size"],
         epochs=choice.epochs,
         stopping=None,
-        xla=setup["xla"],
+        xla=setup.xla,
     )
     fitted = fitted_in_target_units(fit, powers, scale)
     if not np.isfinite(fitted.history["loss"]).all():
@@ -186,7 +187,7 @@ def refit(
         "dataset": dict(dataset),
         "split": description,
         "model_file": model_file.name,
-        "setup": dict(setup),
+        "setup": setup.as_json(),
         "environment": environment(),
     }
     return Refitted(network, preparation, about, x_test, outputs)
@@ -205,7 +206,7 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             refitted.network.save(beside)
         with atomic_path(folder / PREPARATION) as beside:
             joblib.dump(refitted.preparation, beside)
-        fitted = read_model_code(model_file, refitted.about["setup"].get("model file"))
+        fitted = read_model_code(model_file, refitted.about["setup"]["model file"])
         for name, content in fitted.copies.items():
             with atomic_path(folder / name) as beside:
                 beside.write_bytes(content)

@@ -30,10 +30,11 @@ from gridloom.engines.program import Program
 from gridloom.engines.types import REMEDY, Fitted, Stopping, Training
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
+from gridloom.identity.setup import Setup
 from gridloom.naming.points import point_path
 from gridloom.networks.build import Network, build
 from gridloom.networks.keras_private import GlobalState
-from gridloom.networks.model_code import read_model_code
+from gridloom.networks.model_code import check_process, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file, make_callbacks
 from gridloom.networks.structure import Structure, structure_of
 from gridloom.networks.targets import encode_target
@@ -144,9 +145,11 @@ class Trainer:
         Raises
         ------
         GridloomError
-            If the data or the model file is wrong.
+            If the data or the model file is wrong, or this process is not what the set-up says.
         """
         started, clock = time.time(), time.perf_counter()
+        setup = request.setup
+        check_process(setup)
         description = self._read("split", request.split_file, _read_json)
         rows, content = self._read(
             "rows",
@@ -154,14 +157,14 @@ class Trainer:
             lambda path: (training_rows(path, description), fingerprint([path])),
         )
         seeds = {
-            repetition: training_seeds(request.seed, repetition, request.vary)
+            repetition: training_seeds(setup.seed, repetition, setup.vary)
             for repetition in request.repetitions
         }
         parts = {
-            repetition: self._prepare(request, rows, streams.validation)
+            repetition: self._prepare(setup, rows, streams.validation)
             for repetition, streams in seeds.items()
         }
-        code = read_model_code(request.model_file, request.setup.get("model file"))
+        code = read_model_code(request.model_file, setup.model_file)
         file: ModelFile = self._read(
             "model",
             request.model_file,
@@ -172,11 +175,11 @@ class Trainer:
         network = job.built(seeds[request.repetitions[0]].init)
         self._check_objective(job)
         powers = {}
-        if request.target == "standard":
+        if setup.target == "standard":
             check_standardizable(network.model)
             powers = target_powers(network.model, rows.outputs)
         parameters = network.model.count_params()
-        fits = self._fit_by_keras(job) if request.engine == "keras" else self._fit(job, network)
+        fits = self._fit_by_keras(job) if setup.engine == "keras" else self._fit(job, network)
         order = [
             (repetition, fold, part.target_scale)
             for repetition in seeds
@@ -200,7 +203,7 @@ class Trainer:
             ],
             "environment": {
                 **environment(),
-                "setup": request.setup,
+                "setup": setup.as_json(),
                 "inputs": {"training rows": content},
                 "engine": fits.engine,
                 "why_not_lockstep": fits.why_not_lockstep,
@@ -218,7 +221,7 @@ class Trainer:
         # On a network of its own, so that the one that trains stays untouched.
         model = job.built(job.seeds[repetition].init).model
         (training, *_) = job.trainings(model, repetition, [])
-        by_keras = job.request.engine == "keras"
+        by_keras = job.request.setup.engine == "keras"
         names = measured_names(model, training.rows, by_keras=by_keras)
         if names is not None:
             check_objective(objective, names)
@@ -246,16 +249,16 @@ class Trainer:
             known = self._files[name] = (stamp, read(path))
         return known[1]
 
-    def _prepare(self, request: Request, rows: TrainingRows, seed: int) -> list[PreparedRows]:
+    def _prepare(self, setup: Setup, rows: TrainingRows, seed: int) -> list[PreparedRows]:
         key = json.dumps(
-            [request.validation, request.class_weight, request.scaling, request.target, seed],
+            [setup.validation, setup.class_weight, setup.scaling, setup.target, seed],
             sort_keys=True,
         )
         return self._prepared.get(
             key,
             lambda: [
-                prepare(rows, fit, held, request.class_weight, request.scaling, request.target)
-                for fit, held in validation_parts(rows, request.validation, seed)
+                prepare(rows, fit, held, setup.class_weight, setup.scaling, setup.target)
+                for fit, held in validation_parts(rows, setup.validation, seed)
             ],
         )
 
@@ -267,7 +270,7 @@ class Trainer:
                 model = job.built(job.seeds[repetition].init).model
                 training = job.trainings(model, repetition, model.get_weights())[fold]
                 callbacks = make_callbacks(job.file, job.point)
-                settings = {**_settings(job.point), "xla": job.request.xla}
+                settings = {**_settings(job.point), "xla": job.request.setup.xla}
                 fitted.append(model_fit.fit(model, training, callbacks, **settings))
         return _Fits(fitted, "keras")
 
@@ -451,8 +454,8 @@ class Trainer:
 
     def _xla(self, job: _Job, model: keras.Model) -> bool:
         # A model compiled with jit_compile=True asks for XLA itself.
-        return job.request.xla == "on" or (
-            job.request.xla == "auto"
+        return job.request.setup.xla == "on" or (
+            job.request.setup.xla == "auto"
             and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
         )
 

@@ -17,7 +17,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as all the rest
-    from typing import Any
+    from typing import Any, NoReturn
 
 #: Seconds that a host may take to open its socket, and then to import TensorFlow.
 START_SECONDS = 60
@@ -55,10 +55,10 @@ def main(arguments: list[str]) -> None:
     except ConnectionError:
         answer = ""
     if not answer:
-        fail(job, "the worker that trained this point " + cause_of_death(folder, slot))
+        fail(job["log"], "the worker that trained this point " + cause_of_death(folder, slot))
     error = json.loads(answer)["error"]
     if error is not None:
-        fail(job, error)
+        fail(job["log"], error)
     os.close(lock)
 
 
@@ -72,8 +72,8 @@ def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
         with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
             settings: dict[str, Any] = json.load(stream)[results]
     except (OSError, KeyError):
-        fail(job, f"this run knows of no study that trains {job['record']}; run `snakemake` again")
-        raise
+        told = f"this run knows of no study that trains {job['record']}; run `snakemake` again"
+        fail(job["log"], told)
     return settings
 
 
@@ -97,11 +97,11 @@ def worker_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", program, root, *arguments]
 
 
-def fail(job: dict[str, Any], message: str) -> None:
-    """Write a message to the job's log and end."""
+def fail(log_file: str, message: str) -> NoReturn:
+    """Write a message to a job's log and end."""
     told = f"{ERROR}{message.rstrip()}"
     try:
-        with open(job["log"], "a", encoding="utf-8") as log:
+        with open(log_file, "a", encoding="utf-8") as log:
             log.write(told + "\n")
     except OSError:  # a full disk may be what it is about
         sys.exit(told)
@@ -160,8 +160,7 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
         worker = try_connecting(f"{folder}/{slot}.sock")
         if worker is not None:
             return worker
-    fail(job, "no worker could start: " + (answer or cause_of_death(folder, slot)))
-    raise AssertionError
+    fail(job["log"], "no worker could start: " + (answer or cause_of_death(folder, slot)))
 
 
 def try_connecting(path: str) -> socket.socket | None:
@@ -238,4 +237,4 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except KeyboardInterrupt:
         # All arguments are there: only a person or Snakemake interrupts.
-        fail({"log": sys.argv[4]}, "was interrupted")
+        fail(sys.argv[4], "was interrupted")

@@ -1,7 +1,7 @@
 """What all trainings of one Snakemake run share: their settings, and a private folder.
 
 In the folder the warm workers meet their clients.
-Standard library only. It lies on the local disk, in a place whose path is short: a Unix socket's
+It lies on the local disk, in a place whose path is short: a Unix socket's
 path may have 107 bytes.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from gridloom.errors import StorageError
 from gridloom.files import write_text
 from gridloom.workers import client
+from gridloom.workers.job import TrainingSettings
 
 _MAX_FOLDER_BYTES = 80
 
@@ -28,7 +29,7 @@ _MAX_FOLDER_BYTES = 80
 _LOCK = "snakemake.lock"
 
 
-def open_scope(folder: Path, name: str, results: str, **settings: object) -> None:
+def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
     """Tell the clients of this process's jobs how a study trains.
 
     By a file for each set-up in a private folder, which the environment names to the jobs: as a
@@ -40,19 +41,18 @@ def open_scope(folder: Path, name: str, results: str, **settings: object) -> Non
     ----------
     folder
         From `own_folder`.
-    name, results
-        Name of the study's set-up, and the folder of its results; one process may hold several
-        studies.
+    results
+        Folder of the study's results; one process may hold several studies.
     settings
-        What the trainings of the study share, as JSON can hold it.
+        What the trainings of the study share.
 
     Raises
     ------
     StorageError
         If the disk is full.
     """
-    shared = {"scope": str(folder), "watch": os.getpid(), **settings}
-    file = Path(client.settings_file(str(folder), name))
+    shared = {"scope": str(folder), "watch": os.getpid(), **settings.as_json()}
+    file = Path(client.settings_file(str(folder), settings.setup.name))
     studies = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_text(file, json.dumps({**studies, str(Path(results).absolute()): shared}))
     os.environ["GRIDLOOM_SCOPE"] = str(folder)

@@ -23,15 +23,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, told_traceback
 from gridloom.files import write_text
-from gridloom.naming.blocks import job_repetitions
 from gridloom.workers import client
 from gridloom.workers.devices import lease, visible_devices
+from gridloom.workers.job import Job, Slot
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 from gridloom.workers.scope import alive
 
@@ -45,37 +44,37 @@ def main(arguments: list[str]) -> int:
     """Be the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
     match arguments:
         case ["--once", job]:
-            return train_once(json.loads(job))
+            return train_once(Job.from_json(json.loads(job)))
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
             return 0
     return 2
 
 
-def train_once(job: Mapping[str, Any]) -> int:
+def train_once(job: Job) -> int:
     """Train one job without a warm worker; the record is the same, byte for byte."""
-    with Path(job["log"]).open("a", encoding="utf-8") as log:
+    with job.log.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     try:
-        devices = _devices(job, Path(job["scope"]))
+        devices = _devices(job.scope, job.gpus, job.settings.gpu_limit)
         set_libraries()
     except (GridloomError, SystemExit) as error:
-        client.fail(dict(job), str(error))
+        client.fail(str(job.log), str(error))
     with loading():
-        set_devices(job["threads"], devices)
+        set_devices(job.threads, devices)
         trainer = _trainer()
     message = _train(job, trainer)
     if message is not None:
-        client.fail(dict(job), message)
+        client.fail(str(job.log), message)
     return 0
 
 
-def _devices(settings: Mapping[str, Any], folder: Path) -> list[str]:
-    if not settings["gpus"]:
+def _devices(folder: Path, gpus: int, limit: int | None) -> list[str]:
+    if not gpus:
         return []
     client.private_folder(str(folder))
-    return lease(folder, settings["gpus"], visible_devices(os.environ), settings["gpu_limit"])
+    return lease(folder, gpus, visible_devices(os.environ), limit)
 
 
 class Host:
@@ -132,17 +131,17 @@ class Host:
         if self.refusal is not None:
             connection.sendall(f"{self.refusal}\n".encode())
             return
-        settings = json.loads(line)
+        slot = Slot(**json.loads(line))
         host = os.getpid()
         worker = os.fork()
         if worker:
-            self.slots[worker] = settings["slot"]
+            self.slots[worker] = slot.slot
             return
         status = 1
         try:
             _end_with_parent(host)
             self.listener.close()
-            serve(self.folder, settings, connection)
+            serve(self.folder, slot, connection)
             status = 0
         except GridloomError as error:
             with contextlib.suppress(OSError):
@@ -179,7 +178,7 @@ def _told(status: int) -> str:
     return f"ended with exit status {os.WEXITSTATUS(status)}"
 
 
-def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> None:
+def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
     """Serve one job after another until there were enough trainings or too much memory.
 
     Parameters
@@ -187,41 +186,35 @@ def serve(folder: Path, settings: Mapping[str, Any], asked: socket.socket) -> No
     asked
         Where the client waits that asked for this worker.
     """
-    set_devices(settings["threads"], _devices(settings, folder))
+    set_devices(slot.threads, _devices(folder, slot.gpus, slot.gpu_limit))
     trainer = _trainer()
-    address = folder / f"{settings['slot']}.sock"
+    address = folder / f"{slot.slot}.sock"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))
     listener.listen(1)
     asked.sendall(b"ready\n")
     asked.close()
     trainings = 0
-    while trainings < settings["recycle_trainings"] and _memory_mb() < settings["recycle_mb"]:
+    while trainings < slot.recycle_trainings and _memory_mb() < slot.recycle_mb:
         connection, _ = listener.accept()
         with connection:
             line = connection.makefile(encoding="utf-8").readline()
             if not line:
                 continue
-            job = json.loads(line)
+            job = Job.from_json(json.loads(line))
             done = threading.Event()
             threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
             try:
-                with output_to(job["log"]):
+                with output_to(job.log):
                     error = _train(job, trainer)
             except OSError as problem:
-                error = f"{job['log']}: cannot be written ({problem.strerror})"
-            trainings += trainings_of(job)
+                error = f"{job.log}: cannot be written ({problem.strerror})"
+            trainings += job.trainings
             done.set()
-            if trainings >= settings["recycle_trainings"] or _memory_mb() >= settings["recycle_mb"]:
+            if trainings >= slot.recycle_trainings or _memory_mb() >= slot.recycle_mb:
                 listener.close()  # before the answer: the next client must not come here
                 address.unlink()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
-
-
-def trainings_of(job: Mapping[str, Any]) -> int:
-    """Count the trainings of a job: one for each fold of each repetition."""
-    folds: int = job["setup"]["validation"].get("folds", 1)
-    return len(job_repetitions(Path(job["record"]))) * folds
 
 
 def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
@@ -245,7 +238,7 @@ def _trainer() -> Any:
     return Trainer()
 
 
-def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
+def _train(job: Job, trainer: Any) -> str | None:
     """Train a job and write its record; return what went wrong, or None.
 
     A person's mistake is one message; anything else comes with its traceback, in the log. An
@@ -255,12 +248,11 @@ def _train(job: Mapping[str, Any], trainer: Any) -> str | None:
     from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
     from gridloom.records import write_record
     from gridloom.training.objective import ObjectiveError
-    from gridloom.training.request import read_request
 
     try:
-        write_record(Path(job["record"]), trainer.run(read_request(job)))
+        write_record(job.record, trainer.run(job.request))
     except ObjectiveError as error:
-        os.kill(job["watch"], signal.SIGTERM)
+        os.kill(job.watch, signal.SIGTERM)
         return str(error)
     except GridloomError as error:
         if error.__cause__ is not None:

@@ -32,6 +32,7 @@ from gridloom.study.grid import Grid
 from gridloom.study.loading import check_study, load_study
 from gridloom.study.schema import Dataset, Split, Study, names_of
 from gridloom.study.sources import local_sources
+from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
 from gridloom.workflow.failures import failed_records, tell_failures
@@ -282,19 +283,19 @@ class StudyRun:
             If the disk does not take it.
         """
         trainer = self.study.trainer
-        open_scope(
-            own_folder(),
-            self.identity.setup.name,
-            self.results,
-            setup=self.identity.setup.as_json(),
+        settings = TrainingSettings(
+            setup=self.identity.setup,
             objective=self.study.objective.metric,
             model=str(Path(self.study.model).absolute()),
             gpu_limit=gpu_limit,
             # In a cluster's job no second training comes, and SLURM would count host and worker:
             # 1.1 GB instead of 0.8.
             warm=trainer.warm and not self.invocation.in_job,
-            **trainer.model_dump(exclude={"engine", "xla", "warm"}),
+            lockstep=trainer.lockstep,
+            recycle_trainings=trainer.recycle_trainings,
+            recycle_mb=trainer.recycle_mb,
         )
+        open_scope(own_folder(), self.results, settings)
 
     def start(self, forced: Sequence[str]) -> None:
         """Make ready for a run, and start the workers' host if there is something to train here.

@@ -19,18 +19,9 @@ from gridloom.fitted.model import FittedModel
 from gridloom.fitted.refit import refit, save, tell
 from gridloom.predict import main
 from gridloom.study.schema import Dataset, Split
-from gridloom.study.seeds import STREAMS
+from tests.made_requests import setup_for
 
 ROWS, TEST = 60, 12
-
-SETUP = {
-    "seed": 3,
-    "vary": STREAMS,
-    "scaling": "standard",
-    "target": "none",
-    "class_weight": None,
-    "xla": "auto",
-}
 
 CHOICE = Choice(
     "batch_size=16/epochs=40/units=4",
@@ -103,7 +94,7 @@ class Case:
         self.model_file.write_text(text or made)
         return refit(
             replace(CHOICE, epochs=epochs),
-            {**SETUP, **setup},
+            setup_for(self.model_file, **{"seed": 3, **setup}),
             json.loads(self.dataset.model_dump_json(exclude_defaults=True)),
             train_file=self.folder / f"train.{self.ending}",
             test_file=self.folder / f"test.{self.ending}",

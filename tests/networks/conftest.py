@@ -1,3 +1,3 @@
-"""One thread for all networks here."""
+"""What the tests of trainings share."""
 
-from tests.engines.conftest import one_thread  # noqa: F401
+from tests.training.conftest import data, one_thread  # noqa: F401

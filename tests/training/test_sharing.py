@@ -15,9 +15,9 @@ from gridloom.engines.twins import StackedDense
 from gridloom.errors import ModelError
 from gridloom.networks import structure
 from gridloom.study.schema import Split
-from gridloom.training import run
+from gridloom.training import trainer
 from gridloom.training.trainer import Trainer
-from tests.made_requests import make_data, request_for
+from tests.made_requests import changed, make_data, request_for
 
 HEAD = """
 import random
@@ -336,7 +336,7 @@ def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
     for repetitions in ((0, 1), (1,)):
         request = request_of(data, model, 0.1, repetitions=repetitions, **common)
         record = together.run(request)
-        single = alone.run(replace(request, lockstep=False))
+        single = alone.run(changed(request, lockstep=False))
         assert record["environment"]["engine"] == "lockstep"
         assert single["environment"]["engine"] == "one by one"
         assert len(record["trainings"]) == folds * len(repetitions)
@@ -410,7 +410,7 @@ def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_train
     def blind(model):
         return replace(structure.structure_of(model), digest="alike")
 
-    monkeypatch.setattr(run, "structure_of", blind)
+    monkeypatch.setattr(trainer, "structure_of", blind)
     warm = Trainer()
     warm.run(request_of(data, model, 0.1))
     capsys.readouterr()

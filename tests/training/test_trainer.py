@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from gridloom.training.trainer import Trainer, _training_record
 from tests.made_requests import (
     POINTS,
     ROOT,
+    changed,
     histories,
     request_of,
 )
@@ -201,7 +201,7 @@ def build_model(input_shape, outputs, *, activation, **rest):
 def test_the_keras_engine_trains_every_repetition_and_fold_and_the_record_says_so(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(OWN_PARTS)
-    request = replace(
+    request = changed(
         request_of(data, model, activation="soft"),
         engine="keras",
         validation={"method": "kfold", "folds": 2},
@@ -224,7 +224,7 @@ def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
     for point in ({"dropout": 0.3}, {"early_stopping_patience": 1, "learning_rate": 1.0}):
         request = request_of(data, **point)
         compiled = Trainer().run(request)
-        keras_own = Trainer().run(replace(request, engine="keras"))
+        keras_own = Trainer().run(changed(request, engine="keras"))
         for one, other in zip(compiled["trainings"], keras_own["trainings"], strict=True):
             assert one["restored_epoch"] == other["restored_epoch"]
             for name, values in one["history"].items():
@@ -259,7 +259,7 @@ def test_callbacks_that_cannot_be_had_are_named(data, tmp_path, name):
     model = tmp_path / "net.py"
     model.write_text(f"def callbacks(hyperparameters):\n    {body}\n{WITHOUT_TWINS}")
     with pytest.raises(ModelError, match=told):
-        Trainer().run(replace(request_of(data, model), engine="keras"))
+        Trainer().run(changed(request_of(data, model), engine="keras"))
 
 
 def test_callbacks_that_only_show_when_the_file_runs_are_refused_too(data, tmp_path):
@@ -302,4 +302,4 @@ def test_a_training_without_a_loss_is_named(data, tmp_path):
         "    return model\n"
     )
     with pytest.raises(ModelError, match=r"train_step gives no 'loss' \(but error, val_loss\)"):
-        Trainer().run(replace(request_of(data, model), engine="keras"))
+        Trainer().run(changed(request_of(data, model), engine="keras"))
