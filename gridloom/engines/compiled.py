@@ -24,7 +24,7 @@ from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import Fitted, Stopping, Training, cannot, set_start
 from gridloom.errors import ModelError
 from gridloom.networks.error_text import ran_out_of_memory, told
-from gridloom.networks.keras_private import no_numpy_draws
+from gridloom.networks.keras_private import no_draws
 from gridloom.study.seeds import row_orders
 
 
@@ -189,9 +189,10 @@ class CompiledFit:
                 autograph=False,
             )
             try:
-                with no_numpy_draws(
-                    lambda: cannot(
-                        "random numbers that a step draws by NumPy, which would not vary"
+                # A trace draws once, from a state that depends on what this process did before.
+                with no_draws(
+                    lambda whose: cannot(
+                        f"random numbers that a step draws by {whose}, which would not vary"
                     )
                 ):
                     traced = graph.get_concrete_function()

@@ -137,12 +137,20 @@ def _same_state(some: Any, other: Any) -> bool:
 
 
 @contextlib.contextmanager
-def no_numpy_draws(refuse: Callable[[], Exception]) -> Iterator[None]:
-    """Raise what `refuse` gives if NumPy's global generator is drawn from inside."""
-    before = np.random.get_state()
+def no_draws(refuse: Callable[[str], Exception]) -> Iterator[None]:
+    """Raise what `refuse` gives if Python's or NumPy's global generator is drawn from inside.
+
+    Parameters
+    ----------
+    refuse
+        Takes whose generator it is: ``Python`` or ``NumPy``.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
     yield
-    if not _same_state(np.random.get_state(), before):
-        raise refuse()
+    if random.getstate() != python:
+        raise refuse("Python")
+    if not _same_state(np.random.get_state(), numpy):
+        raise refuse("NumPy")
 
 
 def make_variables(step: Callable[..., Any], batch: tuple[Any, ...]) -> None:

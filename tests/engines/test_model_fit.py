@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from functools import cache
 
 import keras
@@ -252,6 +253,29 @@ REFUSED = {
         ),
     ),
 }
+
+
+def mixed(input_shape, outputs):
+    """Build with a layer that chooses its operations by Python's generator, once a trace."""
+    return sequential(
+        lambda: keras.layers.Reshape((3, 2, 1)),
+        lambda: keras.layers.AugMix(value_range=(-3, 3)),
+        keras.layers.Flatten,
+    )(input_shape, outputs)
+
+
+def test_a_layer_of_keras_that_draws_by_python_is_refused():
+    (training,), model = trainings_of(mixed, 1)
+    with pytest.raises(ModelError, match=r"draws by Python.*set `trainer: {engine: keras}`"):
+        fit_one(mixed, training, model)
+
+
+def test_the_keras_engine_draws_by_python_what_its_seeds_say():
+    (first, other), _ = trainings_of(mixed, 2)
+    expected = fit_keras(mixed, first)[0].history
+    random.seed(1)  # whatever the process did before
+    assert_same(fit_keras(mixed, first)[0].history, expected, 0)
+    assert fit_keras(mixed, other)[0].history["loss"][0] != expected["loss"][0]
 
 
 @cache
