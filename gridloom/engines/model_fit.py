@@ -19,6 +19,7 @@ from gridloom.engines.types import Fitted, Stopping, Training, set_start
 from gridloom.errors import GridloomError, ModelError
 from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
 from gridloom.networks.keras_private import gradient_registry, make_variables
+from gridloom.networks.pipeline import Pipeline
 from gridloom.study.seeds import row_orders
 
 
@@ -31,6 +32,7 @@ def fit(
     epochs: int,
     stopping: Stopping | None,
     xla: str = "auto",
+    pipeline: Pipeline | None = None,
 ) -> Fitted:
     """Fit one training with `model.fit`.
 
@@ -50,6 +52,8 @@ def fit(
         As `keras.callbacks.EarlyStopping` with the best weights restored.
     xla
         ``on``, ``off``, or ``auto``: what `compile` says.
+    pipeline
+        The model file's, through which all rows go; None if it has none.
 
     Returns
     -------
@@ -68,21 +72,31 @@ def fit(
     recorder = _Recorder()
     known_gradients = set(gradient_registry())
     stoppers = [] if stopping is None else _early_stopping(stopping)
+    # `fit` makes two iterators an epoch and reads one: what counts is the first element read.
+    passes = tf.Variable(-1, dtype=tf.int32, trainable=False)
+    first = (rows.x_train[:1], rows.y_train[:1])
+    watchers: list[keras.callbacks.Callback] = [recorder]
+    if pipeline is not None:
+        first = pipeline.specs(*first)
+        watchers.append(_Passes(pipeline, passes))
     try:
         # Keras miscounts some metrics (F1Score) in the batch that makes their variables.
         if not model.run_eagerly:
-            make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
+            make_variables(model.test_step, first)
         # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
         model.optimizer.build(model.trainable_variables)
         keras.utils.set_random_seed(training.seeds.dropout)
         set_start(model, training)
+        held: Any = (rows.x_val, rows.y_val)
+        if pipeline is not None and len(rows.y_val):
+            held = pipeline.held(rows.x_val, rows.y_val, batch_size)
         model.fit(
-            batches(training, batch_size, epochs),
+            batches(training, batch_size, epochs, passes, pipeline),
             epochs=epochs,
             shuffle=False,
-            validation_data=(rows.x_val, rows.y_val) if len(rows.y_val) else None,
-            validation_batch_size=batch_size,
-            callbacks=[*callbacks, *stoppers, recorder],
+            validation_data=held if len(rows.y_val) else None,
+            validation_batch_size=batch_size if pipeline is None else None,
+            callbacks=[*callbacks, *stoppers, *watchers],
             verbose=0,
         )
     except GridloomError:
@@ -90,6 +104,8 @@ def fit(
     except Exception as error:
         if ran_out_of_memory(error):
             raise ModelError(f"model: model.fit {OUT_OF_MEMORY}") from error
+        if pipeline is not None and pipeline.is_of(error):
+            raise pipeline.explained(error) from error
         raise ModelError(f"model: model.fit raised {told(error)}") from error
     finally:
         # The graphs of a model refer to it: only the collector frees them.
@@ -114,8 +130,21 @@ def fit(
     return Fitted(history=recorder.history(), restored_epoch=restored)
 
 
-def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset:
+def batches(
+    training: Training,
+    batch_size: int,
+    epochs: int,
+    passes: tf.Variable,
+    pipeline: Pipeline | None = None,
+) -> tf.data.Dataset:
     """Return the training rows as batches, each pass in the order of the next epoch.
+
+    Parameters
+    ----------
+    passes
+        Number of the pass that was begun last, from 0; -1 before the first.
+    pipeline
+        What the rows go through, one by one, before they are batched; None for nothing.
 
     Returns
     -------
@@ -125,19 +154,22 @@ def batches(training: Training, batch_size: int, epochs: int) -> tf.data.Dataset
     rows = training.rows
     arrays = tuple(map(tf.constant, (rows.x_train, rows.y_train, rows.weights)))
     orders = tf.constant(row_orders(training.seeds.shuffle, epochs, len(rows.y_train)))
-    # `fit` makes two iterators an epoch and reads one: what counts is the first element read.
-    passes = tf.Variable(-1, dtype=tf.int32, trainable=False)
 
-    def rows_of_pass(_: Any) -> tf.data.Dataset:
+    def places_of_pass(_: Any) -> tf.data.Dataset:
         order = tf.gather(orders, passes.assign_add(1) % epochs)
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        places = tf.data.Dataset.from_tensor_slices(order)
+        return places if pipeline is not None else places.batch(batch_size)
 
-    def batch(places: Any) -> tuple[Any, ...]:
+    def taken(places: Any) -> tuple[Any, ...]:
         return tuple(tf.gather(array, places) for array in arrays)
 
-    steps = -(-len(rows.y_train) // batch_size)
-    ordered = tf.data.Dataset.range(1).flat_map(rows_of_pass).map(batch)
-    return ordered.apply(tf.data.experimental.assert_cardinality(steps))
+    count = len(rows.y_train)
+    ordered = tf.data.Dataset.range(1).flat_map(places_of_pass).map(taken)
+    if pipeline is None:
+        steps = -(-count // batch_size)
+        return ordered.apply(tf.data.experimental.assert_cardinality(steps))
+    ordered = ordered.apply(tf.data.experimental.assert_cardinality(count))
+    return pipeline.batches(ordered, count, batch_size, training=True)
 
 
 def _early_stopping(stopping: Stopping) -> list[keras.callbacks.Callback]:
@@ -178,6 +210,20 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
         else:
             flat |= {f"{name}_{i}": float(part) for i, part in enumerate(values.flat)}
     return flat
+
+
+class _Passes(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sees that each epoch asks for the rows: a pipeline may keep those of the first one."""
+
+    def __init__(self, pipeline: Pipeline, passes: tf.Variable) -> None:
+        super().__init__()
+        self.pipeline, self.passes = pipeline, passes
+        self.before = -1
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        now = int(self.passes.numpy())
+        self.pipeline.check_passes(self.before, now)
+        self.before = now
 
 
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]

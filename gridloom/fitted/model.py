@@ -53,11 +53,14 @@ class FittedModel:
         A `gridloom.data.preparation.Preparation`.
     about
         ``model.json``; see `gridloom.fitted.refit`.
+    pipeline
+        The model file's `input_pipeline` (see `gridloom.networks.pipeline`); None if it has none.
     """
 
     network: Any
     preparation: Any
     about: Mapping[str, Any]
+    pipeline: Any = None
 
     @classmethod
     def load(cls, folder: Path | str) -> FittedModel:
@@ -87,7 +90,7 @@ class FittedModel:
         if not isinstance(preparation, Preparation):
             raise ModelError(f"{folder / PREPARATION}: is damaged; {ANEW}")
         try:
-            network = load_network(folder, about)
+            network, pipeline = load_network(folder, about)
         except GridloomError:
             raise
         except Exception as error:
@@ -96,7 +99,7 @@ class FittedModel:
             raise ModelError(
                 f"{folder / NETWORK}: is damaged, or made by another Keras ({told(error)}); {ANEW}"
             ) from error
-        return cls(network, preparation, about)
+        return cls(network, preparation, about, pipeline)
 
     def read(self, path: Path | str) -> Features:
         """Read new rows from a file that is like the study's own.
@@ -124,13 +127,14 @@ class FittedModel:
         ------
         DataError
             If a row cannot be computed with.
+        ModelError
+            If the model file's `input_pipeline` fails, or changes the order of the rows.
         """
         unknown = tell_unknown(features, self.about["split"])
         if unknown:
             warnings.warn(unknown, GridloomWarning, stacklevel=2)
         inputs = self.preparation.transform(features)
-        raw = self.network.predict(inputs, batch_size=BATCH_ROWS, verbose=0)
-        outputs: np.ndarray = np.asarray(raw, np.float32)
+        outputs = outputs_of(self.network, inputs, self.pipeline, target_like(self.about))
         finite = np.isfinite(outputs).all(axis=1)
         if not finite.all():
             raise DataError(
@@ -231,6 +235,11 @@ class _Outputs(pydantic.BaseModel):
     known: bool
 
 
+class _TargetForm(pydantic.BaseModel):
+    shape: list[int]
+    dtype: Literal["float32", "int32"]
+
+
 class _Columns(pydantic.BaseModel):
     reading: dict[str, str]
     numeric: list[str]
@@ -255,10 +264,39 @@ class _About(pydantic.BaseModel):
     outputs: _Outputs
     dataset: Dataset
     split: _Columns | _Arrays
+    hyperparameters: dict[str, Any]
+    target_form: _TargetForm = _TargetForm(shape=[], dtype="float32")
 
 
-def load_network(folder: Path, about: Mapping[str, Any]) -> Any:
-    """Load the network of a fitted model, and run its model file before.
+def target_like(about: Mapping[str, Any]) -> np.ndarray:
+    """Return zeros in the form that a row's target had in the fit, shape (1, …)."""
+    form = _About.model_validate(about).target_form
+    zeros: np.ndarray = np.zeros((1, *form.shape), form.dtype)
+    return zeros
+
+
+def outputs_of(network: Any, inputs: np.ndarray, pipeline: Any, like: np.ndarray) -> np.ndarray:
+    """Return what a network gives for prepared rows, float32, shape (rows, outputs).
+
+    Parameters
+    ----------
+    pipeline
+        What the rows go through before; None for nothing.
+    like
+        From `target_like`.
+    """
+    if pipeline is not None:
+        raw = pipeline.predict(network, inputs, like, BATCH_ROWS)
+    else:
+        raw = network.predict(inputs, batch_size=BATCH_ROWS, verbose=0)
+    outputs: np.ndarray = np.asarray(raw, np.float32)
+    return outputs
+
+
+def load_network(folder: Path, about: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Load the network of a fitted model and its `input_pipeline`, if it has one.
+
+    The model file runs before.
 
     Raises
     ------
@@ -268,8 +306,10 @@ def load_network(folder: Path, about: Mapping[str, Any]) -> Any:
     import keras
 
     from gridloom.networks.model_file import load_model_file
+    from gridloom.networks.pipeline import Pipeline
 
-    names = load_model_file(folder / about["model_file"]).names
-    return keras.saving.load_model(
-        folder / NETWORK, custom_objects=names, compile=False, safe_mode=False
+    file = load_model_file(folder / about["model_file"])
+    network = keras.saving.load_model(
+        folder / NETWORK, custom_objects=file.names, compile=False, safe_mode=False
     )
+    return network, Pipeline.of(file, about["hyperparameters"])

@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 import keras
 import numpy as np
+import tensorflow as tf
 
 from gridloom.analysis.selection import RULE, Choice
 from gridloom.data.preparation import (
@@ -25,7 +26,15 @@ from gridloom.engines import model_fit
 from gridloom.engines.types import Training
 from gridloom.errors import GridloomError, ModelError
 from gridloom.files import atomic_path, write_text
-from gridloom.fitted.model import ABOUT, FORMAT, NETWORK, PREPARATION, load_network
+from gridloom.fitted.model import (
+    ABOUT,
+    FORMAT,
+    NETWORK,
+    PREPARATION,
+    load_network,
+    outputs_of,
+    target_like,
+)
 from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_value
@@ -34,6 +43,7 @@ from gridloom.networks.error_text import told
 from gridloom.networks.losses import loss_traits
 from gridloom.networks.model_code import read_model_code
 from gridloom.networks.model_file import load_model_file, make_callbacks
+from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.targets import encode_target
 from gridloom.records import shortest
 from gridloom.study.seeds import training_seeds
@@ -113,10 +123,13 @@ def refit(
     preparation = Preparation(description, setup.scaling)
     x = preparation.fit_transform(rows.features)
     x_test = preparation.transform(test.features)
-    shape = x.shape[1:]
     point: dict[str, Any] = read_path(choice.point)
     seeds = training_seeds(setup.seed, 0, setup.vary)
     file = load_model_file(model_file, read_model_code(model_file, setup.model_file))
+    pipeline = Pipeline.of(file, point)
+    shape = x.shape[1:]
+    if pipeline is not None:
+        shape = pipeline.input_shape(x, rows.target, rows.outputs, rows.classes)
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
     y = encode_target(network, shape, rows.target, rows.classes)
     y_test = encode_target(network, shape, test.target, rows.classes)
@@ -136,6 +149,7 @@ def refit(
         epochs=choice.epochs,
         stopping=None,
         xla=setup.xla,
+        pipeline=pipeline,
     )
     fitted = fitted_in_target_units(fit, powers, scale)
     if not np.isfinite(fitted.history["loss"]).all():
@@ -143,17 +157,10 @@ def refit(
             "the fit on all training rows diverged: its loss is not finite; take the largest "
             "learning rates out of the grid and run again"
         )
-    scored = network.evaluate(
-        x_test,
-        y_test,
-        batch_size=point["batch_size"],
-        return_dict=True,
-        verbose=0,
-    )
-    scores = model_fit.numbers(scored)
+    scores = model_fit.numbers(_scored(network, x_test, y_test, point["batch_size"], pipeline))
     if scale is not None:
         scores = in_target_units(scores, powers, scale)
-    outputs = network.predict(x_test, verbose=0)
+    outputs = outputs_of(network, x_test, pipeline, y_test[:1])
     about = {
         "format": FORMAT,
         "point": choice.point,
@@ -184,6 +191,7 @@ def refit(
         "targets": description["targets"],
         "classes": rows.classes,
         "outputs": loss_traits(network.loss, outputs.shape[1]).meaning(outputs.shape[1]),
+        "target_form": {"shape": list(y_test.shape[1:]), "dtype": y_test.dtype.name},
         "dataset": dict(dataset),
         "split": description,
         "model_file": model_file.name,
@@ -191,6 +199,26 @@ def refit(
         "environment": environment(),
     }
     return Refitted(network, preparation, about, x_test, outputs)
+
+
+def _scored(
+    network: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    batch_size: int,
+    pipeline: Pipeline | None,
+) -> dict[str, Any]:
+    """Return the loss and metrics of a network on rows."""
+    how = {"return_dict": True, "verbose": 0}
+    scores: dict[str, Any]
+    if pipeline is None:
+        scores = network.evaluate(x, y, batch_size=batch_size, **how)
+        return scores
+    try:
+        scores = network.evaluate(pipeline.held(x, y, batch_size), **how)
+    except tf.errors.OpError as error:
+        raise pipeline.explained(error) from error
+    return scores
 
 
 def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
@@ -212,7 +240,8 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
                 beside.write_bytes(content)
         about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / ABOUT, about + "\n")
-        loaded = load_network(folder, refitted.about).predict(refitted.inputs, verbose=0)
+        network, pipeline = load_network(folder, refitted.about)
+        loaded = outputs_of(network, refitted.inputs, pipeline, target_like(refitted.about))
     except GridloomError:
         raise
     except Exception as error:

@@ -15,7 +15,7 @@ from gridloom.networks.build import Builder
 from gridloom.networks.error_text import told
 from gridloom.networks.keras_private import GlobalState, name_tables
 from gridloom.networks.model_code import ModelCode, read_model_code
-from gridloom.study.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION
+from gridloom.study.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION, PIPELINE
 
 #: Names that the model file of this process registered with Keras.
 _registered: set[str] = set()
@@ -38,6 +38,8 @@ class ModelFile:
         among them.
     state
         Keras's global state as the file leaves it, in which each network is built.
+    pipeline
+        Makes what a network gets (see `gridloom.networks.pipeline`); None if the file has none.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class ModelFile:
     callbacks: Callable[..., Any] | None
     names: dict[str, Any]
     state: GlobalState
+    pipeline: Callable[..., Any] | None = None
 
 
 def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
@@ -76,6 +79,12 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
             f"model: {path}: `{CALLBACKS}` is a {type(callbacks).__name__}; make it a function "
             f"`{CALLBACKS}(hyperparameters)` that returns a list of Keras callbacks"
         )
+    pipeline = getattr(module, PIPELINE, None)
+    if pipeline is not None and not callable(pipeline):
+        raise ModelError(
+            f"model: {path}: `{PIPELINE}` is a {type(pipeline).__name__}; make it a function "
+            f"`{PIPELINE}(rows, training, hyperparameters)` that returns a tf.data.Dataset"
+        )
     custom_objects = getattr(module, CUSTOM_OBJECTS, {})
     _register(path, custom_objects)
     own = {
@@ -84,7 +93,7 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
         if callable(value) and getattr(value, "__module__", None) in {name, *code.modules}
     }
     names = {**own, **custom_objects}
-    return ModelFile(path, builder, callbacks, names, GlobalState.now())
+    return ModelFile(path, builder, callbacks, names, GlobalState.now(), pipeline)
 
 
 def _register(path: Path, custom_objects: Any) -> None:
@@ -127,12 +136,8 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
     """
     if file.callbacks is None:
         return []
-    given = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in hyperparameters.items()
-    }
     try:
-        made = file.callbacks(given)
+        made = file.callbacks(listed(hyperparameters))
     except Exception as error:
         raise ModelError(
             f"model: {CALLBACKS}(hyperparameters) raised {told(error, file.path)}"
@@ -150,3 +155,11 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
             f"{type(wrong).__name__}; return a list of keras.callbacks.Callback"
         )
     return list(made)
+
+
+def listed(hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
+    """Return hyperparameters as a model file's functions get them: lists as lists."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in hyperparameters.items()
+    }

@@ -1,14 +1,16 @@
 """The contract of a model file, as far as it can be checked without running the file.
 
 ``build_model(input_shape, outputs, **hyperparameters) -> compiled keras.Model``, and optional
-``callbacks(hyperparameters) -> list of Keras callbacks`` (called by the keras engine) and
-``custom_objects``, a dict from name to object.
+``callbacks(hyperparameters) -> list of Keras callbacks`` and ``input_pipeline(rows, training,
+hyperparameters) -> tf.data.Dataset`` (both called by the keras engine) and ``custom_objects``, a
+dict from name to object.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gridloom.errors import StudyError, nearest
@@ -16,6 +18,7 @@ from gridloom.errors import StudyError, nearest
 FUNCTION = "build_model"
 GIVEN = ("input_shape", "outputs")
 CALLBACKS = "callbacks"
+PIPELINE = "input_pipeline"
 CUSTOM_OBJECTS = "custom_objects"
 
 #: What cannot be a dict, as far as its text shows.
@@ -34,13 +37,13 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = 
     names
         The sets of hyperparameters that the points hand to `build_model`.
     engine
-        The study's: ``compiled``, which calls no callbacks, or ``keras``.
+        The study's: ``compiled``, which calls `build_model` only, or ``keras``.
 
     Raises
     ------
     StudyError
         If the file is missing, is not Python, has no `build_model`, its signature does not fit, or
-        its `callbacks` or `custom_objects` do not.
+        its `callbacks`, `input_pipeline` or `custom_objects` do not.
     """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
@@ -70,7 +73,10 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = 
         for name, default in zip(keyword_only, arguments.kw_defaults, strict=True)
         if default is not None
     }
-    problems = [*_check_callbacks(path, tree, engine), *_check_custom_objects(path, tree)]
+    problems = [
+        problem for one in _OPTIONAL for problem in _check_function(path, tree, engine, one)
+    ]
+    problems += _check_custom_objects(path, tree)
     for given in names:
         if arguments.kwarg is None:
             problems += [
@@ -87,29 +93,57 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = 
         raise StudyError(list(dict.fromkeys(problems)))
 
 
-def _check_callbacks(path: Path, tree: ast.Module, engine: str) -> Iterator[str]:
-    defined = _defined(tree, CALLBACKS)
+@dataclass(frozen=True)
+class _Function:
+    """A function that a model file may have: its arguments, in order and in words."""
+
+    name: str
+    arguments: tuple[str, ...]
+    told: str
+    returns: str
+
+
+_OPTIONAL = (
+    _Function(
+        CALLBACKS,
+        ("hyperparameters",),
+        "exactly one argument, the hyperparameters as a dict",
+        "[...]",
+    ),
+    _Function(
+        PIPELINE,
+        ("rows", "training", "hyperparameters"),
+        "exactly three arguments: a tf.data.Dataset, True or False, the hyperparameters as a dict",
+        "rows.map(...)",
+    ),
+)
+
+
+def _check_function(path: Path, tree: ast.Module, engine: str, wanted: _Function) -> Iterator[str]:
+    name = wanted.name
+    defined = _defined(tree, name)
     if defined is None:
         return
     if engine != "keras":
         yield (
-            f"model: {path} defines `{CALLBACKS}`, which only model.fit calls; set "
-            f"`trainer: {{engine: keras}}`, or remove `{CALLBACKS}`"
+            f"model: {path} defines `{name}`, which only model.fit calls; set "
+            f"`trainer: {{engine: keras}}`, or remove `{name}`"
         )
     if isinstance(defined, ast.FunctionDef):
         arguments = defined.args
-        taken = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
-        if len(taken) != 1 or arguments.kwonlyargs or arguments.vararg or arguments.kwarg:
+        taken = arguments.posonlyargs + arguments.args
+        more = arguments.kwonlyargs or arguments.vararg or arguments.kwarg
+        if len(taken) != len(wanted.arguments) or more:
             yield (
-                f"model: {path}: `{CALLBACKS}` must take exactly one argument, the "
-                f"hyperparameters as a dict; it is `{CALLBACKS}({ast.unparse(arguments)})`"
+                f"model: {path}: `{name}` must take {wanted.told}; it is "
+                f"`{name}({ast.unparse(arguments)})`"
             )
     elif isinstance(defined, (*_NO_DICT, ast.Dict, ast.ClassDef)) and not isinstance(
         defined, ast.Lambda
     ):
         yield (
-            f"model: {path}: `{CALLBACKS}` is no function; write "
-            f"`def {CALLBACKS}(hyperparameters): return [...]`"
+            f"model: {path}: `{name}` is no function; write "
+            f"`def {name}({', '.join(wanted.arguments)}): return {wanted.returns}`"
         )
 
 

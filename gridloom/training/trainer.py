@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ from gridloom.networks.build import Network, build
 from gridloom.networks.keras_private import GlobalState
 from gridloom.networks.model_code import check_process, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file, make_callbacks
+from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.structure import Structure, structure_of
 from gridloom.networks.targets import encode_target
 from gridloom.records import FORMAT, shortest
+from gridloom.study.contract import CALLBACKS, PIPELINE
 from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.environment import environment
 from gridloom.training.kept import Kept
@@ -89,10 +91,17 @@ class _Job:
     def point(self) -> dict[str, Any]:
         return self.request.hyperparameters
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
+    @cached_property
+    def pipeline(self) -> Pipeline | None:
+        return Pipeline.of(self.file, self.point)
+
+    @cached_property
+    def row_shape(self) -> tuple[Any, ...]:
         (first, *_) = self.parts.values()
-        return first[0].x_train.shape[1:]
+        x, target = first[0].x_train, first[0].y_train
+        if self.pipeline is None:
+            return x.shape[1:]
+        return self.pipeline.input_shape(x, target, self.rows.outputs, self.rows.classes)
 
     def built(self, seed: int) -> Network:
         """Build the point's network, its initial weights drawn from `seed`."""
@@ -172,6 +181,8 @@ class Trainer:
             code.imported_files,
         )
         job = _Job(request, rows, parts, seeds, file)
+        if setup.engine != "keras":
+            _check_compiled(file)
         network = job.built(seeds[request.repetitions[0]].init)
         self._check_objective(job)
         powers = {}
@@ -222,7 +233,11 @@ class Trainer:
         model = job.built(job.seeds[repetition].init).model
         (training, *_) = job.trainings(model, repetition, [])
         by_keras = job.request.setup.engine == "keras"
-        names = measured_names(model, training.rows, by_keras=by_keras)
+        rows = training.rows
+        if job.pipeline is not None:
+            x, y = job.pipeline.first_row(rows.x_train, rows.y_train)
+            rows = replace(rows, x_train=x, y_train=y)
+        names = measured_names(model, rows, by_keras=by_keras)
         if names is not None:
             check_objective(objective, names)
         self._measured = objective
@@ -270,7 +285,11 @@ class Trainer:
                 model = job.built(job.seeds[repetition].init).model
                 training = job.trainings(model, repetition, model.get_weights())[fold]
                 callbacks = make_callbacks(job.file, job.point)
-                settings = {**_settings(job.point), "xla": job.request.setup.xla}
+                settings = {
+                    **_settings(job.point),
+                    "xla": job.request.setup.xla,
+                    "pipeline": job.pipeline,
+                }
                 fitted.append(model_fit.fit(model, training, callbacks, **settings))
         return _Fits(fitted, "keras")
 
@@ -282,10 +301,6 @@ class Trainer:
         first
             Network of the first repetition.
         """
-        if job.file.callbacks is not None:
-            raise ModelError(
-                f"model: {job.file.path} defines `callbacks`, which only model.fit calls; {REMEDY}"
-            )
         check_expressible(first.model)
         structure = structure_of(first.model)
         if structure.hidden:
@@ -509,6 +524,15 @@ def _own(job: _Job, structure: Structure) -> dict[str, Any] | None:
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+
+def _check_compiled(file: ModelFile) -> None:
+    """Refuse what a model file defines and only `model.fit` calls."""
+    for name, defined in ((CALLBACKS, file.callbacks), (PIPELINE, file.pipeline)):
+        if defined is not None:
+            raise ModelError(
+                f"model: {file.path} defines `{name}`, which only model.fit calls; {REMEDY}"
+            )
 
 
 def _read_json(path: Path) -> Any:

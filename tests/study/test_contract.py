@@ -76,6 +76,8 @@ BUILDS = "def build_model(input_shape, outputs, units, dropout): ...\n"
     [
         "def callbacks(hyperparameters): return []",
         "callbacks = lambda point: []",
+        "def input_pipeline(rows, training, hyperparameters): return rows",
+        "input_pipeline = lambda rows, training, point: rows",
         "from shared import callbacks, custom_objects",
         "custom_objects = {'loss': max}",
         "custom_objects: dict = dict(loss=max)",
@@ -93,6 +95,20 @@ def test_callbacks_without_the_engine_that_calls_them_name_what_to_set(tmp_path,
         check(tmp_path, BUILDS + text)
 
 
+def test_a_pipeline_without_the_engine_that_calls_it_names_what_to_set(tmp_path):
+    text = "def input_pipeline(rows, training, hyperparameters): return rows"
+    with pytest.raises(StudyError, match=r"defines `input_pipeline`.*`trainer: {engine: keras}`"):
+        check(tmp_path, BUILDS + text)
+
+
+@pytest.mark.parametrize("given", ["", "rows", "a, b", "a, b, c, d", "a, b, *, c", "*rest"])
+def test_a_pipeline_takes_exactly_three_arguments(tmp_path, given):
+    with pytest.raises(StudyError) as caught:
+        check(tmp_path, f"{BUILDS}def input_pipeline({given}): ...", engine="keras")
+    assert "must take exactly three arguments: a tf.data.Dataset" in str(caught.value)
+    assert f"it is `input_pipeline({given})`" in str(caught.value)
+
+
 @pytest.mark.parametrize("given", ["", "a, b", "a, b=1", "*, a", "a, *rest", "**rest"])
 def test_callbacks_take_exactly_the_hyperparameters(tmp_path, given):
     with pytest.raises(StudyError) as caught:
@@ -107,6 +123,7 @@ def test_callbacks_take_exactly_the_hyperparameters(tmp_path, given):
         ("custom_objects = [max]", "`custom_objects` is no dict"),
         ("def custom_objects(): ...", "`custom_objects` is no dict"),
         ("callbacks = [1]", "`callbacks` is no function"),
+        ("input_pipeline = [1]", "`input_pipeline` is no function; write `def input_pipeline(rows"),
     ],
 )
 def test_callbacks_and_custom_objects_of_a_wrong_kind_are_named(tmp_path, text, told):
