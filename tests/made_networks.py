@@ -55,8 +55,11 @@ def trainings_of(builder, repetitions: int, classes: int | None = 3, rows: Prepa
     return trainings, first
 
 
-def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int):
-    """Train by `model.fit`, on the very batches and random numbers of the compiled fit."""
+def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int, kept=None):
+    """Train by `model.fit`, on the very batches and random numbers of the compiled fit.
+
+    The weights after each epoch are added to the list `kept`, where one is given.
+    """
     rows = training.rows
     shape = rows.x_train.shape[1:]
     model = build(builder, shape, outputs, {}, training.seeds.init).model
@@ -79,6 +82,8 @@ def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int):
         ).history
         for name, (value,) in logs.items():
             history.setdefault(name, []).append(value)
+        if kept is not None:
+            kept.append(model.get_weights())
     return history, model
 
 

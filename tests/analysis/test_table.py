@@ -71,6 +71,7 @@ def test_a_row_tells_how_its_training_ran_and_is_empty_where_its_record_does_not
     assert list(runs)[-3:] == ["host", "engine", "why_not_lockstep"]
 
 
+@pytest.mark.slow
 def test_the_time_grows_in_line_with_the_trainings(tmp_path):
     def seconds(count):
         names = [f"metric_{place}" for place in range(20)]

@@ -121,6 +121,10 @@ class ClusterProject(Project):
             *arguments,
         ]
 
+    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
+        """Run `snakemake` to its end, with the plugin that its own environment names."""
+        return self.run_command(self.command(*arguments, cores=cores))
+
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start `snakemake`, to be ended with the test; see `told`."""
         self.started.append(super().start(*arguments))

@@ -15,6 +15,7 @@ from gridloom.engines.monitoring import improves
 from gridloom.engines.types import Stopping
 from gridloom.errors import ModelError
 from gridloom.networks.generators import seed_states
+from tests.cases import cases
 from tests.made_networks import (
     BATCH,
     EPOCHS,
@@ -32,7 +33,7 @@ from tests.made_networks import (
 LOCKSTEP_TOLERANCE = 1e-5
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", cases(OPTIMIZERS, ["Adam", "RMSprop", "SGD"]))
 def test_every_elementwise_optimizer_gives_the_curves_of_model_fit(optimizer):
     builder = mlp(optimizer)
     trainings, model = trainings_of(builder, 2)
@@ -78,7 +79,10 @@ SETUPS = {
 }
 
 
-@pytest.mark.parametrize("name", SETUPS)
+QUICK_SETUPS = ["sparse", "one output", "regression", "momentum", "layers"]
+
+
+@pytest.mark.parametrize("name", cases(SETUPS, QUICK_SETUPS))
 def test_losses_metrics_and_layers_give_the_curves_of_model_fit(name):
     builder, classes = SETUPS[name]
 
@@ -183,7 +187,7 @@ def test_an_earlier_training_leaves_no_trace_in_a_later_one():
             assert (one.history[name] == other.history[name]).all()
 
 
-@pytest.mark.parametrize("monitor", ["val_loss", "val_categorical_accuracy"])
+@pytest.mark.parametrize("monitor", cases(["val_loss", "val_categorical_accuracy"], ["val_loss"]))
 def test_early_stopping_is_that_of_keras_with_the_best_weights_restored(monitor):
     builder = mlp(lambda: keras.optimizers.SGD(0.8))
     stopping = Stopping(patience=2, min_delta=0.01, monitor=monitor)
@@ -194,16 +198,16 @@ def test_early_stopping_is_that_of_keras_with_the_best_weights_restored(monitor)
         alone, one = fit_one(
             builder, training, trainings_of(builder, 1)[1], stopping=stopping, epochs=12
         )
-        expected, _ = plain_fit(builder, training, BATCH, 12, 3)
+        weights = []
+        expected, _ = plain_fit(builder, training, BATCH, 12, 3, kept=weights)
         ran, best = keras_stops(expected[monitor], stopping)
         for fitted in (alone, together[place]):
             assert (len(fitted.history["loss"]), fitted.restored_epoch) == (ran, best)
             np.testing.assert_allclose(fitted.history["loss"], expected["loss"][:ran], atol=1e-4)
-        _, stopped = plain_fit(builder, training, BATCH, best + 1, 3)
         for mine, others, keras_own in zip(
             one.program.weights_of(0),
             fit.program.weights_of(place),
-            stopped.get_weights(),
+            weights[best],
             strict=True,
         ):
             np.testing.assert_allclose(mine, keras_own, atol=1e-4)
@@ -262,7 +266,7 @@ def test_repetitions_give_the_same_numbers_together_and_alone():
         assert_same(together[place].history, alone.history, LOCKSTEP_TOLERANCE)
 
 
-@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_xla_gives_the_same_curves(together):
     # Without dropout: XLA seeds its generator otherwise, so it draws other masks.
     builder = mlp(metrics=["categorical_accuracy", "AUC"], dropout=0)

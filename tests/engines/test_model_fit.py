@@ -17,6 +17,7 @@ from gridloom.engines.one_by_one import check_expressible
 from gridloom.engines.types import Stopping
 from gridloom.errors import ModelError
 from gridloom.networks.build import build
+from tests.cases import cases
 from tests.made_networks import (
     BATCH,
     EPOCHS,
@@ -38,7 +39,7 @@ def fit_keras(builder, training, *, callbacks=(), stopping=None, epochs=EPOCHS, 
     return fitted, model
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", cases(OPTIMIZERS, ["SGD"]))
 def test_the_keras_engine_gives_the_curves_of_model_fit(optimizer):
     builder = mlp(optimizer)
     trainings, _ = trainings_of(builder, 2)
@@ -207,7 +208,22 @@ FEATURES = {
 }
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+QUICK_FEATURES = [
+    "use_ema",
+    "gradient_accumulation_steps",
+    "global_clipnorm",
+    "several optimizers",
+    "weighted_metrics",
+    "a loss over the batch",
+    "a metric of one's own",
+    "add_loss",
+    "BatchNormalization",
+    "LSTM",
+    "augmentation",
+]
+
+
+@pytest.mark.parametrize("feature", cases(FEATURES, QUICK_FEATURES))
 def test_what_trains_one_by_one_has_the_curves_and_weights_of_model_fit(feature):
     builder = FEATURES[feature]
     trainings, model = trainings_of(builder, 2)
@@ -370,7 +386,9 @@ def test_a_fit_of_the_model_s_own_is_called():
     assert_same(fit_keras(own(Fits), training)[0].history, expected)
 
 
-@pytest.mark.parametrize("monitor", ["val_loss", "val_categorical_accuracy"])
+@pytest.mark.parametrize(
+    "monitor", cases(["val_loss", "val_categorical_accuracy"], ["val_categorical_accuracy"])
+)
 def test_early_stopping_of_the_engines_agrees(monitor):
     builder = mlp(lambda: keras.optimizers.SGD(0.8))
     stopping = Stopping(patience=2, min_delta=0.01, monitor=monitor)

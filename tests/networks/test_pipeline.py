@@ -23,11 +23,10 @@ from gridloom.fitted.refit import refit, save
 from gridloom.networks.build import build
 from gridloom.networks.pipeline import Pipeline
 from gridloom.study.schema import Dataset, Split
-from gridloom.study.seeds import STREAMS
 from gridloom.training.objective import ObjectiveError
 from gridloom.training.trainer import Trainer
 from tests.made_networks import BATCH, EPOCHS, assert_same, mlp, plain_fit, rows_of, trainings_of
-from tests.made_requests import request_for, write_parts
+from tests.made_requests import request_for, setup_for, write_parts
 
 
 def keyed(rows):
@@ -344,17 +343,9 @@ def fitted_model(folder, model):
         epochs=30,
         tied=1,
     )
-    setup = {
-        "seed": 3,
-        "vary": STREAMS,
-        "scaling": "none",
-        "target": "none",
-        "class_weight": None,
-        "xla": "auto",
-    }
     refitted = refit(
         choice,
-        setup,
+        setup_for(model, seed=3, scaling="none"),
         Dataset(source="mine.csv", target="bright").model_dump(),
         train_file=folder / "train.parquet",
         test_file=folder / "test.parquet",

@@ -65,6 +65,7 @@ print(json.dumps(fuzz.run_study(study, Path(tempfile.mkdtemp()))["points"]))
 """
 
 
+@pytest.mark.slow
 def test_altered_records_are_found_by_what_was_altered():
     code = PLANTED.format(bench=str(ROOT / "bench"), root=str(ROOT))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

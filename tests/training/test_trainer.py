@@ -57,20 +57,14 @@ def build_model(input_shape, outputs, **rest):
 """
 
 
-def test_shared_graphs_give_the_numbers_of_fresh_ones_in_any_order(data):
+def test_points_that_differ_in_data_only_share_a_graph_with_the_numbers_of_fresh_ones(data):
     shared = Trainer()
     forth = [histories(shared.run(request_of(data, **point))) for point in POINTS]
     back = [histories(shared.run(request_of(data, **point))) for point in reversed(POINTS)]
     assert forth == back[::-1]
+    assert shared.graphs == 2  # two numbers of units
     for place in (0, 9, 23):
         assert histories(Trainer().run(request_of(data, **POINTS[place]))) == forth[place]
-
-
-def test_points_that_differ_in_data_only_share_a_graph(data):
-    trainer = Trainer()
-    for point in POINTS:
-        trainer.run(request_of(data, **point))
-    assert trainer.graphs == 2  # two numbers of units
 
 
 def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):

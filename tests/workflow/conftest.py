@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+
+from tests.workflow.forked_snakemake import run_snakemake
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -40,9 +43,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for part in ("gridloom", "models", "profiles", "rules", "scripts"):
-            shutil.copytree(
-                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            # Compiled code comes along; what another process is just writing of it does not.
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(ROOT / "Snakefile", folder)
         self.results = folder / "results"
         self.write(TINY)
@@ -81,14 +83,16 @@ class Project:
         ]
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
-        """Run `snakemake` to its end."""
-        return self._finish(self.command(*arguments, cores=cores))
+        """Run `snakemake` to its end, in a fork of a process that has imported it."""
+        _, *line = self.command(*arguments, cores=cores)
+        return run_snakemake(line, self.folder, self.environment())
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run a Python program in this project to its end."""
-        return self._finish([sys.executable, *arguments])
+        return self.run_command([sys.executable, *arguments])
 
-    def _finish(self, command: list[str]) -> subprocess.CompletedProcess:
+    def run_command(self, command: list[str]) -> subprocess.CompletedProcess:
+        """Run a command in this project to its end, as a shell does."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -200,10 +204,22 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """Run the tiny study once; copy the project before changing it."""
-    made = Project(tmp_path_factory.mktemp("finished") / "study")
-    made.done = made.run()
-    assert made.done.returncode == 0, made.done.stdout + made.done.stderr
+    """Run the tiny study once for all processes of tests; copy the project before changing it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "finished"
+    shared.mkdir(exist_ok=True)
+    told, folder = shared / "told.txt", shared / "study"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that failed
+            made = Project(folder)
+            done = made.run_command(made.command())
+            shutil.rmtree(made.temporary, ignore_errors=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            told.write_text(done.stdout + done.stderr)
+        made = project_in(folder)
+        made.output = told.read_text()
     yield made
     shutil.rmtree(made.temporary, ignore_errors=True)
 
@@ -224,12 +240,17 @@ def untrained(finished, tmp_path):
     shutil.rmtree(made.temporary, ignore_errors=True)
 
 
-def copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:
-    """Copy a project into a folder."""
-    shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+def project_in(folder: Path, kind: type[Project] = Project) -> Project:
+    """Return the project that a folder holds."""
     made = object.__new__(kind)
     made.folder, made.results = folder, folder / "results"
     return made
+
+
+def copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:
+    """Copy a project into a folder."""
+    shutil.copytree(finished.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return project_in(folder, kind)
 
 
 def untrained_copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.workflow.conftest import TINY, Project
+from gridloom.workflow.failures import MAX_CAUSES
+from tests.cases import cases
+from tests.workflow.conftest import TINY, copy_of
 
 REMOVED = object()
 KNOBS = TINY["hyperparameters"]
@@ -183,14 +185,10 @@ TEXTS = {
     "latin letters": ("name: Größe\nhyperparameters: {}\n".encode("latin-1"), "save it as UTF-8"),
 }
 
-MODEL = '"""A network."""\nimport keras\n\ndef build_model(input_shape, outputs, **knobs):\n'
-GOOD = (
-    MODEL
-    + "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
-)
+GOOD = "    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])\n"
 
-#: A model file → what the message must hold. The first five are found before any job.
-MODELS = {
+#: A model file → what the message must hold, before any job.
+MODELS_READ = {
     "not Python": ("def build_model(:\n", "models/own.py, line 1: not valid Python"),
     "no function": ("import keras\n", "has no function `build_model(input_shape, outputs, …)`"),
     "other arguments": ("def build_model(shape, n):\n    pass\n", "must take `input_shape`, `outp"),
@@ -199,10 +197,14 @@ MODELS = {
         "def build_model(input_shape, outputs, *, depth, **rest):\n    pass\n",
         "hyperparameters.depth: missing; `build_model` in models/own.py requires it",
     ),
-    "does not load": ("import kears\n" + MODEL + "    pass\n", "No module named 'kears'"),
-    "raises": (MODEL + "    raise ValueError('no such depth')\n", "no such depth ("),
-    "returns nothing": (MODEL + "    pass\n", "end it with `return model`"),
-    "returns no model": (MODEL + "    return 3\n", "returned int, not a keras.Model"),
+}
+
+#: A function's body → what the message must hold, at the first training. Together they are
+#: functions of one model file, and a grid has a point for each.
+MODELS_BUILT = {
+    "raises": ("    raise ValueError('no such depth')\n", "no such depth ("),
+    "returns nothing": ("    pass\n", "returned NoneType, not a keras.Model; end it with `return"),
+    "returns no model": ("    return 3\n", "returned int, not a keras.Model"),
     "not compiled": (GOOD + "    return model\n", "model.compile(optimizer, loss, metrics) first"),
     "no such loss": (
         GOOD + "    model.compile('sgd', 'mes')\n    return model\n",
@@ -217,10 +219,6 @@ MODELS = {
         GOOD.replace("keras.layers.Dense(outputs)", "keras.layers.Reshape((30, 1))")
         + "    model.compile('sgd', 'categorical_crossentropy')\n    return model\n",
         "where (rows, outputs) is needed; flatten or pool before the last Dense layer",
-    ),
-    "no such metric": (
-        GOOD + "    model.compile('sgd', 'mse')\n    return model\n",
-        "objective.metric: there is no 'val_categorical_accuracy'",
     ),
     "too large": (
         GOOD.replace("keras.layers.Dense(outputs)", "keras.layers.Dense(10**10)")
@@ -302,10 +300,7 @@ def wrong_arrays(path):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, finished):
-    folder = tmp_path_factory.mktemp("catalogue") / "study"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    made = object.__new__(Project)
-    made.folder, made.results = folder, folder / "results"
+    made = copy_of(finished, tmp_path_factory.mktemp("catalogue") / "study")
     yield made
     shutil.rmtree(made.temporary, ignore_errors=True)
 
@@ -336,14 +331,46 @@ def lines(told):
     return [line for line in told.splitlines() if line.strip() and "profile" not in line]
 
 
-@pytest.mark.parametrize("name", STUDIES)
+#: One of each part of a study, by its key, its kind or its value.
+QUICK_STUDIES = [
+    "a key misspelt",
+    "text for a number",
+    "a pattern for a folder",
+    "no data",
+    "a set that is not there",
+    "a file that is not there",
+    "a password",
+    "a long separator",
+    "groups in time",
+    "no room",
+    "more than all",
+    "a method",
+    "a path to fill in",
+    "values too long together",
+    "scaling",
+    "no such model",
+    "a knob that is not taken",
+    "a knob missing",
+    "a number as text",
+    "a range backwards",
+    "all left out",
+    "a very long name",
+    "weights misspelt",
+    "a direction",
+    "xla",
+    "a rule",
+    "a slice of one",
+]
+
+
+@pytest.mark.parametrize("name", cases(STUDIES, QUICK_STUDIES))
 def test_a_wrong_study_stops_before_any_job(study, name):
     changes, expected = STUDIES[name]
     told = refused(study, _without({**TINY, **changes}), expected)
     assert len(lines(told)) <= 5, told
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", cases(TEXTS, ["a bracket", "a key given twice", "code"]))
 def test_a_file_that_is_no_study_stops_before_any_job(study, name):
     content, expected = TEXTS[name]
     told = refused(study, content, expected)
@@ -351,17 +378,55 @@ def test_a_file_that_is_no_study_stops_before_any_job(study, name):
     assert not (study.folder / "ran").exists()
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_wrong_model_file_stops_before_or_at_the_first_training(study, name):
-    content, expected = MODELS[name]
+@pytest.mark.parametrize("name", cases(MODELS_READ, ["not Python", "other arguments"]))
+def test_a_wrong_model_file_stops_before_any_job(study, name):
+    content, expected = MODELS_READ[name]
     (study.folder / "models" / "own.py").write_text(content)
-    changes = {"model": "models/own.py", "trainer": {"warm": False}, **knobs(units=1, dropout=0)}
-    told = refused(study, {**TINY, **changes}, expected, besides=("logs",))
-    early = list(MODELS).index(name) < 5
-    assert ("Job stats" not in told) == early, told
+    case = {**TINY, "model": "models/own.py", **knobs(units=1, dropout=0)}
+    told = refused(study, case, expected)
+    assert len(lines(told)) <= 5, told
 
 
-@pytest.mark.parametrize("name", FILES)
+def test_models_that_cannot_be_built_fail_their_jobs_each_with_its_cause(study):
+    places = {name: place for place, name in enumerate(MODELS_BUILT)}
+    functions = [
+        f"def case_{places[name]}(input_shape, outputs):\n{body}"
+        for name, (body, _) in MODELS_BUILT.items()
+    ]
+    chosen = (
+        "def build_model(input_shape, outputs, *, case):\n"
+        "    return globals()[f'case_{case}'](input_shape, outputs)\n"
+    )
+    text = "\n\n".join(['"""Networks."""\nimport keras', *functions, chosen])
+    (study.folder / "models" / "own.py").write_text(text)
+    grid = {"case": list(places.values()), "batch_size": 64, "epochs": 1}
+    case = {**TINY, "model": "models/own.py", "hyperparameters": grid}
+    count = len(MODELS_BUILT)
+    told = refused(study, case, f"{count} of {count} jobs of `train` failed", besides=("logs",))
+    assert f"and {count - MAX_CAUSES} more causes, told in the logs" in told
+    assert sum(expected in told for _, expected in MODELS_BUILT.values()) == MAX_CAUSES
+    logged = {}
+    for name, place in places.items():
+        (log,) = (study.results / "logs" / "points").rglob(f"case={place}/*.log")
+        logged[name] = log.read_text()
+    assert "models/own.py, line 5)" in logged["raises"]
+    silent = {
+        name: logged[name]
+        for name, (_, expected) in MODELS_BUILT.items()
+        if expected not in logged[name]
+    }
+    assert not silent
+
+
+@pytest.mark.slow
+def test_a_model_file_that_does_not_load_fails_its_job(study):
+    text = "import kears\n\ndef build_model(input_shape, outputs, **knobs):\n    pass\n"
+    (study.folder / "models" / "own.py").write_text(text)
+    case = {**TINY, "model": "models/own.py", **knobs(units=1, dropout=0)}
+    refused(study, case, "No module named 'kears'", besides=("logs",))
+
+
+@pytest.mark.parametrize("name", cases(FILES, ["empty", "no such target", "a wrong sum"]))
 def test_a_wrong_data_file_stops_before_any_training(study, name):
     content, changes, expected = FILES[name]
     file = study.folder / "mine.csv"
@@ -372,6 +437,7 @@ def test_a_wrong_data_file_stops_before_any_training(study, name):
     refused(study, case, expected, besides=("data", "logs"))
 
 
+@pytest.mark.slow
 def test_wrong_arrays_stop_before_any_training(study):
     wrong_arrays(study.folder / "mine.npz")
     case = {**TINY, **data(source="mine.npz"), "trainer": {"warm": False}}
@@ -396,7 +462,3 @@ def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
     told = study.fail(*arguments)
     assert expected in told, told
     assert contents(study) == before
-
-
-def test_the_catalogue_has_a_hundred_and_fifty_cases():
-    assert len(STUDIES) + len(TEXTS) + len(MODELS) + len(FILES) + len(LINES) >= 150

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gridloom.data.rows import read_rows
+from tests.cases import cases
 from tests.workflow.conftest import TINY
 
 NETWORK = '''"""A network for any shape of row."""
@@ -111,8 +112,12 @@ def numbers(folder):
     return dataset, knobs, 20
 
 
-@pytest.mark.parametrize("make", [images, tokens, labels, numbers])
-def test_each_kind_of_data_trains(project, make):
+KINDS = {make.__name__: make for make in (images, tokens, labels, numbers)}
+
+
+@pytest.mark.parametrize("kind", cases(KINDS, ["images", "numbers"]))
+def test_each_kind_of_data_trains(project, kind):
+    make = KINDS[kind]
     dataset, knobs, held = make(project.folder)
     (project.folder / "models" / "own.py").write_text(NETWORK)
     knobs |= {"units": 3, "batch_size": 16, "epochs": 2}
@@ -120,7 +125,7 @@ def test_each_kind_of_data_trains(project, make):
     study |= {"class_weight": None, "objective": {"metric": "val_loss"}}
     study |= {"preparation": {"scaling": "none" if make is tokens else "minmax"}}
     project.write(study)
-    project.succeed()
+    project.succeed("--until", "gather")
     runs = pd.read_csv(project.results / "runs.csv")
     assert runs["status"].tolist() == ["ok", "ok"]
     told = json.loads((project.data / "split.json").read_text())
@@ -164,13 +169,14 @@ def test_prices_near_68_000_are_learned_and_all_numbers_are_in_their_units(proje
     assert [setup.get("target") for setup in setups] == ["standard", "none"]
 
 
+@pytest.mark.slow
 def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
     table = pd.DataFrame({"a": range(ROWS), "part": ["fit"] * 50 + ["later"] * 10})
     table["target"] = [*"xy"] * (ROWS // 2)
     table.to_csv(project.folder / "mine.csv.gz", index=False)
     dataset, split = {"source": "mine.csv.gz"}, {"column": "part", "test_value": "later"}
     project.change(dataset=dataset, split=split, hyperparameters={"units": 1, "dropout": 0})
-    assert project.succeed()["train"] == 1
+    assert project.succeed("--until", "train")["train"] == 1
     assert read_rows(project.data / "test.parquet").features["a"].tolist() == list(range(50, 60))
 
 
@@ -201,6 +207,7 @@ def flats():
         running.shutdown()
 
 
+@pytest.mark.slow
 def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     content, address = flats
     dataset = {"source": address, "categorical": ["floor"]}
@@ -246,17 +253,17 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     assert project.succeed("refit") == {}
 
 
-def test_the_keras_engine_calls_callbacks_and_the_compiled_one_refuses_them(project):
-    (project.folder / "models" / "own.py").write_text(CALLBACKS)
+def test_the_keras_engine_calls_callbacks_and_the_compiled_one_refuses_them(untrained):
+    (untrained.folder / "models" / "own.py").write_text(CALLBACKS)
     knobs = {"activation": ["bent", "relu"], "learning_rate": 0.1, "halve": [True, False]}
     knobs |= {"batch_size": 64, "epochs": 3}
     study = {**TINY, "model": "models/own.py", "hyperparameters": knobs}
     study["objective"] = {"metric": "val_loss"}
-    project.write(study)
-    assert "set `trainer: {engine: keras}`, or remove `callbacks`" in project.fail()
-    project.write({**study, "trainer": {"engine": "keras"}})
-    assert project.succeed()["train"] == 4
-    history = pd.read_parquet(project.results / "history.parquet")
+    untrained.write(study)
+    assert "set `trainer: {engine: keras}`, or remove `callbacks`" in untrained.fail()
+    untrained.write({**study, "trainer": {"engine": "keras"}})
+    assert untrained.succeed("--until", "gather")["train"] == 4
+    history = pd.read_parquet(untrained.results / "history.parquet")
     rates = history[history["point"].str.contains("halve=true")]["logged_learning_rate"]
     assert sorted(set(rates.round(4))) == [0.0125, 0.025, 0.05]
-    assert all('"engine":"keras"' in text for text in project.records().values())
+    assert all('"engine":"keras"' in text for text in untrained.records().values())

@@ -10,12 +10,13 @@ import shutil
 import pandas as pd
 import pytest
 
+from tests.cases import cases
 from tests.workflow.conftest import ROOT
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "config" / "examples").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", cases(EXAMPLES, ["rentals"]))
 def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     file = f"config/examples/{name}.yaml"
@@ -40,6 +41,7 @@ def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
         assert list(told["categorical"]) == ["district", "lift", "heating"]
 
 
+@pytest.mark.slow
 def test_the_way_to_ones_own_study_works_as_it_is_written(project):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     text = (ROOT / "docs" / "your-own-study.md").read_text()

@@ -24,13 +24,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import TINY, Project, copy_of
-from tests.workflow.test_workers import (
-    endless,
+from tests.cases import cases
+from tests.workflow.conftest import TINY, Project, copy_of, project_in
+from tests.workflow.processes import (
     host_and_workers,
     left_behind,
+    make_endless,
+    make_long,
     processes_of,
-    slow,
     training,
     wait_for,
     wait_for_client,
@@ -57,7 +58,7 @@ def disk(tmp_path):
     mount("-t", "tmpfs", "-o", "size=24m", "none", str(folder))
     yield folder
     unmount(folder)
-    shutil.rmtree(at(folder).temporary)
+    shutil.rmtree(project_in(folder).temporary)
 
 
 @contextlib.contextmanager
@@ -69,13 +70,6 @@ def read_only(folder: Path):
         yield
     finally:
         unmount(folder)
-
-
-def at(folder: Path) -> Project:
-    """Return the project in a folder."""
-    made = object.__new__(Project)
-    made.folder, made.results = folder, folder / "results"
-    return made
 
 
 def fill(folder: Path) -> Path:
@@ -92,7 +86,7 @@ def fill(folder: Path) -> Path:
 # -- the disk
 
 
-@pytest.mark.parametrize("stage", ["train", "gather", "figures"])
+@pytest.mark.parametrize("stage", cases(["train", "gather", "figures"], ["train"]))
 def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stage):
     project = copy_of(finished, disk)
     before = project.records()
@@ -118,6 +112,7 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stag
     assert before.items() <= project.records().items()
 
 
+@pytest.mark.slow
 def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk):
     """Snakemake's own notes are on another disk here, and have room."""
     shutil.rmtree(copied.results)
@@ -136,6 +131,7 @@ def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied,
     assert copied.runs().equals(finished.runs())
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_run_before_it_starts(finished, disk):
     project = copy_of(finished, disk)
     (project.results / "runs.csv").unlink()
@@ -204,6 +200,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
 # -- the clock
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(copied, finished):
     """What was written before then carries times that are yet to come."""
     before = copied.records()
@@ -230,28 +227,29 @@ def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(cop
 # -- the person
 
 
-def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(project):
-    endless(project)
-    running = project.start()
+def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(untrained):
+    make_endless(untrained)
+    running = untrained.start()
     try:
-        assert wait_for(lambda: training(project))
-        told = project.fail()
+        assert wait_for(lambda: training(untrained))
+        told = untrained.fail()
         assert "Directory cannot be locked" in told
         assert "removed with the --unlock argument" in told
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(timeout=60) != 0
     finally:
         running.kill()
-    told = project.told
+    told = untrained.told
     assert "Traceback" not in told
     assert "1 × was interrupted" in told
-    assert wait_for(lambda: not processes_of(project))
-    assert left_behind(project) == []
-    assert project.records() == {}
-    endless(project, epochs=2)
-    assert project.succeed()["train"] == 1  # no lock is left
+    assert wait_for(lambda: not processes_of(untrained))
+    assert left_behind(untrained) == []
+    assert untrained.records() == {}
+    make_endless(untrained, epochs=2)
+    assert untrained.succeed("--until", "train")["train"] == 1  # no lock is left
 
 
+@pytest.mark.slow
 def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finished):
     project = Project(tmp_path / "ein 'Pfad' mit \"Größe\" & $HOME {x} *")
     results = "Ergebnisse 'für' \"alle\" & mich"
@@ -317,6 +315,7 @@ def build_model(input_shape, outputs, *, units, note):
 '''
 
 
+@pytest.mark.slow
 def test_many_points_that_fail_are_retried_fail_alone_and_are_told_by_cause(project):
     (project.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": list(range(12)), "note": "it's, 100 %", "batch_size": 64, "epochs": 1}
@@ -373,13 +372,14 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become anot
 
 
 @as_root
-def test_no_other_user_can_reach_the_workers(project):
-    endless(project)
-    running = project.start()
+@pytest.mark.slow
+def test_no_other_user_can_reach_the_workers(untrained):
+    make_endless(untrained)
+    running = untrained.start()
     try:
-        assert wait_for(lambda: training(project))
-        project.temporary.chmod(0o1777)  # as /tmp is
-        (folder,) = left_behind(project)
+        assert wait_for(lambda: training(untrained))
+        untrained.temporary.chmod(0o1777)  # as /tmp is
+        (folder,) = left_behind(untrained)
         asked = subprocess.run(
             [sys.executable, "-c", AS_SOMEONE_ELSE, str(folder)],
             capture_output=True,
@@ -392,10 +392,11 @@ def test_no_other_user_can_reach_the_workers(project):
     refused = json.loads(asked.stdout)
     assert {"list", "add", "connect host.sock", "connect 1t0g-0.sock"} <= refused.keys()
     assert [name for name, so in refused.items() if not so] == []
-    assert wait_for(lambda: not processes_of(project))
+    assert wait_for(lambda: not processes_of(untrained))
 
 
 @as_root
+@pytest.mark.slow
 def test_folders_that_others_planted_live_or_left_disturb_no_run_and_stay(untrained):
     """Theirs are not ours to remove; nor is one of ours that a live Snakemake holds."""
     untrained.temporary.chmod(0o1777)  # as /tmp is
@@ -433,7 +434,7 @@ def noted(project: Project) -> dict[str, str]:
 def test_50_random_faults_lose_nothing_and_change_nothing(disk):
     """Soft ones while a run goes on, and each run ended by a hard one, until there were 50."""
     project = Project(disk)
-    slow(project, points=30, epochs=60)
+    make_long(project, points=30, epochs=60)
     project.succeed()
     total = len(project.records())
     expected, tables = project.runs(), pd.read_csv(project.results / "summary.csv")

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cases import cases
+
 ROWS = 30
 
 #: Which rows validate → settings of the study. 24 training rows: 7 and 10 do not divide them.
@@ -61,13 +63,19 @@ def study_of(project, **settings):
     )
 
 
-@pytest.mark.parametrize("name", STUDIES)
+QUICK = ["as many folds as rows", "folds in the order of time"]
+
+
+@pytest.mark.parametrize("name", cases(STUDIES, QUICK))
 def test_folds_train_warm_and_every_fold_is_in_the_table(project, name):
     study_of(project, **STUDIES[name])
-    assert project.succeed()["train"] == 4
+    assert project.succeed("--until", "gather")["train"] == 4
     runs = project.runs()
     folds = STUDIES[name]["validation"].get("folds", 1)
     assert len(runs) == 2 * 2 * folds
+    for _, point in runs.groupby(["units", "repetition"]):
+        assert sorted(point["fold"].astype(int)) == list(range(folds))
+        assert point["val_loss"].nunique() == folds  # each has rows of its own
     assert set(runs["engine"]) == {"lockstep"}
     assert runs["val_loss"].notna().all()
 
@@ -76,7 +84,7 @@ def test_folds_give_the_same_numbers_by_each_engine(project):
     numbers = {}
     for engine in ("compiled", "keras"):
         study_of(project, **STUDIES["folds of uneven groups"], trainer={"engine": engine})
-        assert project.succeed()["train"] == 4
+        assert project.succeed("--until", "gather")["train"] == 4
         numbers[engine] = project.runs()
     assert set(numbers["keras"]["engine"]) == {"keras"}
     for name in ("loss", "val_loss", "val_categorical_accuracy"):

@@ -12,7 +12,7 @@ import pytest
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import TRAINING, library_modules
 from tests.workflow.conftest import TINY
-from tests.workflow.test_workers import wait_for
+from tests.workflow.processes import wait_for
 
 MODEL = '''"""A network that is made of parts."""
 import json, os, sys
@@ -101,6 +101,7 @@ rule both:
 """
 
 
+@pytest.mark.slow
 def test_two_studies_in_one_workflow_train_each_by_its_own_set_up(in_parts):
     """The project lies in a folder of its own, beside the workflow that uses it."""
     folder = in_parts.folder
@@ -154,6 +155,7 @@ def site(tmp_path):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_source_on_the_web_that_changed_is_told_and_a_person_decides(project, site):
     rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
     site["text"] = "\n".join(["x,y,target", *rows])

@@ -13,7 +13,7 @@ import pytest
 
 from gridloom.records import write_record
 from tests.workflow.conftest import TINY
-from tests.workflow.test_workers import processes_of
+from tests.workflow.processes import left_behind, processes_of, wait_for
 
 OPTIMIZERS = '''"""A network whose optimizer is swept."""
 import keras
@@ -42,15 +42,28 @@ def trained_by(project, **changes) -> set[str]:
     return {path for path, text in project.records().items() if before.get(path) != text}
 
 
-def test_a_value_added_trains_only_its_points_and_removed_or_put_back_none(copied):
-    added = trained_by(copied, hyperparameters={"units": [1, 4, 8]})
-    assert len(added) == 2
-    assert all("units=8/" in path for path in added)
-    assert trained_by(copied) == set()
-    assert trained_by(copied, hyperparameters={"units": [8, 1, 4]}) == set()
-
-
 TABLES = {"gather": 1, "heatmaps": 1}
+
+
+def test_a_value_a_list_and_repetitions_added_train_what_is_new_and_taken_back_nothing(copied):
+    """The scalar learning rate becomes a list that holds it."""
+    more = {"units": [1, 4, 8], "learning_rate": [0.1, 0.2]}
+    added = trained_by(copied, hyperparameters=more, repetitions=4)
+    known = {path for path in added if path.endswith("reps=2-3.json")}
+    assert {path.rpartition("/")[0] for path in known} == {
+        path.rpartition("/")[0] for path in copied.records() if path.endswith("reps=0-1.json")
+    }
+    assert len(known) == 4
+    new = added - known
+    assert len(new) == 8
+    assert all(path.endswith("reps=0-3.json") for path in new)
+    assert all("units=8/" in path or "learning_rate=0.2/" in path for path in new)
+    assert len(copied.runs()) == 4 * 12
+    assert left_behind(copied) == []
+    assert trained_by(copied) == set()
+    assert len(copied.runs()) == 2 * 4
+    copied.change(hyperparameters={"units": [8, 1, 4]}, repetitions=4)
+    assert "train" not in copied.succeed("-n")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +89,6 @@ def test_a_change_runs_just_the_jobs_that_use_it(copied, changes, expected):
     assert copied.succeed("-n") == expected
 
 
-def test_a_scalar_turned_into_a_list_trains_only_the_new_values(copied):
-    added = trained_by(copied, hyperparameters={"learning_rate": [0.1, 0.2]})
-    assert len(added) == 4
-    assert all("learning_rate=0.2/" in path for path in added)
-    assert trained_by(copied) == set()
-
-
 def test_order_and_spelling_train_nothing(copied):
     knobs = {
         "epochs": 2,
@@ -96,19 +102,6 @@ def test_order_and_spelling_train_nothing(copied):
 
 def _rest(knobs):
     return {key: value for key, value in TINY["hyperparameters"].items() if key not in knobs}
-
-
-def test_more_repetitions_train_only_the_new_ones_and_fewer_none(copied):
-    added = trained_by(copied, repetitions=4)
-    assert {path.rpartition("/")[2] for path in added} == {"reps=2-3.json"}
-    assert len(added) == 4
-    assert trained_by(copied) == set()
-    assert len(copied.runs()) == 8
-
-
-def test_other_epochs_train_all_and_the_old_ones_back_none(copied):
-    assert len(trained_by(copied, hyperparameters={"epochs": 3})) == 4
-    assert trained_by(copied) == set()
 
 
 def test_settings_that_no_training_depends_on_train_nothing(copied):
@@ -187,6 +180,7 @@ def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
     assert copied.succeed("-n") == {}
 
 
+@pytest.mark.slow
 def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):
     first, second, *_ = sorted((copied.results / "points").rglob("*.json"))
     expected = copied.runs()
@@ -211,23 +205,13 @@ def test_an_edit_of_a_figure_or_analysis_script_runs_what_uses_it(copied, file, 
     assert copied.succeed("-n") == expected
 
 
-def test_an_edit_of_the_data_trains_all_anew(project):
-    rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
-    data = project.folder / "mine.csv"
-    data.write_text("\n".join(["x,y,target", *rows]))
-    project.change(dataset={"source": "mine.csv"}, hyperparameters={"units": 1})
-    assert project.succeed()["train"] == 2
-    data.write_text("\n".join(["x,y,target", *rows[:-1], "8,8,a"]))
-    assert project.succeed()["train"] == 2
-
-
-def test_data_settings_mistyped_and_a_file_touched_cost_no_finished_training(project):
+def test_data_settings_mistyped_and_a_file_touched_cost_no_training_and_an_edit_all(project):
     rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
     data = project.folder / "mine.csv"
     data.write_text("\n".join(["x,y,target", *rows]))
     own = {"source": "mine.csv"}
     project.change(dataset=own, hyperparameters={"units": 1})
-    assert project.succeed()["train"] == 2
+    assert project.succeed("--until", "gather")["train"] == 2
     project.change(dataset={**own, "drop": ["z"]}, hyperparameters={"units": [1, 2]})
     assert "dataset.drop: there is no column 'z'" in project.fail()
     later = time.time() + 5
@@ -235,6 +219,9 @@ def test_data_settings_mistyped_and_a_file_touched_cost_no_finished_training(pro
     assert trained_by(project, dataset=own, hyperparameters={"units": [1, 2]}) == {
         path for path in project.records() if "units=2/" in path
     }
+    data.write_text("\n".join(["x,y,target", *rows[:-1], "8,8,a"]))
+    assert project.succeed("--until", "gather")["train"] == 4
+    assert len(project.records()) == 8
 
 
 def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):
@@ -248,6 +235,7 @@ def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):
     assert "3 records with keras" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_conditional_hyperparameter_is_missing_where_it_is_not_given(untrained):
     (untrained.folder / "models" / "own.py").write_text(OPTIMIZERS)
     sgd = {"optimizer": "sgd", "momentum": [0, 0.9]}
@@ -267,17 +255,16 @@ def test_a_comment_in_the_study_does_nothing(copied):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_a_run_that_was_killed_half_way_goes_on_where_it_was(untrained):
+def test_a_run_that_was_killed_half_way_leaves_nothing_and_goes_on_where_it_was(untrained):
     untrained.change(hyperparameters={"units": list(range(1, 13)), "epochs": 20})
     running = untrained.start(cores=1)
-    while len(untrained.records()) < 5 and running.poll() is None:
-        time.sleep(0.02)
+    assert wait_for(lambda: len(untrained.records()) >= 5 or running.poll() is not None, 120)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    while processes_of(untrained):  # the workers end within two seconds
-        time.sleep(0.1)
+    assert wait_for(lambda: not processes_of(untrained)), processes_of(untrained)
+    assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
     assert untrained.run("--unlock").returncode == 0
     finished = untrained.records()
     assert 5 <= len(finished) < 24
-    assert untrained.succeed()["train"] == 24 - len(finished)
+    assert untrained.succeed("--until", "gather")["train"] == 24 - len(finished)
     assert finished.items() <= untrained.records().items()

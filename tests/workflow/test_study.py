@@ -13,7 +13,7 @@ from tests.workflow.conftest import TINY, jobs
 
 
 def test_a_run_leaves_records_tables_and_heatmaps(finished):
-    assert jobs(finished.done.stdout + finished.done.stderr) == {
+    assert jobs(finished.output) == {
         "download": 1,
         "split": 1,
         "train": 4,
@@ -75,45 +75,26 @@ def test_a_dry_run_trains_nothing_and_counts_the_jobs(project):
     assert not project.results.exists()
 
 
-def test_the_same_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(
-    finished, untrained
-):
-    untrained.change(trainer={"warm": False})
+def test_a_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(finished, untrained):
+    untrained.change(trainer={"warm": False}, hyperparameters={"units": 4})
     untrained.succeed("--until", "gather", cores=1)
-    assert untrained.runs().equals(finished.runs())
+    runs = finished.runs()
+    assert untrained.runs().equals(runs[runs["units"] == "4"].reset_index(drop=True))
     summaries = [
-        pd.read_csv(one.results / "summary.csv").drop(columns="seconds_mean")
+        pd.read_csv(one.results / "summary.csv").drop(columns=["seconds_mean", "rank"])
         for one in (finished, untrained)
     ]
-    assert summaries[0].equals(summaries[1])
-
-
-def test_no_worker_and_no_temporary_file_outlives_a_run(copied):
-    copied.change(repetitions=3)
-    assert copied.succeed()["train"] == 4
-    assert list(copied.temporary.glob("gridloom*")) == []
-
-
-def test_results_folder_with_spaces_quotes_and_other_letters(project):
-    project.change(results="my 'résultats'", hyperparameters={"units": 1, "dropout": [0, 0.3]})
-    project.succeed()
-    assert len(pd.read_csv(project.folder / "my 'résultats'" / "runs.csv")) == 4
-
-
-def test_kfold_trains_every_fold_with_rows_of_its_own(project):
-    project.change(
-        repetitions=1,
-        validation={"method": "kfold", "folds": 3},
-        hyperparameters={"units": 2, "dropout": 0},
+    whole = summaries[0]
+    keys = ["units", "dropout"]
+    one, other = (
+        table.sort_values(keys).reset_index(drop=True)
+        for table in (whole[whole["units"] == 4], summaries[1])
     )
-    project.succeed()
-    runs = pd.read_csv(project.results / "runs.csv")
-    assert runs["fold"].tolist() == [0, 1, 2]
-    assert runs["val_loss"].nunique() == 3
+    assert one.equals(other)
 
 
-def test_early_stopping_ends_at_the_best_epoch(project):
-    project.change(
+def test_early_stopping_ends_at_the_best_epoch(untrained):
+    untrained.change(
         hyperparameters={
             "units": 4,
             "dropout": 0,
@@ -122,9 +103,9 @@ def test_early_stopping_ends_at_the_best_epoch(project):
             "early_stopping_patience": 3,
         }
     )
-    project.succeed()
-    runs = pd.read_csv(project.results / "runs.csv")
-    history = pd.read_parquet(project.results / "history.parquet")
+    untrained.succeed("--until", "gather")
+    runs = pd.read_csv(untrained.results / "runs.csv")
+    history = pd.read_parquet(untrained.results / "history.parquet")
     assert (runs["epochs_run"] < 40).any()
     for _, run in runs.iterrows():
         curve = history[history["repetition"] == run["repetition"]]["val_loss"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -10,74 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import TINY, processes_with
-
-#: What the issue of a dead Snakemake may take to reach its workers.
-
-
-def processes_of(project) -> list[int]:
-    """List the processes that work for a project, by its temporary folder."""
-    return processes_with(project.temporary)
-
-
-def host_and_workers(project) -> tuple[list[int], list[int]]:
-    """Tell the host from the workers that it forked: they have one command line."""
-    found = processes_of(project)
-    parents = {}
-    for process in found:
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            parents[process] = int(fields[1])
-    hosts = [process for process, parent in parents.items() if parent not in parents]
-    return hosts, [process for process in parents if process not in hosts]
-
-
-def training(project) -> bool:
-    """Tell whether a worker has begun a job: it opens the job's log then."""
-    return any((project.results / "logs" / "points").rglob("*.log"))
-
-
-def left_behind(project) -> list[Path]:
-    """List what the workers left in the temporary folder."""
-    return list(project.temporary.glob("gridloom*"))
-
-
-def wait_for(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def slow(project, points=30, epochs=60):
-    """Give the project a study that takes a while."""
-    project.change(
-        repetitions=1,
-        hyperparameters={
-            "units": [1, 4],
-            "dropout": [0, 0.3],
-            "learning_rate": {"linspace": [0.01, 0.2, points // 4 + 1]},
-            "batch_size": 4,
-            "epochs": epochs,
-        },
-    )
-
-
-def endless(project, epochs=5000):
-    """Give the project one training that takes minutes."""
-    knobs = {"units": 4, "dropout": 0, "batch_size": 1, "epochs": epochs}
-    project.change(repetitions=1, hyperparameters=knobs)
+from tests.workflow.conftest import TINY
+from tests.workflow.processes import (
+    host_and_workers,
+    left_behind,
+    make_endless,
+    make_long,
+    processes_of,
+    training,
+    wait_for,
+    wait_for_client,
+)
 
 
 def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_trains(untrained):
-    endless(untrained)
+    make_endless(untrained)
     running = untrained.start()
     assert wait_for(lambda: training(untrained))
     (worker,) = host_and_workers(untrained)[1]
@@ -86,13 +36,16 @@ def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_t
     told = untrained.told
     assert "the worker that trained this point was ended by signal 9 (SIGKILL" in told
     assert untrained.records() == {}
-    endless(untrained, epochs=2)
-    assert untrained.succeed()["train"] == 1
+    make_endless(untrained, epochs=2)
+    assert untrained.succeed("--until", "train")["train"] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+# SIGKILL: tests/workflow/test_reruns.py, with the rerun after it.
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
-    slow(untrained)
+    make_long(untrained)
     running = untrained.start()
     assert wait_for(lambda: len(untrained.records()) > 2)
     os.kill(running.pid, number)
@@ -102,7 +55,7 @@ def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
 
 
 def test_a_client_that_dies_stops_its_training(untrained):
-    endless(untrained)
+    make_endless(untrained)
     running = untrained.start()
     try:
         assert wait_for(lambda: training(untrained))
@@ -120,28 +73,8 @@ def wait_for_socket(project):
     return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")), 60)
 
 
-def wait_for_client(project):
-    def clients():
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    words = (entry / "cmdline").read_text().split("\0")
-                    inside = os.readlink(entry / "cwd") == str(project.folder)
-                except OSError:
-                    continue
-                if inside and any(word.endswith("client.py") for word in words[:6]):
-                    found.append(int(entry.name))
-        return found
-
-    wait_for(clients)
-    return [
-        pid for pid in clients() if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes()[:200]
-    ]
-
-
 def test_workers_meet_in_a_folder_closed_to_others(untrained):
-    slow(untrained)
+    make_long(untrained)
     running = untrained.start()
     try:
         assert wait_for_socket(untrained)
@@ -240,7 +173,7 @@ def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
         },
     }
     untrained.write(study)
-    untrained.succeed("--resources", "gpu=4", cores=4)
+    untrained.succeed("--until", "train", "--resources", "gpu=4", cores=4)
     lines = [json.loads(line) for line in seen.read_text().splitlines()]
     workers = {worker: device for device, worker in lines}
     assert set(workers.values()) == {"3", "5"}
@@ -249,6 +182,7 @@ def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
     assert max(shares) <= 2
 
 
+@pytest.mark.slow
 def test_a_training_without_a_gpu_sees_none(untrained, monkeypatch):
     (untrained.folder / "models" / "sees.py").write_text(SEES)
     seen = untrained.folder / "seen.txt"
@@ -261,16 +195,18 @@ def test_a_training_without_a_gpu_sees_none(untrained, monkeypatch):
             "hyperparameters": {"units": 1, "learning_rate": 0.1, "batch_size": 32, "epochs": 1},
         }
     )
-    untrained.succeed()
+    untrained.succeed("--until", "train")
     assert {json.loads(line)[0] for line in seen.read_text().splitlines()} == {"-1"}
 
 
+@pytest.mark.slow
 def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(untrained, finished):
     untrained.change(trainer={"recycle_trainings": 1})
-    untrained.succeed()
+    untrained.succeed("--until", "gather")
     assert untrained.runs().equals(finished.runs())
 
 
+@pytest.mark.slow
 def test_folds_count_as_trainings_when_a_worker_is_renewed(untrained, monkeypatch):
     (untrained.folder / "models" / "sees.py").write_text(SEES)
     seen = untrained.folder / "seen.txt"
@@ -284,14 +220,14 @@ def test_folds_count_as_trainings_when_a_worker_is_renewed(untrained, monkeypatc
         "hyperparameters": knobs,
     }
     untrained.write({**TINY, **changes})
-    untrained.succeed(cores=1)
+    untrained.succeed("--until", "gather", cores=1)
     assert len({json.loads(line)[1] for line in seen.read_text().splitlines()}) == 2
     runs = untrained.runs()
     assert len(runs) == 10
     assert set(runs["engine"]) <= {"lockstep", "one by one"}
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path, warm):
     """As on a cluster's node, whose home folder or environment may be another."""
     folder = tmp_path / "s"

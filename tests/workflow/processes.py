@@ -1,0 +1,86 @@
+"""The processes of a run, what they leave, and studies that give time to look at them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from tests.workflow.conftest import processes_with
+
+
+def processes_of(project) -> list[int]:
+    """List the processes that work for a project, by its temporary folder."""
+    return processes_with(project.temporary)
+
+
+def host_and_workers(project) -> tuple[list[int], list[int]]:
+    """Tell the host from the workers that it forked: they have one command line."""
+    found = processes_of(project)
+    parents = {}
+    for process in found:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            parents[process] = int(fields[1])
+    hosts = [process for process, parent in parents.items() if parent not in parents]
+    return hosts, [process for process in parents if process not in hosts]
+
+
+def training(project) -> bool:
+    """Tell whether a worker has begun a job: it opens the job's log then."""
+    return any((project.results / "logs" / "points").rglob("*.log"))
+
+
+def left_behind(project) -> list[Path]:
+    """List what the workers left in the temporary folder."""
+    return list(project.temporary.glob("gridloom*"))
+
+
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def make_long(project, points=30, epochs=60):
+    """Give the project a study that takes a while."""
+    project.change(
+        repetitions=1,
+        hyperparameters={
+            "units": [1, 4],
+            "dropout": [0, 0.3],
+            "learning_rate": {"linspace": [0.01, 0.2, points // 4 + 1]},
+            "batch_size": 4,
+            "epochs": epochs,
+        },
+    )
+
+
+def make_endless(project, epochs=5000):
+    """Give the project one training that takes minutes."""
+    knobs = {"units": 4, "dropout": 0, "batch_size": 1, "epochs": epochs}
+    project.change(repetitions=1, hyperparameters=knobs)
+
+
+def wait_for_client(project):
+    def clients():
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_text().split("\0")
+                    inside = os.readlink(entry / "cwd") == str(project.folder)
+                except OSError:
+                    continue
+                if inside and any(word.endswith("client.py") for word in words[:6]):
+                    found.append(int(entry.name))
+        return found
+
+    wait_for(clients)
+    return [
+        pid for pid in clients() if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes()[:200]
+    ]
