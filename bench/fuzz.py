@@ -89,6 +89,7 @@ def gridloom() -> SimpleNamespace:
     Late, so that nothing of it runs in a reference before its model is built.
     """
     from gridloom.data import preparation, rows
+    from gridloom.data.description import SplitDescription
     from gridloom.errors import GridloomError
     from gridloom.naming.points import point_path, read_path
     from gridloom.study.seeds import row_orders, training_seeds
@@ -98,6 +99,7 @@ def gridloom() -> SimpleNamespace:
         training_rows=preparation.training_rows,
         validation_parts=preparation.validation_parts,
         Rows=rows.Rows,
+        SplitDescription=SplitDescription,
         write_rows=rows.write_rows,
         GridloomError=GridloomError,
         point_path=point_path,
@@ -1567,20 +1569,18 @@ def write_data(study: Study, folder: Path) -> None:
             target = target[:, :1]
         if study.target == "regression":
             target = np.abs(target)  # for losses that take logarithms
-    description = {
-        "task": "classification" if classes else "regression",
-        "targets": ["target"],
-        "classes": [str(code) for code in range(classes)] if classes else None,
-        "ordered": False,
-        "shape": [study.width],
-        "columns": [],
-        "rows": {"train": study.rows, "test": 0},
-    }
+    description = parts.SplitDescription(
+        task="classification" if classes else "regression",
+        targets=["target"],
+        classes=[str(code) for code in range(classes)] if classes else None,
+        shape=[study.width],
+        rows={"train": study.rows, "test": 0},
+    )
     weight = None
     if study.data_seed % 3 == 0:
         weight = random.uniform(0.5, 1.5, size=study.rows).astype(np.float32)
     parts.write_rows(parts.Rows(x, target, weight=weight), folder / "train.npz")
-    (folder / "split.json").write_text(json.dumps(description))
+    description.write(folder / "split.json")
     (folder / "model.py").write_text(study.text)
 
 
@@ -1603,7 +1603,7 @@ def plain_of(study: Study, folder: Path, place: int) -> Plain:
     """Prepare the reference of a point."""
     parts = gridloom()
     settings, (repetition, fold) = study.settings, study.chosen[place]
-    description = json.loads((folder / "split.json").read_text())
+    description = parts.SplitDescription.read(folder / "split.json")
     rows = parts.training_rows(folder / "train.npz", description)
     seeds = parts.training_seeds(settings["seed"], repetition, settings["vary"])
     fit, held = parts.validation_parts(rows, settings["validation"], seeds.validation)[fold]

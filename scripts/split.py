@@ -1,7 +1,7 @@
 """Hold back the test rows."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from gridloom.data.alarms import find_alarms, tell_alarms
@@ -30,7 +30,7 @@ with told_in(snakemake.log[0]):
     write_split(
         train,
         test,
-        description | {"alarms": [asdict(alarm) for alarm in alarms]},
+        replace(description, alarms=[asdict(alarm) for alarm in alarms]),
         train_file=Path(snakemake.output.train),
         test_file=Path(snakemake.output.test),
         description_file=Path(snakemake.output.description),

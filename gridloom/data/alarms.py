@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Features, Rows
 from gridloom.study.schema import Dataset
 
@@ -76,7 +77,7 @@ class Alarm:
 
 
 def find_alarms(
-    train: Rows, test: Rows, description: Mapping[str, Any], dataset: Dataset
+    train: Rows, test: Rows, description: SplitDescription, dataset: Dataset
 ) -> list[Alarm]:
     """Look for leaks, and for classes of a few rows.
 
@@ -89,8 +90,8 @@ def find_alarms(
     """
     alarms: list[Alarm] = []
     if isinstance(train.features, pd.DataFrame):
-        numbers = [*filter(lambda name: _counts_rows(train, test, name), description["numeric"])]
-        used = [*description["numeric"], *description["categorical"]]
+        numbers = [*filter(lambda name: _counts_rows(train, test, name), description.numeric)]
+        used = description.features
         rest = [name for name in used if name not in numbers]
         ids = [name for name in rest if _is_id(train, name)]
         telling = [
@@ -269,8 +270,8 @@ def _chance(features: Features) -> float:
     return min(1.0, len(features) * float(alike))
 
 
-def _rare_classes(train: Rows, description: Mapping[str, Any]) -> Iterator[Alarm]:
-    if description["classes"] is None:
+def _rare_classes(train: Rows, description: SplitDescription) -> Iterator[Alarm]:
+    if description.classes is None:
         return
     names, counts = np.unique(train.target.astype(str), return_counts=True)
     rare = [

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.settings import DataSettings
 
 #: TensorFlow with a small network, measured.
@@ -19,7 +18,7 @@ STACKED_BYTES = 512 * 2**20
 
 
 def tell_memory(
-    description: Mapping[str, Any], settings: DataSettings, there: int | None = None
+    description: SplitDescription, settings: DataSettings, there: int | None = None
 ) -> str | None:
     """Say that the trainings of a study may not fit into memory; None if they do.
 
@@ -34,7 +33,7 @@ def tell_memory(
     there
         Bytes that there are; None to ask the machine, or on a cluster what a job asks for.
     """
-    rows, inputs = description["rows"]["train"], _inputs(description)
+    rows, inputs = description.rows["train"], _inputs(description)
     prepared = 4 * rows * inputs * settings.trainings
     stacked = prepared if prepared <= STACKED_BYTES else prepared // settings.trainings
     job = BASE_BYTES + 8 * rows * inputs + prepared + stacked
@@ -54,12 +53,12 @@ def tell_memory(
     )
 
 
-def _inputs(description: Mapping[str, Any]) -> int:
+def _inputs(description: SplitDescription) -> int:
     """Return how many numbers a network gets for a row."""
-    if "shape" in description:
-        return math.prod(description["shape"])
-    categories = sum(map(len, description["categorical"].values()))
-    return len(description["numeric"]) + len(description["incomplete"]) + categories
+    if description.shape is not None:
+        return math.prod(description.shape)
+    categories = sum(map(len, description.categorical.values()))
+    return len(description.numeric) + len(description.incomplete) + categories
 
 
 def machine_bytes() -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gridloom.data.arrays import check_features, load_arrays
+from gridloom.data.description import SplitDescription
 from gridloom.data.rows import MISSING, Features
 from gridloom.data.sources import unpack
 from gridloom.data.split import shaped
@@ -20,7 +21,7 @@ from gridloom.study.schema import Dataset
 from gridloom.study.sources import ending_format, table_format
 
 
-def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) -> Features:
+def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -> Features:
     """Read rows of a file that has the features of a study; other columns do not matter.
 
     Parameters
@@ -46,14 +47,14 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
             plain = Path(folder) / "plain"
             packed = unpack(path, path.name, format, to=plain) is not None
             features = _features(plain if packed else path, format, dataset, description)
-        if "shape" not in description:
+        if description.shape is None:
             return features
         if dataset.shape is not None:
             features = shaped(features, dataset.shape)
-        if list(features.shape[1:]) != description["shape"]:
+        if list(features.shape[1:]) != description.shape:
             raise DataError(
                 f"a row has the shape {list(features.shape[1:])}, those of the study "
-                f"{description['shape']}"
+                f"{description.shape}"
             )
     except DataError as error:
         raise DataError(f"{path}: {str(error).removeprefix('dataset.source: ')}") from None
@@ -62,10 +63,8 @@ def read_new_rows(path: Path, dataset: Dataset, description: Mapping[str, Any]) 
     return features
 
 
-def _features(
-    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
-) -> Features:
-    if "shape" not in description or description["columns"]:
+def _features(path: Path, format: str, dataset: Dataset, description: SplitDescription) -> Features:
+    if description.shape is None or description.columns:
         if format == "npz":
             raise DataError("the study's rows are those of a table; give a table")
         return _columns(path, format, dataset, description)
@@ -82,17 +81,17 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _columns(
-    path: Path, format: str, dataset: Dataset, description: Mapping[str, Any]
+    path: Path, format: str, dataset: Dataset, description: SplitDescription
 ) -> pd.DataFrame:
     """Read the columns that the study predicts from, by their names, as what they are there."""
-    categorical = description.get("categorical", {})
-    flags = [name for name, kind in description["reading"].items() if kind == FLAG]
+    categorical = description.categorical
+    flags = [name for name, kind in description.reading.items() if kind == FLAG]
     table = read_raw_table(path, format, dataset, [*categorical, *flags])
     columns = {}
-    for name in description.get("columns") or [*description["numeric"], *categorical]:
+    for name in description.columns or description.features:
         if name not in table.columns:
             raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
-        kind = CATEGORY if name in categorical else description["reading"].get(name, NUMBER)
+        kind = CATEGORY if name in categorical else description.reading.get(name, NUMBER)
         values, wrong = as_kind(table[name], kind, dataset.decimal)
         if wrong.any():
             had = "numbers" if kind == NUMBER else "true or false"
@@ -109,12 +108,12 @@ def _row(flags: Any) -> str:
     return f"row {int(np.argmax(np.asarray(flags))) + 1}"
 
 
-def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | None:
+def tell_unknown(features: Features, description: SplitDescription) -> str | None:
     """Say what no training row had, a line for each column; None if there is nothing."""
     if not isinstance(features, pd.DataFrame):
         return None
     lines = []
-    for name, known in description["categorical"].items():
+    for name, known in description.categorical.items():
         new = features.loc[~features[name].isin(known), name]
         if len(new):
             shown = "a missing value" if new.iloc[0] == MISSING else repr(new.iloc[0])
@@ -122,9 +121,9 @@ def tell_unknown(features: Features, description: Mapping[str, Any]) -> str | No
                 f"column {name!r}: {len(new)} rows hold a category that no training row had, such "
                 f"as {shown}; it counts as none of the known ones"
             )
-    for name in description["numeric"]:
+    for name in description.numeric:
         missing = int(features[name].isna().sum())
-        if missing and name not in description["incomplete"]:
+        if missing and name not in description.incomplete:
             lines.append(
                 f"column {name!r}: missing in {missing} rows, in none of the training rows; the "
                 "median stands for it"

@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.partition import Traits, fold_rows, hold_out
 from gridloom.data.rows import Features, read_rows, take
 from gridloom.errors import DataError
@@ -50,7 +51,7 @@ class TrainingRows:
     features: Features
     target: np.ndarray
     classes: list[str] | None
-    description: Mapping[str, Any]
+    description: SplitDescription
     weights: np.ndarray
     groups: np.ndarray | None = None
 
@@ -116,7 +117,7 @@ class PreparedRows:
     target_scale: TargetScale | None = None
 
 
-def training_rows(path: Path, description: Mapping[str, Any]) -> TrainingRows:
+def training_rows(path: Path, description: SplitDescription) -> TrainingRows:
     """Read the training part of a split.
 
     Parameters
@@ -127,7 +128,7 @@ def training_rows(path: Path, description: Mapping[str, Any]) -> TrainingRows:
         ``split.json``.
     """
     rows = read_rows(path)
-    classes = description["classes"]
+    classes = description.classes
     target = rows.target
     if classes is not None:
         target = pd.Categorical(target, categories=classes).codes.astype(np.int64)
@@ -166,7 +167,7 @@ def validation_parts(
         If there are too few rows, groups, or rows of a class.
     """
     labels = None if rows.classes is None else rows.target
-    traits = Traits(labels, rows.groups, rows.description["ordered"], rows.classes)
+    traits = Traits(labels, rows.groups, rows.description.ordered, rows.classes)
     count = len(rows.target)
     try:
         if validation["method"] == "kfold":
@@ -227,9 +228,11 @@ class Preparation:
     #: Also of preparations that were saved before there was any.
     target_scale: TargetScale | None = None
 
-    def __init__(self, description: Mapping[str, Any], scaling: str) -> None:
+    def __init__(self, description: SplitDescription, scaling: str) -> None:
         scaler = SCALERS[scaling]()
-        self.transformer = scaler if "shape" in description else _of_columns(description, scaler)
+        self.transformer = (
+            scaler if description.shape is not None else _of_columns(description, scaler)
+        )
         self._columns = 0
         self._constant: dict[int, float] = {}
 
@@ -282,22 +285,22 @@ def _computable(prepared: np.ndarray, features: Features) -> np.ndarray:
     )
 
 
-def _of_columns(description: Mapping[str, Any], scaler: Any) -> ColumnTransformer:
+def _of_columns(description: SplitDescription, scaler: Any) -> ColumnTransformer:
     parts: list[tuple[str, Any, list[str]]] = []
-    if description["numeric"]:
+    if description.numeric:
         # Also for columns that are complete here: new rows may lack what no training row does.
         imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-        parts.append(("numbers", make_pipeline(imputer, scaler), description["numeric"]))
-    if description["incomplete"]:
+        parts.append(("numbers", make_pipeline(imputer, scaler), description.numeric))
+    if description.incomplete:
         indicator = MissingIndicator(features="all", error_on_new=False)
-        parts.append(("missing", indicator, description["incomplete"]))
-    if description["categorical"]:
+        parts.append(("missing", indicator, description.incomplete))
+    if description.categorical:
         encoder = OneHotEncoder(
-            categories=list(description["categorical"].values()),
+            categories=list(description.categorical.values()),
             handle_unknown="ignore",
             sparse_output=False,
         )
-        parts.append(("categories", encoder, list(description["categorical"])))
+        parts.append(("categories", encoder, list(description.categorical)))
     return ColumnTransformer(parts, sparse_threshold=0)
 
 

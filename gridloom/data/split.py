@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from gridloom.data.arrays import read_arrays
+from gridloom.data.description import SplitDescription
 from gridloom.data.partition import Traits, hold_out
 from gridloom.data.rows import Features, Rows, write_rows
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.data.tables import column_kinds, read_table, typed_columns
 from gridloom.errors import DataError
-from gridloom.files import write_text
 from gridloom.study.schema import Dataset, Split
 
 
@@ -155,45 +154,35 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
     return train, test
 
 
-def describe_split(train: Rows, test: Rows, dataset: Dataset) -> dict[str, Any]:
-    """Describe a split for ``split.json``: what a training has to know besides the rows.
+def describe_split(train: Rows, test: Rows, dataset: Dataset) -> SplitDescription:
+    """Describe a split for ``split.json``.
 
     Which columns there are, and which categories, is read off the training rows, once: so every
     repetition and fold trains a network of one shape. What is fitted (`gridloom.data.preparation`)
     sees only the rows that a training fits on.
-
-    Returns
-    -------
-    dict
-        `task`; `targets`, their names; `classes`, sorted, or None; `reading`, what each column
-        is: its role or kind, for every file of the study; for a table `numeric` columns,
-        `incomplete` ones among them (missing values), `categorical` columns with their categories,
-        and `dropped` ones with the reason; for arrays the `shape` of a row, and the `columns` that
-        they were made of; `ordered`; `rows`, and the SHA-256 of each part.
 
     Raises
     ------
     DataError
         If no column of the training rows varies.
     """
-    description: dict[str, Any] = {
-        "task": dataset.task,
-        "targets": [dataset.target] if isinstance(dataset.target, str) else dataset.target,
-        "classes": None,
-        "ordered": train.ordered,
-        "reading": train.kinds | _roles(dataset),
-    }
-    if dataset.task == "classification":
-        description["classes"] = sorted(set(map(str, train.target)), key=_class_order)
+    classified = dataset.task == "classification"
+    labels = sorted(set(map(str, train.target)), key=_class_order) if classified else None
     if isinstance(train.features, pd.DataFrame):
-        description |= _layout(train.features, train.dropped)
+        layout = _layout(train.features, train.dropped)
     else:
-        description |= {"shape": list(train.features.shape[1:]), "columns": list(train.columns)}
-    return description | {
-        "rows": {"train": len(train.target), "test": len(test.target)},
-        "train_sha256": _fingerprint(train),
-        "test_sha256": _fingerprint(test),
-    }
+        layout = {"shape": list(train.features.shape[1:]), "columns": list(train.columns)}
+    return SplitDescription(
+        task=dataset.task,
+        targets=[dataset.target] if isinstance(dataset.target, str) else dataset.target,
+        classes=labels,
+        ordered=train.ordered,
+        reading=train.kinds | _roles(dataset),
+        rows={"train": len(train.target), "test": len(test.target)},
+        train_sha256=_fingerprint(train),
+        test_sha256=_fingerprint(test),
+        **layout,
+    )
 
 
 def _roles(dataset: Dataset) -> dict[str, str]:
@@ -250,7 +239,7 @@ def _fingerprint(rows: Rows) -> str:
 def write_split(
     train: Rows,
     test: Rows,
-    description: dict[str, Any],
+    description: SplitDescription,
     *,
     train_file: Path,
     test_file: Path,
@@ -259,17 +248,15 @@ def write_split(
     """Write both parts, without the columns that the description drops, and the description."""
     for part, path in ((train, train_file), (test, test_file)):
         if isinstance(part.features, pd.DataFrame):
-            used = [*description["numeric"], *description["categorical"]]
-            part = replace(part, features=part.features[used])
+            part = replace(part, features=part.features[description.features])
         write_rows(part, path)
-    write_text(description_file, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    description.write(description_file)
 
 
-def tell_dropped(description: dict[str, Any]) -> str | None:
+def tell_dropped(description: SplitDescription) -> str | None:
     """Say which columns were left out, and why; None if none was."""
-    dropped = description.get("dropped")
-    if not dropped:
+    if not description.dropped:
         return None
     return "Left out of the features: " + "; ".join(
-        f"{name} ({reason})" for name, reason in dropped.items()
+        f"{name} ({reason})" for name, reason in description.dropped.items()
     )

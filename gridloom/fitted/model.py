@@ -14,6 +14,7 @@ import pandas as pd
 import pydantic
 from scipy.special import expit, softmax
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.new_rows import read_new_rows, tell_unknown
 from gridloom.data.rows import Features
 from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
@@ -101,6 +102,11 @@ class FittedModel:
             ) from error
         return cls(network, preparation, about, pipeline)
 
+    @property
+    def split(self) -> SplitDescription:
+        """The description of the study's split."""
+        return SplitDescription.from_json(self.about["split"])
+
     def read(self, path: Path | str) -> Features:
         """Read new rows from a file that is like the study's own.
 
@@ -110,7 +116,7 @@ class FittedModel:
             Naming the column, the row and the remedy.
         """
         dataset = Dataset.model_validate(self.about["dataset"])
-        return read_new_rows(Path(path), dataset, self.about["split"])
+        return read_new_rows(Path(path), dataset, self.split)
 
     def outputs(self, features: Features) -> np.ndarray:
         """Return what the network gives for each row, float32, shape (rows, outputs).
@@ -130,7 +136,7 @@ class FittedModel:
         ModelError
             If the model file's `input_pipeline` fails, or changes the order of the rows.
         """
-        unknown = tell_unknown(features, self.about["split"])
+        unknown = tell_unknown(features, self.split)
         if unknown:
             warnings.warn(unknown, GridloomWarning, stacklevel=2)
         inputs = self.preparation.transform(features)
@@ -240,16 +246,12 @@ class _TargetForm(pydantic.BaseModel):
     dtype: Literal["float32", "int32"]
 
 
-class _Columns(pydantic.BaseModel):
+class _Split(pydantic.BaseModel):
     reading: dict[str, str]
     numeric: list[str]
     incomplete: list[str]
     categorical: dict[str, list[str]]
-
-
-class _Arrays(pydantic.BaseModel):
-    reading: dict[str, str]
-    shape: list[int]
+    shape: list[int] | None
     columns: list[str]
 
 
@@ -263,7 +265,7 @@ class _About(pydantic.BaseModel):
     classes: list[str] | None
     outputs: _Outputs
     dataset: Dataset
-    split: _Columns | _Arrays
+    split: _Split
     hyperparameters: dict[str, Any]
     target_form: _TargetForm = _TargetForm(shape=[], dtype="float32")
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from gridloom.analysis.selection import RULE, Choice
+from gridloom.data.description import SplitDescription
 from gridloom.data.preparation import (
     Preparation,
     PreparedRows,
@@ -117,7 +118,7 @@ def refit(
     GridloomError
         If the model file is wrong, or the fit diverges.
     """
-    description = json.loads(split_file.read_text(encoding="utf-8"))
+    description = SplitDescription.read(split_file)
     rows = training_rows(train_file, description)
     test = training_rows(test_file, description)
     preparation = Preparation(description, setup.scaling)
@@ -187,13 +188,13 @@ def refit(
             **{name: shortest(value) for name, value in scores.items()},
         },
         "standardized": [] if scale is None else sorted(scores.keys() - powers.keys()),
-        "task": description["task"],
-        "targets": description["targets"],
+        "task": description.task,
+        "targets": description.targets,
         "classes": rows.classes,
         "outputs": loss_traits(network.loss, outputs.shape[1]).meaning(outputs.shape[1]),
         "target_form": {"shape": list(y_test.shape[1:]), "dtype": y_test.dtype.name},
         "dataset": dict(dataset),
-        "split": description,
+        "split": description.as_json(),
         "model_file": model_file.name,
         "setup": setup.as_json(),
         "environment": environment(),

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.preparation import (
     PreparedRows,
     TrainingRows,
@@ -159,7 +160,7 @@ class Trainer:
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
         check_process(setup)
-        description = self._read("split", request.split_file, _read_json)
+        description = self._read("split", request.split_file, SplitDescription.read)
         rows, content = self._read(
             "rows",
             request.rows_file,
@@ -533,10 +534,6 @@ def _check_compiled(file: ModelFile) -> None:
             raise ModelError(
                 f"model: {file.path} defines `{name}`, which only model.fit calls; {REMEDY}"
             )
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _settings(point: Mapping[str, Any]) -> dict[str, Any]:

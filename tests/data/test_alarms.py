@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from gridloom.data.alarms import find_alarms, tell_alarms
+from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, settle, split_rows
@@ -146,7 +147,7 @@ def test_equal_images_are_told():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 4, 4)).astype(np.uint8)
     target = np.array([*"xy"] * 25, dtype=object)
     train, test = Rows(pixels, target), Rows(pixels[:5], target[:5])
-    description = {"classes": ["x", "y"]}
+    description = SplitDescription(classes=["x", "y"])
     (found,) = find_alarms(train, test, description, Dataset(source="x.npz"))
     assert found.text.startswith("5 of 5 test rows equal a training row")
 

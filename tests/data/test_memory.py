@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.memory import machine_bytes, tell_memory
 from gridloom.data.settings import DataSettings
 
 GIB = 2**30
 SETTINGS = DataSettings("x", None, 1, 1, trainings=5, parallel=2, mem_mb=2000)
-TABLE = {
-    "rows": {"train": 1_000_000},
-    "numeric": [*"abcdefgh"],
-    "incomplete": ["a"],
-    "categorical": {"i": [*"uv"], "j": [*"xyz"]},
-}
-IMAGES = {"rows": {"train": 60_000}, "shape": [28, 28, 1]}
+TABLE = SplitDescription(
+    rows={"train": 1_000_000},
+    numeric=[*"abcdefgh"],
+    incomplete=["a"],
+    categorical={"i": [*"uv"], "j": [*"xyz"]},
+)
+IMAGES = SplitDescription(rows={"train": 60_000}, shape=[28, 28, 1])
 
 
 def test_what_fits_is_not_told():

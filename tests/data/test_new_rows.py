@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.new_rows import read_new_rows, tell_unknown
 from gridloom.errors import DataError
 from gridloom.study.schema import Dataset
 
 DATASET = Dataset(source="mine.csv", target="sold", drop=["id"], missing=["?"], separator=";")
-TABLE = {
-    "numeric": ["area", "rooms"],
-    "incomplete": ["area"],
-    "categorical": {"floor": ["1", "2"], "town": ["Bern", "Köln"]},
-    "reading": {},
-}
+TABLE = SplitDescription(
+    numeric=["area", "rooms"],
+    incomplete=["area"],
+    categorical={"floor": ["1", "2"], "town": ["Bern", "Köln"]},
+)
 
 
 def read(tmp_path, text, dataset=DATASET, description=TABLE, name="new.csv"):
@@ -46,12 +46,11 @@ def test_whole_numbers_that_are_categories_are_known_beside_a_missing_one(tmp_pa
 
 
 def test_new_rows_are_read_as_the_training_rows_were(tmp_path):
-    layout = {
-        **TABLE,
-        "numeric": ["lift"],
-        "categorical": {"zip": ["01067", "10115"]},
-        "reading": {"lift": "flag", "zip": "category"},
-    }
+    layout = SplitDescription(
+        numeric=["lift"],
+        categorical={"zip": ["01067", "10115"]},
+        reading={"lift": "flag", "zip": "category"},
+    )
     rows = read(tmp_path, "zip;lift\n01067;true\n?;\n", description=layout)
     assert rows["zip"].tolist() == ["01067", "(missing)"]
     assert rows["lift"].tolist()[:1] == [1]
@@ -93,7 +92,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_without_a_header_has_the_columns_of_the_study(tmp_path):
     dataset = Dataset(source="wdbc.data", columns=["id", "sold"], target="sold", format="csv")
-    layout = {"numeric": ["3", "4"], "incomplete": [], "categorical": {}, "reading": {}}
+    layout = SplitDescription(numeric=["3", "4"])
     rows = read(tmp_path, "7,,1.5,2\n8,,2.5,3\n", dataset, layout, "new.data")
     assert rows["3"].tolist() == [1.5, 2.5]
 
@@ -106,7 +105,7 @@ def test_parquet_serves_a_study_of_a_csv(tmp_path):
 
 
 def arrays_of(*shape):
-    return {"shape": list(shape), "columns": []}
+    return SplitDescription(shape=list(shape))
 
 
 def test_dates_and_flags_do_not_pass_for_numbers(tmp_path):
@@ -134,7 +133,7 @@ def test_arrays_must_have_the_shape_of_the_study(tmp_path):
 
 def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_path):
     dataset = Dataset(source="mine.csv", target="digit", shape=[2, 2, 1])
-    description = {"shape": [2, 2, 1], "columns": list("abcd"), "reading": {}}
+    description = SplitDescription(shape=[2, 2, 1], columns=list("abcd"))
     for text in ("a,b,c,d\n1,2,3,4\n", "digit,d,c,b,a,part\n7,4,3,2,1,test\n"):
         rows = read(tmp_path, text, dataset, description)
         assert rows.dtype == np.uint8

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.preparation import (
     Preparation,
     TargetScale,
@@ -31,7 +32,7 @@ def rows_of(counts=(30, 10), seed=0):
         features,
         codes,
         list("abc")[: len(counts)],
-        {"numeric": list("wxyz"), "incomplete": [], "categorical": {}, "ordered": False},
+        SplitDescription(numeric=list("wxyz")),
         np.ones(len(codes), np.float32),
     )
 
@@ -44,12 +45,11 @@ def mixed():
             "kind": ["u", "v", "u", MISSING, "rare", "rare"],
         }
     )
-    layout = {
-        "numeric": ["a"],
-        "incomplete": ["a"],
-        "categorical": {"kind": [MISSING, "rare", "u", "v"]},
-        "ordered": False,
-    }
+    layout = SplitDescription(
+        numeric=["a"],
+        incomplete=["a"],
+        categorical={"kind": [MISSING, "rare", "u", "v"]},
+    )
     return TrainingRows(features, np.array([0, 1, 0, 1, 0, 1]), list("ab"), layout, np.ones(6))
 
 
@@ -105,8 +105,8 @@ def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
 def test_a_value_that_scaled_is_beyond_float32_is_refused():
     rows = rows_of()
     for features in (rows.features * 1e-9, rows.features.to_numpy() * 1e-9):
-        shape = {} if isinstance(features, pd.DataFrame) else {"shape": [4]}
-        preparation = Preparation({**rows.description, **shape}, "standard")
+        shape = None if isinstance(features, pd.DataFrame) else [4]
+        preparation = Preparation(replace(rows.description, shape=shape), "standard")
         preparation.fit_transform(features)
         far = features[:2].copy()
         far[far > -1] = 1e35
@@ -155,13 +155,13 @@ def test_a_fitted_preparation_is_saved_and_prepares_new_rows(tmp_path):
     ],
 )
 def test_arrays_keep_their_shape_and_are_scaled(features, expected):
-    preparation = Preparation({"shape": list(features.shape[1:])}, "standard")
+    preparation = Preparation(SplitDescription(shape=list(features.shape[1:])), "standard")
     prepared = preparation.fit_transform(features)
     assert prepared.shape == features.shape
     axes = None if expected == "as a whole" else tuple(range(features.ndim - 1))
     np.testing.assert_allclose(prepared.mean(axis=axes), 0, atol=1e-6)
     np.testing.assert_allclose(prepared.std(axis=axes), 1, atol=1e-5)
-    untouched = Preparation({"shape": list(features.shape[1:])}, "none")
+    untouched = Preparation(SplitDescription(shape=list(features.shape[1:])), "none")
     assert (untouched.fit_transform(features) == features).all()
 
 
@@ -179,7 +179,7 @@ def test_groups_and_time_rule_the_validation_too():
     for method in (HOLDOUT, {"method": "kfold", "folds": 4}):
         for fit, held in validation_parts(rows, method, 3):
             assert not set(rows.groups[fit]) & set(rows.groups[held])
-    rows = replace(rows_of(), description={**rows_of().description, "ordered": True})
+    rows = replace(rows_of(), description=replace(rows_of().description, ordered=True))
     ((fit, held),) = validation_parts(rows, HOLDOUT, 3)
     assert max(fit) < min(held)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+from gridloom.data.description import SplitDescription
 from gridloom.data.rows import MISSING, Rows, read_rows
 from gridloom.data.sources import download
 from gridloom.data.split import (
@@ -78,12 +77,12 @@ def test_the_description_tells_columns_categories_and_what_was_dropped():
     )
     train, test = split(rows)
     told = describe_split(train, test, DATASET)
-    assert told["numeric"] == ["a"]
-    assert told["categorical"] == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
-    assert told["dropped"] == {"same": "one value in all training rows"}
-    assert told["classes"] == ["x", "y"]
-    assert told["rows"] == {"train": 32, "test": 8}
-    assert told["train_sha256"] != told["test_sha256"]
+    assert told.numeric == ["a"]
+    assert told.categorical == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
+    assert told.dropped == {"same": "one value in all training rows"}
+    assert told.classes == ["x", "y"]
+    assert told.rows == {"train": 32, "test": 8}
+    assert told.train_sha256 != told.test_sha256
     assert tell_dropped(told) == ("Left out of the features: same (one value in all training rows)")
 
 
@@ -103,8 +102,8 @@ def test_columns_take_the_shape_of_images(tmp_path):
     first = int(train.features[0, 0, 0, 0])
     assert train.features[0].ravel().tolist() == list(range(first, first + 6))
     description = describe_split(train, test, DATASET)
-    assert description["shape"] == [2, 3, 1]
-    assert description["columns"] == [*"abcdef"]
+    assert description.shape == [2, 3, 1]
+    assert description.columns == [*"abcdef"]
     with pytest.raises(DataError, match=r"dataset\.shape: \[4\] has 4 numbers, a row has 6"):
         read(shape=[4])
 
@@ -143,7 +142,7 @@ def test_what_each_column_is_is_noted(tmp_path):
     dataset = Dataset(source="x", group="patient", weight="w")
     rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, Split())
     parts = settle(*split(rows, dataset), dataset, "csv")
-    assert describe_split(*parts, dataset)["reading"] == {
+    assert describe_split(*parts, dataset).reading == {
         "a": "number",
         "kind": "category",
         "target": "target",
@@ -154,7 +153,7 @@ def test_what_each_column_is_is_noted(tmp_path):
 
 def test_classes_that_are_numbers_sort_by_size():
     train, test = split(rows_of([str(i % 11) for i in range(110)]))
-    assert describe_split(train, test, DATASET)["classes"] == [str(i) for i in range(11)]
+    assert describe_split(train, test, DATASET).classes == [str(i) for i in range(11)]
 
 
 def test_rows_read_back_as_they_were_written(tmp_path):
@@ -164,7 +163,7 @@ def test_rows_read_back_as_they_were_written(tmp_path):
         weight=np.array([1, 2, 3, 4], np.float32),
         group=np.array([*"ppqq"], dtype=object),
     )
-    description = {"numeric": ["a"], "categorical": {"kind": ["u", "v"]}}
+    description = SplitDescription(numeric=["a"], categorical={"kind": ["u", "v"]})
     for part, ending in ((rows, "parquet"), (_as_arrays(rows), "npz")):
         files = {name: tmp_path / f"{name}.{ending}" for name in ("train_file", "test_file")}
         write_split(part, part, description, description_file=tmp_path / "split.json", **files)
@@ -173,7 +172,7 @@ def test_rows_read_back_as_they_were_written(tmp_path):
         assert read.target.tolist() == part.target.tolist()
         assert read.weight.tolist() == [1, 2, 3, 4]
         assert read.group.tolist() == [*"ppqq"]
-    assert json.loads((tmp_path / "split.json").read_text()) == description
+    assert SplitDescription.read(tmp_path / "split.json") == description
 
 
 def _as_arrays(rows):
@@ -235,9 +234,9 @@ def test_the_published_layouts_give_the_split_of_the_builtin_set_row_for_row(
     expected = parts(builtin, builtin.source)
     found = parts(Dataset(**LAYOUTS[name]), str(layouts / LAYOUTS[name]["source"]))
     for one, other in zip(expected[:2], found[:2], strict=True):
-        used = found[2]["numeric"]
+        used = found[2].numeric
         assert len(used) == 30
         assert np.array_equal(one.features.to_numpy(), other.features[used].to_numpy())
         assert [label[0].upper() for label in one.target] == other.target.tolist()
     if name == "Kaggle":
-        assert found[2]["dropped"] == {"33": "no value"}
+        assert found[2].dropped == {"33": "no value"}

@@ -14,7 +14,7 @@ from gridloom.identity.setup import Setup, library_settings, model_fingerprint, 
 from gridloom.identity.source_code import read_source
 from gridloom.networks.model_code import _forget, check_process, read_model_code
 from gridloom.training.trainer import Trainer
-from tests.made_requests import changed, data, histories, request_of
+from tests.made_requests import changed, histories, request_of
 
 __all__ = ["data"]
 
