@@ -90,7 +90,7 @@ def for_training(file):
     if os.path.exists(file) or not RUN.existing_records:
         return ancient(file)
     finished = set(RUN.existing_records)
-    record = f"{POINTS}/{{point}}={{first}}-{{last}}.json"
+    record = f"{RESULTS}/points/{{setup}}/{{point}}={{first}}-{{last}}.json"
 
     def needed(wildcards):
         asked = workflow.dag_settings.forceall or workflow.dag_settings.forcerun

@@ -11,10 +11,13 @@ rule train:
         rows=for_training(f"{DATA}/train.{RUN.parts}"),
         split=for_training(f"{DATA}/split.json"),
     output:
-        record=f"{POINTS}/{{point}}={{first}}-{{last}}.json",
+        # The set-up's name goes with the job: on a cluster, a job reads the study anew, and what was
+        # edited since would be trained for another record than the one that was planned.
+        record=f"{RESULTS}/points/{{setup}}/{{point}}={{first}}-{{last}}.json",
     log:
-        f"{RESULTS}/logs/points/{RUN.identity.setup.name}/{{point}}={{first}}-{{last}}.log",
+        f"{RESULTS}/logs/points/{{setup}}/{{point}}={{first}}-{{last}}.log",
     wildcard_constraints:
+        setup=r"[0-9a-f]{16}",
         # Not the point alone: Snakemake refuses a wildcard that ends in twenty repeats, such as
         # those of a list of equal layer sizes.
         point=r".+/reps",

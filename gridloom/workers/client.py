@@ -65,15 +65,22 @@ def main(arguments: list[str]) -> None:
 def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
     """Read how a study trains: by its set-up, which the record's path names, and its results.
 
-    One workflow may hold several studies.
+    One workflow may hold several studies. On a cluster, a job's own Snakemake reads the study anew:
+    its set-up may be another one than that of the record that was planned.
     """
     results, _, inside = job["record"].rpartition("/points/")
     try:
         with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
             settings: dict[str, Any] = json.load(stream)[results]
     except (OSError, KeyError):
-        told = f"this run knows of no study that trains {job['record']}; run `snakemake` again"
-        fail(job["log"], told)
+        cause = f"this run knows of no study that trains {job['record']}; run `snakemake` again"
+        if os.path.isdir(folder):
+            cause = (
+                "the study, its model file, a module of it or Gridloom changed after this run was "
+                "planned; run `snakemake` again: it trains the new version, and keeps what the old "
+                "one trained"
+            )
+        fail(job["log"], cause)
     return settings
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
+
+from gridloom.identity.setup import Setup
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +38,48 @@ def test_trainings_get_the_gpu_that_they_ask_for_as_an_array_and_again_when_canc
     assert len(study.marks()) == 3
     assert set(study.devices()) == {"0", "1"}
     assert as_here(study, finished)
+
+
+def test_an_edit_of_the_model_file_before_its_jobs_start_mislabels_nothing(study, finished):
+    study.plan({1: "none", 4: "none"})
+    node = f"nodename={study.cluster.host}"
+    study.cluster.call("scontrol", "update", node, "state=drain", "reason=test")
+    try:
+        planned = study.start("--retries", "0")
+        study.cluster.wait_for(lambda: waiting(study) == 2, 120)
+        model = study.folder / "models" / "marked.py"
+        old = model.read_text()
+        model.write_text(
+            old.replace("learning_rate=learning_rate", "learning_rate=learning_rate / 2")
+        )
+    finally:
+        study.cluster.call("scontrol", "update", node, "state=resume")
+    study.cluster.wait_for(lambda: planned.poll() is not None, 300)
+    assert planned.returncode != 0
+    told = study.told
+    assert "changed after this run was planned; run `snakemake` again" in told, told
+    assert "Traceback" not in told
+    assert study.marks() == []
+    assert study.records() == {}
+    study.start()
+    assert study.finish() == {"train": 2, "gather": 1}
+    (setup,) = {path.split("/")[0] for path in study.records()}
+    assert len(study.marks()) == len(study.records()) == 2
+    for record in study.records().values():
+        noted = json.loads(record)["environment"]["setup"]
+        assert Setup.from_json(noted).name == setup
+    assert not as_here(study, finished)
+    # The old version is another set-up, of which nothing was trained.
+    model.write_text(old)
+    study.start()
+    assert study.finish() == {"train": 2, "gather": 1}
+    assert len({path.split("/")[0] for path in study.records()}) == 2
+    assert as_here(study, finished)
+
+
+def waiting(study) -> int:
+    """Count the jobs that wait in the queue."""
+    return list(study.cluster.jobs().values()).count("PENDING")
 
 
 def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, finished):

@@ -16,8 +16,6 @@ from gridloom.networks.model_code import _forget, check_process, read_model_code
 from gridloom.training.trainer import Trainer
 from tests.made_requests import changed, histories, request_of
 
-__all__ = ["data"]
-
 FILES = {
     "net.py": "import blocks\nfrom parts import dense\nfrom parts.more import more\n"
     "def sizes():\n    import late\n    return [blocks.size, dense.size, more, late.size]\n",
