@@ -407,7 +407,7 @@ def test_models_that_cannot_be_built_fail_their_jobs_each_with_its_cause(study):
     assert sum(expected in told for _, expected in MODELS_BUILT.values()) == MAX_CAUSES
     logged = {}
     for name, place in places.items():
-        (log,) = (study.results / "logs" / "points").rglob(f"case={place}/*.log")
+        (log,) = (study.results / "logs" / "points").rglob(f"case={place}/**/*.log")
         logged[name] = log.read_text()
     assert "models/own.py, line 5)" in logged["raises"]
     silent = {
