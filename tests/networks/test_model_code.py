@@ -14,7 +14,7 @@ from gridloom.identity.setup import Setup, library_settings, model_fingerprint, 
 from gridloom.identity.source_code import read_source
 from gridloom.networks.model_code import _forget, check_process, read_model_code
 from gridloom.training.trainer import Trainer
-from tests.made_requests import changed, histories, request_of
+from tests.made_requests import histories, request_of
 
 FILES = {
     "net.py": "import blocks\nfrom parts import dense\nfrom parts.more import more\n"
@@ -195,6 +195,7 @@ def test_a_trainer_trains_the_new_version_of_an_imported_module(data, tmp_path):
     second = histories(shared.run(request_of(data, path)))
     assert second != first
     assert second == histories(Trainer().run(request_of(data, path)))
-    wanted = changed(request_of(data, path), model_file="of another version")
+    asked = request_of(data, path)
+    wanted = replace(asked, setup=replace(asked.setup, model_file="of another version"))
     with pytest.raises(ChangedError, match="changed while the study was running"):
         shared.run(wanted)
