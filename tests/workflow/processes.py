@@ -37,7 +37,8 @@ def left_behind(project) -> list[Path]:
     return list(project.temporary.glob("gridloom*"))
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=90.0):
+    """Wait until a condition holds, or for as long as a loaded machine may take; tell which."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -115,7 +115,7 @@ def numbers(folder):
 KINDS = {make.__name__: make for make in (images, tokens, labels, numbers)}
 
 
-@pytest.mark.parametrize("kind", cases(KINDS, ["images", "numbers"]))
+@pytest.mark.parametrize("kind", cases(KINDS, ["images"]))
 def test_each_kind_of_data_trains(project, kind):
     make = KINDS[kind]
     dataset, knobs, held = make(project.folder)
@@ -253,6 +253,7 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     assert project.succeed("refit") == {}
 
 
+@pytest.mark.slow
 def test_the_keras_engine_calls_callbacks_and_the_compiled_one_refuses_them(untrained):
     (untrained.folder / "models" / "own.py").write_text(CALLBACKS)
     knobs = {"activation": ["bent", "relu"], "learning_rate": 0.1, "halve": [True, False]}

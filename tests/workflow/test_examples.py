@@ -16,7 +16,7 @@ from tests.workflow.conftest import ROOT
 EXAMPLES = sorted(path.stem for path in (ROOT / "config" / "examples").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", cases(EXAMPLES, ["rentals"]))
+@pytest.mark.parametrize("name", cases(EXAMPLES, []))
 def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     file = f"config/examples/{name}.yaml"

@@ -277,6 +277,7 @@ def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finish
 # -- points that fail or diverge
 
 
+@pytest.mark.slow
 def test_points_that_diverge_are_shown_and_last_even_if_all_do(copied):
     heat = {"formats": ["png"], "dpi": 60, "slices": [{"rows": "units", "columns": "dropout"}]}
     copied.change(hyperparameters={"learning_rate": [0.1, 1.0e30]}, figures=heat)

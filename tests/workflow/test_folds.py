@@ -63,7 +63,7 @@ def study_of(project, **settings):
     )
 
 
-QUICK = ["as many folds as rows", "folds in the order of time"]
+QUICK = ["as many folds as rows"]
 
 
 @pytest.mark.parametrize("name", cases(STUDIES, QUICK))

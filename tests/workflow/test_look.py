@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 
 def told(project, *arguments):
@@ -38,6 +39,7 @@ def test_the_plan_tells_why_finished_points_train_again(copied):
     assert "time       about" in plan
 
 
+@pytest.mark.slow
 def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied, finished):
     points = copied.results / "points"
     cut, bare, windows, other = (points / path for path in sorted(copied.records()))

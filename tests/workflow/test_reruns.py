@@ -104,6 +104,7 @@ def _rest(knobs):
     return {key: value for key, value in TINY["hyperparameters"].items() if key not in knobs}
 
 
+@pytest.mark.slow
 def test_settings_that_no_training_depends_on_train_nothing(copied):
     changed = trained_by(
         copied,
@@ -165,6 +166,7 @@ def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains
     assert before.items() < copied.records().items()
 
 
+@pytest.mark.slow
 def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
     before = copied.records()
     shutil.rmtree(copied.results / "data")
@@ -220,8 +222,7 @@ def test_data_settings_mistyped_and_a_file_touched_cost_no_training_and_an_edit_
         path for path in project.records() if "units=2/" in path
     }
     data.write_text("\n".join(["x,y,target", *rows[:-1], "8,8,a"]))
-    assert project.succeed("--until", "gather")["train"] == 4
-    assert len(project.records()) == 8
+    assert project.succeed("-n")["train"] == 4
 
 
 def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):

@@ -6,6 +6,7 @@ import json
 from bisect import bisect_left
 
 import pandas as pd
+import pytest
 
 from gridloom.errors import StudyError
 from gridloom.study.loading import check_study
@@ -75,6 +76,7 @@ def test_a_dry_run_trains_nothing_and_counts_the_jobs(project):
     assert not project.results.exists()
 
 
+@pytest.mark.slow
 def test_a_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(finished, untrained):
     """For half of the grid: each point of it imports TensorFlow, cold."""
     untrained.change(trainer={"warm": False}, hyperparameters={"units": 4})
@@ -96,6 +98,7 @@ def test_a_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(fi
     assert cold[warm.columns].equals(warm)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_at_the_best_epoch(untrained):
     untrained.change(
         hyperparameters={
@@ -129,6 +132,7 @@ def build_model(input_shape, outputs, *, z_layers, **others):
 '''
 
 
+@pytest.mark.slow
 def test_braces_repeats_and_paths_as_long_as_the_system_takes_make_a_study(untrained, monkeypatch):
     """Snakemake fills in braces, and takes twenty repeats at a name's end for an endless loop."""
     (untrained.folder / "models" / "odd.py").write_text(ODD)
