@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gridloom.workers.job import TrainingSettings
+from tests.made_requests import ROOT, setup_for
 from tests.workflow.conftest import TINY
 from tests.workflow.processes import (
     host_and_workers,
@@ -232,8 +234,9 @@ def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path
     """As on a cluster's node, whose home folder or environment may be another."""
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
-    settings = {"scope": str(folder), "watch": os.getpid(), "warm": warm}
-    settings |= {"gpu_limit": None, "recycle_trainings": 1, "recycle_mb": 1}
+    model = ROOT / "models" / "mlp.py"
+    shared = TrainingSettings(setup_for(model), "val_loss", str(model), None, warm, True, 1, 1)
+    settings = {"scope": str(folder), "watch": os.getpid(), **shared.as_json()}
     record = tmp_path / "results" / "points" / "abc" / "units=1" / "reps=0-1.json"
     (folder / "abc.json").write_text(json.dumps({str(tmp_path / "results"): settings}))
     files = [str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
