@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from gridloom.errors import RecordError, StudyError
 from gridloom.files import atomic_path
 from gridloom.naming.columns import TABLE_COLUMNS
 from gridloom.naming.values import table_value
-from gridloom.records import read_record
+from gridloom.records import Record, TrainingResult, read_record
 from gridloom.training.objective import check_objective
 
 CONFIDENCE = 0.95
@@ -101,86 +101,127 @@ def gather(
     """
     if not records:
         raise StudyError("no training of this study is finished yet; run `snakemake` first")
-    rows: list[dict[str, Any]] = []
-    epochs: dict[str, list[Any]] = {}
-    versions: Counter[str] = Counter()
+    collected = _Collected(hyperparameters, repetitions, objective, mode)
     damaged: list[str] = []
     for path in records:
         try:
-            record = read_record(path)
+            collected.add(read_record(path))
         except RecordError as error:
             damaged += error.problems
-            continue
-        made_with = {**record.packages, **record.inputs, "device": record.device}
-        versions[json.dumps(made_with, sort_keys=True)] += 1
-        knobs = {name: table_value(record.hyperparameters, name) for name in hyperparameters}
-        for training in record.trainings:
-            if training.repetition >= repetitions:
-                continue
-            history = {
-                _column(name, hyperparameters): values for name, values in training.history.items()
-            }
-            check_objective(objective, history)
-            identity = {
-                "repetition": training.repetition,
-                "fold": training.fold,
-            }
-            final = training.restored_epoch
-            rows.append(
-                {
-                    "point": record.point,
-                    **knobs,
-                    **identity,
-                    "seed": training.seeds.base,
-                    "status": training.status,
-                    **{name: _number(values[final]) for name, values in history.items()},
-                    "best_epoch": best_epoch(history[objective], mode),
-                    "restored_epoch": final + 1,
-                    "epochs_run": len(history["loss"]),
-                    "parameters": record.parameters,
-                    "seconds": training.seconds,
-                    "host": record.host,
-                    "engine": record.engine or "",
-                    "why_not_lockstep": record.why_not_lockstep or "",
-                }
-            )
-            count = len(history["loss"])
-            for name, value in (("point", record.point), *identity.items()):
-                epochs.setdefault(name, []).extend([value] * count)
-            epochs.setdefault("epoch", []).extend(range(1, count + 1))
-            for name, values in history.items():
-                if name not in epochs:
-                    # Trainings may log different names: callbacks may depend on hyperparameters.
-                    epochs[name] = [float("nan")] * (len(epochs["epoch"]) - count)
-                epochs[name].extend(map(_number, values))
-            for values in epochs.values():
-                values.extend([float("nan")] * (len(epochs["epoch"]) - len(values)))
     if damaged:
         raise RecordError(*damaged)
-    # Objects, not one number type a column: 0 beside 0.3 stays 0.
-    knobs_table = pd.DataFrame(
-        {name: pd.Series([row[name] for row in rows], dtype=object) for name in hyperparameters}
-    )
-    runs = pd.DataFrame(rows)
-    runs[list(hyperparameters)] = knobs_table
-    history_table = pd.DataFrame(epochs).astype({"point": "category"})
-    metrics = [name for name in epochs if name not in ("point", "repetition", "fold", "epoch")]
-    bound = default_bound(history_table) if diverged_above is None else diverged_above
+    runs, history = collected.runs(), collected.history()
+    bound = default_bound(history) if diverged_above is None else diverged_above
     too_large = exploded(runs, bound)
     runs["status"] = runs["status"].mask(too_large, "diverged")
-    summary = summarize(
-        runs, hyperparameters, metrics, objective, mode, _fractions(history_table, metrics)
-    )
+    metrics = collected.metrics
+    fractions = _fractions(history, metrics)
+    summary = summarize(runs, hyperparameters, metrics, objective, mode, fractions)
     if wanted is not None:
         runs["partial"] = summary["partial"] = f"{len(runs):,} of {wanted:,} trainings"
     return Gathered(
         runs=runs,
-        history=history_table,
+        history=history,
         summary=summary,
-        versions=[(json.loads(text), count) for text, count in versions.most_common()],
+        versions=collected.versions(),
         bound=bound,
         exploded=int(too_large.sum()),
     )
+
+
+class _Collected:
+    """Rows of the tables, collected record by record.
+
+    Parameters
+    ----------
+    hyperparameters, repetitions, objective, mode
+        See `gather`.
+    """
+
+    def __init__(
+        self, hyperparameters: Sequence[str], repetitions: int, objective: str, mode: str
+    ) -> None:
+        self.hyperparameters = hyperparameters
+        self.repetitions = repetitions
+        self.objective = objective
+        self.mode = mode
+        self._rows: list[dict[str, Any]] = []
+        self._epochs: dict[str, list[Any]] = {
+            name: [] for name in ("point", "repetition", "fold", "epoch")
+        }
+        self._versions: Counter[str] = Counter()
+
+    def add(self, record: Record) -> None:
+        """Add the trainings of a record."""
+        made_with = {**record.packages, **record.inputs, "device": record.device}
+        self._versions[json.dumps(made_with, sort_keys=True)] += 1
+        for training in record.trainings:
+            if training.repetition < self.repetitions:
+                history = {
+                    _column(name, self.hyperparameters): values
+                    for name, values in training.history.items()
+                }
+                check_objective(self.objective, history)
+                self._rows.append(self._row(record, training, history))
+                self._add_epochs(record.point, training, history)
+
+    def _row(
+        self, record: Record, training: TrainingResult, history: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        point, final = record.hyperparameters, training.restored_epoch
+        return {
+            "point": record.point,
+            **{name: table_value(point, name) for name in self.hyperparameters},
+            "repetition": training.repetition,
+            "fold": training.fold,
+            "seed": training.seeds.base,
+            "status": training.status,
+            **{name: _number(values[final]) for name, values in history.items()},
+            "best_epoch": best_epoch(history[self.objective], self.mode),
+            "restored_epoch": final + 1,
+            "epochs_run": len(history["loss"]),
+            "parameters": record.parameters,
+            "seconds": training.seconds,
+            "host": record.host,
+            "engine": record.engine or "",
+            "why_not_lockstep": record.why_not_lockstep or "",
+        }
+
+    def _add_epochs(self, point: str, training: TrainingResult, history: Mapping[str, Any]) -> None:
+        epochs, count = self._epochs, len(history["loss"])
+        epochs["point"].extend([point] * count)
+        epochs["repetition"].extend([training.repetition] * count)
+        epochs["fold"].extend([training.fold] * count)
+        epochs["epoch"].extend(range(1, count + 1))
+        total = len(epochs["epoch"])
+        for name, values in history.items():
+            if name not in epochs:
+                # Trainings may log different names: callbacks may depend on hyperparameters.
+                epochs[name] = [float("nan")] * (total - count)
+            epochs[name].extend(map(_number, values))
+        for values in epochs.values():
+            values.extend([float("nan")] * (total - len(values)))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics in the order in which trainings logged them."""
+        return list(self._epochs)[4:]
+
+    def runs(self) -> pd.DataFrame:
+        """Return the table of trainings."""
+        runs = pd.DataFrame(self._rows)
+        # Objects, not one number type a column: 0 beside 0.3 stays 0.
+        for name in self.hyperparameters:
+            runs[name] = pd.Series([row[name] for row in self._rows], dtype=object)
+        return runs
+
+    def history(self) -> pd.DataFrame:
+        """Return the table of epochs."""
+        return pd.DataFrame(self._epochs).astype({"point": "category"})
+
+    def versions(self) -> list[tuple[dict[str, str], int]]:
+        """Return what records were made with, and how many, the most common first."""
+        return [(json.loads(text), count) for text, count in self._versions.most_common()]
 
 
 def _fractions(history: pd.DataFrame, metrics: Sequence[str]) -> set[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -88,26 +88,20 @@ class CompiledFit:
         orders = np.stack(
             [row_orders(t.seeds.shuffle, epochs, len(t.rows.y_train)) for t in trainings], axis=1
         )
-        arguments = (
-            tuple(
-                tf.constant(np.stack([getattr(row, name) for row in rows]))
-                for name in ("x_train", "y_train", "weights")
-            ),
-            tuple(
-                tf.constant(np.stack([getattr(row, name) for row in rows]))
-                for name in ("x_val", "y_val")
-            ),
-            tf.constant(orders),
-            tf.constant(batch_size),
-            tf.constant(epochs),
-            tf.constant(stopping.patience if stopping else 0),
-            tf.constant(stopping.min_delta if stopping else 0.0, tf.float64),
-            tf.constant(monitor),
-            tf.constant(sign),
+        inputs = _Inputs(
+            train=_stacked(rows, ("x_train", "y_train", "weights")),
+            held=_stacked(rows, ("x_val", "y_val")),
+            orders=tf.constant(orders),
+            batch_size=tf.constant(batch_size),
+            epochs=tf.constant(epochs),
+            patience=tf.constant(stopping.patience if stopping else 0),
+            min_delta=tf.constant(stopping.min_delta if stopping else 0.0, tf.float64),
+            monitor=tf.constant(monitor),
+            sign=tf.constant(sign),
         )
-        graph = self._graph(batch_size, epochs, arguments)
+        graph = self._graph(batch_size, epochs, inputs)
         try:
-            history, epochs_run, best_epoch = graph(*arguments)
+            history, epochs_run, best_epoch = graph(inputs)
         except tf.errors.OpError as error:
             if ran_out_of_memory(error):
                 raise
@@ -172,19 +166,22 @@ class CompiledFit:
             for name in self.program.directions
         ) and all(map(_alike, self.program.weights_of(0), model.get_weights()))
 
-    def _graph(self, batch_size: int, epochs: int, arguments: tuple[Any, ...]) -> Any:
+    def _graph(self, batch_size: int, epochs: int, inputs: _Inputs) -> Any:
         """Return the function for these settings: one for all, or one for each under XLA."""
-        rows = tuple(array.shape[1] for (array, *_) in arguments[:2])
+        rows = (inputs.train[0].shape[1], inputs.held[0].shape[1])
         fixed = (batch_size, epochs, *rows) if self.xla else None
         if fixed not in self._graphs:
-            signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, arguments)
+            signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
             if fixed is None:
-                train, held, orders, *numbers = signature
-                any_orders = tf.TensorSpec([None, orders.shape[1], None], orders.dtype)
-                signature = (_any_rows(train), _any_rows(held), any_orders, *numbers)
+                orders = signature.orders
+                signature = signature._replace(
+                    train=_any_rows(signature.train),
+                    held=_any_rows(signature.held),
+                    orders=tf.TensorSpec([None, orders.shape[1], None], orders.dtype),
+                )
             graph = tf.function(
-                lambda *given: self._fit(fixed, *given),
-                input_signature=signature,
+                lambda given: self._fit(fixed, given),
+                input_signature=(signature,),
                 jit_compile=self.xla or None,
                 autograph=False,
             )
@@ -204,20 +201,13 @@ class CompiledFit:
             self._graphs[fixed] = graph
         return self._graphs[fixed]
 
-    def _fit(
-        self,
-        fixed: tuple[int, ...] | None,
-        train: tuple[Any, ...],
-        held: tuple[Any, ...],
-        orders: Any,
-        batch_size: Any,
-        epochs: Any,
-        patience: Any,
-        min_delta: Any,
-        monitor: Any,
-        sign: Any,
-    ) -> tuple[Any, Any, Any]:
+    def _fit(self, fixed: tuple[int, ...] | None, given: _Inputs) -> tuple[Any, Any, Any]:
         """Trace the whole fit.
+
+        Parameters
+        ----------
+        fixed
+            Batch size and epochs where XLA needs them as numbers; else they are tensors.
 
         Returns
         -------
@@ -228,15 +218,12 @@ class CompiledFit:
         """
         self.traces += 1
         program, count = self.program, self.program.repetitions
-        if fixed is not None:
-            batch_size, epochs, *_ = fixed
-        validation = Batches(held, batch_size)
+        batch_size, epochs = fixed[:2] if fixed else (given.batch_size, given.epochs)
+        validation = Batches(given.held, batch_size)
 
-        def epoch(
-            index: Any, history: Any, ran: Any, best: Any, best_epoch: Any, waited: Any
-        ) -> Any:
-            order = orders[index]
-            shuffled = [tf.gather(array, order, batch_dims=1) for array in train]
+        def epoch(index: Any, state: _State) -> tuple[Any, _State]:
+            order = given.orders[index]
+            shuffled = [tf.gather(array, order, batch_dims=1) for array in given.train]
             metrics = tf.concat(
                 [
                     program.train_epoch(index, Batches(shuffled, batch_size)),
@@ -244,34 +231,103 @@ class CompiledFit:
                 ],
                 axis=0,
             )
-            history = tf.tensor_scatter_nd_update(history, [[index]], metrics[None])
-            active = ran == index
-            ran += tf.cast(active, tf.int32)
-            if self.stopping:
-                # As in Keras: the first epoch is the best so far, whatever its value.
-                value = sign * tf.gather(metrics, monitor)
-                better = active & (improves(value, min_delta, best) | (index == 0))
-                best = tf.where(better, value, best)
-                best_epoch = tf.where(better, index, best_epoch)
-                waited = tf.where(better, 0, waited + 1)
-                for kept, variable in zip(self._best, self._restored(), strict=True):
-                    mask = program.spread(better, len(kept.shape))
-                    kept.assign(tf.where(mask, variable.value, kept))
-                # A stopped repetition runs on beside the others; `ran` no longer counts it.
-                stopped = (waited >= patience) & (index > 0)
-                ran = tf.where(active & stopped, -ran, ran)
-            return index + 1, history, ran, best, best_epoch, waited
+            history = tf.tensor_scatter_nd_update(state.history, [[index]], metrics[None])
+            # A stopped repetition runs on beside the others; its epochs no longer count.
+            ran = state.ran + tf.cast(~state.stopped, tf.int32)
+            state = state._replace(history=history, ran=ran)
+            return index + 1, self._watched(index, metrics, state, given)
 
-        def unfinished(index: Any, _history: Any, ran: Any, *_: Any) -> Any:
-            return (index < epochs) & tf.reduce_any(ran == index)
+        def unfinished(index: Any, state: _State) -> Any:
+            return (index < epochs) & tf.reduce_any(~state.stopped)
 
         zeros = tf.zeros(count, tf.int32)
-        shape = tf.stack([epochs, 2 * len(program.directions), count])
-        start = (0, tf.zeros(shape), zeros, tf.fill([count], np.float32(np.inf)), zeros, zeros)
-        _, history, ran, _, best_epoch, _ = tf.while_loop(unfinished, epoch, start)
+        start = _State(
+            history=tf.zeros(tf.stack([epochs, 2 * len(program.directions), count])),
+            ran=zeros,
+            stopped=tf.zeros(count, tf.bool),
+            best=tf.fill([count], np.float32(np.inf)),
+            best_epoch=zeros,
+            waited=zeros,
+        )
+        _, end = tf.while_loop(unfinished, epoch, (0, start))
         for kept, variable in zip(self._best, self._restored(), strict=True):
             variable.assign(kept)
-        return history, tf.abs(ran), best_epoch
+        return end.history, end.ran, end.best_epoch
+
+    def _watched(self, index: Any, metrics: Any, state: _State, given: _Inputs) -> _State:
+        """Return the state after early stopping has looked at an epoch, as Keras does."""
+        if not self.stopping:
+            return state
+        value = given.sign * tf.gather(metrics, given.monitor)
+        # The first epoch is the best so far, whatever its value.
+        better = improves(value, given.min_delta, state.best) | (index == 0)
+        better &= ~state.stopped
+        waited = tf.where(better, 0, state.waited + 1)
+        for kept, variable in zip(self._best, self._restored(), strict=True):
+            mask = self.program.spread(better, len(kept.shape))
+            kept.assign(tf.where(mask, variable.value, kept))
+        return state._replace(
+            best=tf.where(better, value, state.best),
+            best_epoch=tf.where(better, index, state.best_epoch),
+            waited=waited,
+            stopped=state.stopped | ((waited >= given.patience) & (index > 0)),
+        )
+
+
+class _Inputs(NamedTuple):
+    """What a graph gets: data of a point, so that one trace serves many.
+
+    Attributes
+    ----------
+    train, held
+        Arrays (R, rows, …): x, y and weights; x and y.
+    orders
+        Rows of each epoch, int, shape (epochs, R, rows).
+    batch_size, epochs, patience, min_delta
+        As in `model.fit` and `keras.callbacks.EarlyStopping`.
+    monitor
+        Place of the watched metric.
+    sign
+        1 if less of it is better, else -1.
+    """
+
+    train: tuple[Any, ...]
+    held: tuple[Any, ...]
+    orders: Any
+    batch_size: Any
+    epochs: Any
+    patience: Any
+    min_delta: Any
+    monitor: Any
+    sign: Any
+
+
+class _State(NamedTuple):
+    """What an epoch hands to the next one.
+
+    Attributes
+    ----------
+    history
+        float32, shape (epochs, metrics, R).
+    ran
+        Epochs that count, int32, shape (R,).
+    stopped
+        Which repetitions stopped early, bool, shape (R,).
+    best, best_epoch, waited
+        Best value so far, its epoch, and epochs since, shape (R,).
+    """
+
+    history: Any
+    ran: Any
+    stopped: Any
+    best: Any
+    best_epoch: Any
+    waited: Any
+
+
+def _stacked(rows: Sequence[PreparedRows], names: Sequence[str]) -> tuple[Any, ...]:
+    """Return tensors (R, rows, …) of the arrays with these names."""
+    return tuple(tf.constant(np.stack([getattr(row, name) for row in rows])) for name in names)
 
 
 def _any_rows(specs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -128,6 +128,10 @@ class Program(ABC):
         """Return the present weights of the training at `place`, as `model.weights` orders them."""
 
 
+#: Added to weights while an optimizer is built: no state that is no copy is as far from 0 or 1.
+_MARK = 0.734
+
+
 class OptimizerStart:
     """The state that an optimizer starts with, to be restored for the next training.
 
@@ -144,7 +148,7 @@ class OptimizerStart:
         # Some states start as copies of the weights (ScheduleFreeAdamW): marks tell which.
         weights = [variable.numpy() for variable in variables]
         for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value + 0.734)
+            variable.assign(value + _MARK)
         marked = [variable.numpy() for variable in variables]
         optimizer.build(variables)
         self.values = [variable.numpy() for variable in optimizer.variables]
