@@ -20,6 +20,7 @@ in a fork of a process that has imported TensorFlow and run nothing. Each point 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import importlib.util
@@ -1596,7 +1597,6 @@ class Plain:
     rows: Any
     seeds: Any
     orders: np.ndarray
-    late_metrics: bool
 
 
 def plain_of(study: Study, folder: Path, place: int) -> Plain:
@@ -1610,8 +1610,6 @@ def plain_of(study: Study, folder: Path, place: int) -> Plain:
     prepared = parts.prepare(rows, fit, held, settings["class_weight"], settings["scaling"])
     point = parts.read_path(parts.point_path(study.points[place]))
     orders = parts.row_orders(seeds.shuffle, point["epochs"], len(prepared.y_train))
-    # Keras miscounts these in the batch that makes their variables, if that is the first step.
-    late = any(name in study.text for name in ("F1Score", "FBetaScore", "multi_label", "R2Score"))
     return Plain(
         folder / "model.py",
         point,
@@ -1621,8 +1619,19 @@ def plain_of(study: Study, folder: Path, place: int) -> Plain:
         prepared,
         seeds,
         orders,
-        late,
     )
+
+
+def make_variables(model: Any, arrays: tuple[np.ndarray, ...]) -> None:
+    """Make the variables of a network, its metrics and its optimizer; none changes its value.
+
+    `model.fit` makes them in its first traced step: it then miscounts some metrics in that batch,
+    and ScheduleFreeAdamW sets its momentum anew in each step.
+    """
+    with contextlib.suppress(Exception):  # it looks at values: its first step makes them
+        model._symbolic_build(data_batch=tuple(array[:2] for array in arrays))
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
@@ -1655,21 +1664,16 @@ def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
     y_train = parts.encode_target(model, plain.shape, rows.y_train, plain.classes)
     y_val = parts.encode_target(model, plain.shape, rows.y_val, plain.classes)
     batch_size, epochs = plain.point["batch_size"], plain.point["epochs"]
-    if plain.late_metrics:
-        kept = model.get_weights()
-        model.test_on_batch(rows.x_val, y_val)
-        model.set_weights(kept)
+    arrays = (rows.x_train, y_train, rows.weights)
+    make_variables(model, arrays)
     if nudge:
         for weight in model.weights:
             value = np.asarray(weight)
             if value.dtype.kind == "f":
                 weight.assign(np.nextafter(value, np.array(nudge * np.inf, value.dtype)))
-    # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
-    model.optimizer.build(model.trainable_variables)
     keras.utils.set_random_seed(plain.seeds.dropout)
     for index, state in enumerate(parts.seed_states(model)):
         state.assign([parts.generator_seed(plain.seeds.dropout, index), 0])
-    arrays = (rows.x_train, y_train, rows.weights)
     epochs_left = iter(plain.orders)
 
     def rows_of_epoch() -> Iterator[tuple[np.ndarray, ...]]:
