@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -15,6 +16,16 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # A loaded machine is slow, which is no failure.
 settings.register_profile("gridloom", deadline=None)
 settings.load_profile("gridloom")
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Compute as a worker with one thread does: set before TensorFlow's first operation."""
+    import tensorflow as tf
+
+    gc.freeze()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def pytest_xdist_auto_num_workers() -> int:

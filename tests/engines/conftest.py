@@ -1,17 +1,10 @@
-"""One thread for all networks here."""
+"""What the tests of this room share."""
 
 from __future__ import annotations
-
-import gc
 
 import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Compute as a worker with one thread does."""
-    import tensorflow as tf
-
-    gc.freeze()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+def set_threads(one_thread):
+    """Set the threads before any test here computes."""

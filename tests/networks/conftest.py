@@ -1,3 +1,3 @@
-"""What the tests of trainings share."""
+"""What the tests of networks share."""
 
-from tests.training.conftest import data, one_thread  # noqa: F401
+from tests.training.conftest import data, set_threads  # noqa: F401

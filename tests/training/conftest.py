@@ -1,10 +1,9 @@
-"""Rows that trainings share, and one thread for all networks."""
+"""What the tests of trainings share."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.engines.conftest import one_thread  # noqa: F401
 from tests.made_requests import make_data
 
 
@@ -13,3 +12,8 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     make_data(folder, "builtin:breast_cancer")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def set_threads(one_thread):
+    """Set the threads before any test here computes."""
