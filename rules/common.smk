@@ -45,7 +45,7 @@ except (BackendError, StorageError) as error:
 except GridloomError as error:
     sys.exit(f"The study is not valid:\n{error}")
 
-STUDY, RESULTS, POINTS, DATA = RUN.study, RUN.results, RUN.points, RUN.data
+STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
 
 def code(rule):

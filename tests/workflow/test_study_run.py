@@ -1,0 +1,115 @@
+"""Promises of what the rules ask for: folders, records, figures and resources of a study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gridloom.errors import StudyError
+from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.study_run import StudyRun
+from tests.made_requests import ROOT
+from tests.workflow.conftest import TINY
+
+
+@pytest.fixture
+def run_of(tmp_path, monkeypatch):
+    """Open a study of a folder, as one `snakemake` sees it."""
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    Path("models").symlink_to(ROOT / "models")
+
+    def opened(study=None, **told):
+        Path("config/config.yaml").write_text(yaml.safe_dump({**TINY, **(study or {})}))
+        return StudyRun.open(Invocation("Snakefile", **told), {})
+
+    return opened
+
+
+def finish(record: str, text: str = "{}\n") -> None:
+    Path(record).parent.mkdir(parents=True, exist_ok=True)
+    Path(record).write_text(text)
+
+
+def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
+    run = run_of()
+    assert len(run.records) == len(run.grid.points) == 4
+    folder = f"results/points/{run.identity.setup.name}"
+    assert run.records[0].startswith(f"{folder}/activation=relu/")
+    assert all(record.endswith("/reps=0-1.json") for record in run.records)
+    assert run.trainings == 8
+
+
+def test_reading_a_study_writes_nothing(run_of):
+    run_of().missing_records()
+    assert sorted(path.name for path in Path().iterdir()) == ["config", "models"]
+
+
+def test_records_that_are_there_are_not_missing_and_those_cut_short_are(run_of):
+    first, second, *others = run_of().records
+    finish(first)
+    finish(second, '{"format"')
+    run = run_of()
+    assert run.existing_records == [first]
+    assert run.missing_records() == [second, *others]
+    assert run.cut_short == {second}
+    # Named as targets only where tables exist that would hide their loss.
+    assert run.lost_records() == []
+    finish("results/runs.csv")
+    assert run.lost_records() == [second, *others]
+
+
+def test_more_repetitions_need_a_record_of_the_new_ones_only(run_of):
+    for record in run_of().records:
+        finish(record)
+    run = run_of({"repetitions": 5})
+    assert len(run.missing_records()) == 4
+    assert all(record.endswith("/reps=2-4.json") for record in run.missing_records())
+
+
+def test_a_rule_asks_for_what_the_study_says_and_refit_for_what_train_does(run_of):
+    run = run_of({"resources": {"train": {"mem_mb": 7000}, "gather": {"threads": 2}}})
+    assert run.resource("train", "mem_mb") == run.resource("refit", "mem_mb") == 7000
+    assert (run.resource("gather", "threads"), run.resource("train", "threads")) == (2, 1)
+
+
+def test_jobs_at_once_come_from_the_cores_and_a_cluster_has_no_number(run_of):
+    two = {"resources": {"train": {"threads": 2}}}
+    assert run_of(two, cores=5).jobs_at_once() == 2
+    assert run_of(two, cores=1).jobs_at_once() == 1
+    assert run_of(two, here=False).jobs_at_once() is None
+
+
+def test_heatmaps_are_those_of_each_pair_and_of_the_slices_that_are_swept(run_of):
+    slices = [{"rows": "units", "columns": "dropout"}, {"rows": "units", "columns": "epochs"}]
+    run = run_of({"figures": {"formats": ["png", "svg"], "slices": slices}})
+    names = {"heatmap_dropout_x_units_mean", "heatmap_units_x_dropout_slice"}
+    expected = {f"figures/{name}.{ending}" for name in names for ending in ("png", "svg")}
+    assert set(run.heatmaps("figures")) == expected
+
+
+def test_a_rule_depends_on_its_script_and_on_all_that_this_imports(run_of):
+    files = {Path(file).name for file in run_of().code(ROOT / "scripts" / "heatmaps.py")}
+    assert {"heatmaps.py", "style.py", "adjusted.py", "errors.py"} <= files
+    assert not {"trainer.py", "plan.py"} & files
+
+
+def test_a_study_of_another_workflow_is_taken_instead_of_the_file(run_of):
+    assert run_of(handed_over={**TINY, "results": "elsewhere"}).results == "elsewhere"
+    with pytest.raises(StudyError, match="repetitions: must be at least 1"):
+        run_of(handed_over={**TINY, "repetitions": 0})
+
+
+def test_arguments_name_the_same_study_again(run_of):
+    Path("more.yaml").write_text("repetitions: 3\n")
+    overrides = {"seed": 4, "trainer": {"warm": False}}
+    run = run_of(config_files=(Path("more.yaml"),), overrides=overrides)
+    assert (run.study.repetitions, run.study.seed, run.study.trainer.warm) == (3, 4, False)
+    arguments = run.invocation.same_study()
+    assert arguments[:2] == ["--snakefile", "Snakefile"]
+    assert arguments[2:4] == ["--configfile", "more.yaml"]
+    given = dict(one.split("=", 1) for one in arguments[5:])
+    assert {key: json.loads(value) for key, value in given.items()} == overrides
