@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gridloom.analysis.selection import Choice
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
@@ -110,3 +111,18 @@ def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), locks
 
 def histories(record):
     return [training["history"] for training in record["trainings"]]
+
+
+def choice_of(point: str, epochs: int) -> Choice:
+    """Return the choice of a point by one training."""
+    return Choice(
+        point,
+        "val_loss",
+        mean=0.25,
+        se=float("nan"),
+        n=1,
+        n_diverged=0,
+        n_missing=0,
+        epochs=epochs,
+        tied=1,
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.selection import RULE, Choice
+from gridloom.analysis.selection import RULE
 from gridloom.data.rows import Rows
 from gridloom.data.split import describe_split, split_rows, write_split
 from gridloom.errors import DataError, GridloomWarning, ModelError
@@ -19,21 +19,11 @@ from gridloom.fitted.model import FittedModel
 from gridloom.fitted.refit import refit, save, tell
 from gridloom.predict import main
 from gridloom.study.schema import Dataset, Split
-from tests.made_requests import setup_for
+from tests.made_requests import choice_of, setup_for
 
 ROWS, TEST = 60, 12
 
-CHOICE = Choice(
-    "batch_size=16/epochs=40/units=4",
-    "val_loss",
-    mean=0.25,
-    se=float("nan"),
-    n=1,
-    n_diverged=0,
-    n_missing=0,
-    epochs=3,
-    tied=1,
-)
+CHOICE = choice_of("batch_size=16/epochs=40/units=4", epochs=3)
 
 MODEL = """
 import keras

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from gridloom.analysis.selection import Choice
 from gridloom.data.rows import Rows
 from gridloom.data.split import split_rows
 from gridloom.engines import model_fit
@@ -26,7 +25,7 @@ from gridloom.study.schema import Dataset, Split
 from gridloom.training.objective import ObjectiveError
 from gridloom.training.trainer import Trainer
 from tests.made_networks import BATCH, EPOCHS, assert_same, mlp, plain_fit, rows_of, trainings_of
-from tests.made_requests import request_for, setup_for, write_parts
+from tests.made_requests import choice_of, request_for, setup_for, write_parts
 
 
 def keyed(rows):
@@ -332,19 +331,8 @@ def test_a_pipeline_that_is_no_function_is_named(images):
 
 def fitted_model(folder, model):
     """Fit the point on all training rows, save and load it."""
-    choice = Choice(
-        "batch_size=8/epochs=3/units=4",
-        "val_loss",
-        mean=0.25,
-        se=float("nan"),
-        n=1,
-        n_diverged=0,
-        n_missing=0,
-        epochs=30,
-        tied=1,
-    )
     refitted = refit(
-        choice,
+        choice_of("batch_size=8/epochs=3/units=4", epochs=30),
         setup_for(model, seed=3, scaling="none"),
         Dataset(source="mine.csv", target="bright").model_dump(),
         train_file=folder / "train.parquet",
