@@ -36,7 +36,7 @@ try:
         os.environ,
     )
     RUN.hand_over_settings()
-    # Elsewhere, `onstart` does it, which Snakemake calls neither here nor there.
+    # Else `onstart` does it, which Snakemake does not call in a cluster's job or for a module.
     if workflow.remote_exec or not workflow.modifier.is_main_snakefile():
         RUN.open_for_training(GPU_LIMIT)
 # Not as an exception: Snakemake would add the lines of this file.

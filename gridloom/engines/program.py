@@ -128,7 +128,7 @@ class Program(ABC):
         """Return the present weights of the training at `place`, as `model.weights` orders them."""
 
 
-#: Added to weights while an optimizer is built: no state that is no copy is as far from 0 or 1.
+#: Added to all weights while an optimizer is built: a state that then equals a weight is its copy.
 _MARK = 0.734
 
 

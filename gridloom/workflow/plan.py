@@ -1,4 +1,4 @@
-"""The price of a run before it is paid: what would train, why, and how long it would take."""
+"""Estimate a run: what would train, why, and how long it would take."""
 
 from __future__ import annotations
 
