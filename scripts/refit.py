@@ -4,8 +4,7 @@ import json
 import os
 from pathlib import Path
 
-import pandas as pd
-
+from gridloom.analysis.cells import read_csv
 from gridloom.analysis.selection import choose
 from gridloom.errors import told_in
 from gridloom.identity.setup import Setup
@@ -15,10 +14,7 @@ from gridloom.workers.process import loading, output_to, set_devices, set_librar
 with told_in(snakemake.log[0]):
     gpus = snakemake.resources.gpu
     devices = require_devices("refit", gpus, visible_devices(os.environ)) if gpus else []
-    runs, summary = (
-        pd.read_csv(file, dtype={"point": str})
-        for file in (snakemake.input.runs, snakemake.input.summary)
-    )
+    runs, summary = map(read_csv, map(Path, (snakemake.input.runs, snakemake.input.summary)))
     choice = choose(runs, summary, snakemake.params.metric)
     model_file = Path(snakemake.input.model)
     set_libraries()

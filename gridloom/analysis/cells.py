@@ -6,6 +6,7 @@ takes it off. Numbers stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,19 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     texts = table.select_dtypes(["object", "string"]).columns
     with atomic_path(path) as beside:
         table.assign(**{name: _neutral(table[name]) for name in texts}).to_csv(beside, index=False)
+
+
+def read_csv(path: Path, texts: Collection[str] = ()) -> pd.DataFrame:
+    """Read a table that `write_csv` wrote.
+
+    Parameters
+    ----------
+    texts
+        Columns of texts, besides `point`: their cells are what was meant, an empty one is ``""``
+        and ``null`` is a text. In other columns, an empty cell is NaN.
+    """
+    table: pd.DataFrame = pd.read_csv(path, converters=dict.fromkeys(("point", *texts), meant))
+    return table
 
 
 def _neutral(column: pd.Series) -> pd.Series:

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from gridloom.analysis.adjusted import adjusted_means
-from gridloom.analysis.cells import meant
+from gridloom.analysis.cells import read_csv
 from gridloom.analysis.selection import best_point
 from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
 
@@ -335,13 +335,7 @@ def draw_all(
     processes
         How many draw at once.
     """
-    table = pd.read_csv(
-        summary,
-        dtype=dict.fromkeys(axes, str),
-        keep_default_na=False,
-        na_values={f"{metric}_mean": [""]},
-    )
-    table = table.assign(**{name: table[name].map(meant) for name in axes})
+    table = read_csv(summary, axes)
     if "partial" in table:
         title = f"{title}: {table['partial'].iloc[0]}"
     column = f"{metric}_mean"

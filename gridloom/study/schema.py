@@ -19,7 +19,21 @@ from gridloom.study.sources import shown
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
 
-Rule = Literal["download", "split", "train", "gather", "heatmaps", "refit"]
+Rule = Literal[
+    "download",
+    "split",
+    "train",
+    "gather",
+    "baselines",
+    "analyse",
+    "heatmaps",
+    "confirm",
+    "verify",
+    "crosscheck",
+    "refit",
+]
+
+Baseline = Literal["dummy", "linear", "boosting"]
 
 
 class _Closed(BaseModel):
@@ -166,6 +180,45 @@ class Objective(_Closed):
     )
 
 
+class Pick(_Closed):
+    """Which of several configurations that are close to the best is chosen."""
+
+    close_enough: PositiveFloat | None = Field(
+        None,
+        description="How much worse than the best a configuration may be and still be chosen, in "
+        "units of the objective; null: half a validation row for an accuracy, else a tenth of the "
+        "standard deviation between configurations.",
+    )
+    cost: Annotated[list[str], Field(min_length=1)] = Field(
+        ["parameters"],
+        description="What makes a configuration cheap, the most important first: parameters, or "
+        "hyperparameters whose values are numbers. Of equal ones, the one with fewer steps x "
+        "parameters, then the first of the grid.",
+    )
+
+
+class Confirm(_Closed):
+    """How `snakemake confirm` settles which configuration is the best."""
+
+    first_repetitions: Annotated[int, Field(ge=3)] = Field(
+        10, description="Repetitions that every configuration gets before any is left out."
+    )
+    repetitions_per_round: PositiveInt = Field(
+        10, description="Further repetitions of those left, a round."
+    )
+    difference: PositiveFloat | None = Field(
+        None,
+        description="Difference of the objective that is not worth a training; null: as "
+        "`pick.close_enough`.",
+    )
+    max_trainings: PositiveInt | None = Field(
+        None, description="Trainings after which it ends, settled or not; null for no limit."
+    )
+    max_hours: PositiveFloat | None = Field(
+        None, description="Hours of training (of all cores) after which it ends; null: no limit."
+    )
+
+
 class Trainer(_Closed):
     """How a training is run."""
 
@@ -263,6 +316,14 @@ class Study(_Closed):
         None, description="Weights of the classes in the loss: balanced, a mapping, or null."
     )
     objective: Objective = Field(Objective(), description="The number that ranks the points.")
+    pick: Pick = Field(Pick(), description="Which configuration is chosen.")
+    confirm: Confirm = Field(Confirm(), description="How the choice is settled.")
+    baselines: list[Baseline] = Field(
+        ["dummy", "linear", "boosting"],
+        description="Simple models of scikit-learn that the choice is compared with: dummy (the "
+        "commonest class, the mean), linear (or logistic) regression, gradient boosting; [] for "
+        "none.",
+    )
     trainer: Trainer = Field(Trainer(), description="How a training is run.")
     environment: Literal["strict", "mix"] = Field(
         "mix",

@@ -44,11 +44,13 @@ DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
     "split": {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0},
     "train": {"threads": 1, "mem_mb": 2000, "runtime": 60, "gpu": 0},
     "gather": {"threads": 1, "mem_mb": 4000, "runtime": 60, "gpu": 0},
+    "baselines": {"threads": 1, "mem_mb": 4000, "runtime": 30, "gpu": 0},
+    "analyse": {"threads": 1, "mem_mb": 4000, "runtime": 30, "gpu": 0},
     "heatmaps": {"threads": 4, "mem_mb": 2000, "runtime": 30, "gpu": 0},
 }
 
 #: Rules that ask for what another one asks for.
-_AS = {"refit": "train"}
+_AS = {"refit": "train", "confirm": "analyse", "verify": "train", "crosscheck": "train"}
 
 DEFAULT_STUDY = Path("config/config.yaml")
 

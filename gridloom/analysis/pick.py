@@ -1,0 +1,130 @@
+"""The pick: the configuration that a study chooses, and how sure that choice is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from gridloom.errors import StudyError
+from gridloom.files import write_text
+
+#: Seeds of these repetitions are never used to choose, only to score what was chosen.
+FIRST_RESERVED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The configuration that a study chooses.
+
+    All scores are in units of the objective. What cannot be said is None: one repetition has no
+    standard error, a study of one configuration no regret.
+
+    Attributes
+    ----------
+    point
+        Its path.
+    index
+        Its place in the grid, from 0: the row of ``summary.csv`` and ``cv_results.csv``.
+    hyperparameters
+        Its values.
+    metric, mode
+        The objective.
+    by
+        What chose it: the study's own repetitions, or those of `snakemake confirm`.
+    rule
+        Why it was chosen, in one sentence.
+    mean, se, n
+        Of the objective over its n repetitions.
+    n_diverged, n_missing
+        Its trainings that diverged, or have no number.
+    expected
+        What to expect on training it again: the mean, shrunk towards what its effects say.
+    close_enough
+        How much worse than the best a choice may be.
+    regret_high
+        It is at most so much worse than the best configuration, over more seeds on these rows
+        (95 %, for all configurations together).
+    regret_high_new_rows
+        The same over new rows.
+    shown_close
+        Whether `regret_high` is at most `close_enough`.
+    tied, configurations
+        How many configurations cannot be told apart from the best, of how many.
+    top_point, top_mean
+        The configuration with the best mean, which luck may have chosen.
+    epochs
+        The median, over its trainings, of the epoch whose weights were kept.
+    parameters
+        Of its network.
+    """
+
+    point: str
+    index: int
+    hyperparameters: Mapping[str, Any]
+    metric: str
+    mode: Literal["min", "max"]
+    by: Literal["study", "confirm"]
+    rule: str
+    mean: float
+    se: float | None
+    n: int
+    n_diverged: int
+    n_missing: int
+    expected: float
+    close_enough: float | None
+    regret_high: float | None
+    regret_high_new_rows: float | None
+    shown_close: bool
+    tied: int | None
+    configurations: int
+    top_point: str
+    top_mean: float
+    epochs: int
+    parameters: int
+
+    @classmethod
+    def read(cls, path: Path) -> Pick:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        StudyError
+            If it is no pick.
+        """
+        try:
+            written = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return cls(**{field.name: written[field.name] for field in fields(cls)})
+        except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise StudyError(f"{path} holds no pick; delete it and run `snakemake`") from error
+
+    def write(self, path: Path) -> None:
+        """Write it as YAML, atomically, with what scikit-learn calls it first.
+
+        ``best_params_``, ``best_score_`` (``mean``, negated where less is better) and
+        ``best_index_``; then each attribute.
+        """
+        values = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+        params = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.hyperparameters.items()
+        }
+        sklearn = {
+            "best_params_": params,
+            "best_score_": -self.mean if self.mode == "min" else self.mean,
+            "best_index_": self.index,
+        }
+        text = yaml.safe_dump(
+            {**sklearn, **values, "hyperparameters": dict(params)},
+            sort_keys=False,
+            allow_unicode=True,
+            width=100,
+        )
+        write_text(path, text)
