@@ -1,0 +1,77 @@
+"""Contrasts: two values of one axis, compared where configurations are alike in all else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from gridloom.analysis.observations import Observations
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def matched_differences(
+    observations: Observations, axis: str, value: str, other: str, near: np.ndarray
+) -> np.ndarray:
+    """Return how much better `value` of an axis is than `other`, all else alike.
+
+    Only pairs with a configuration among `near` at either value are compared: which of the two it
+    is does not matter, so that the choice favours neither. Pairs in which a training diverged are
+    left out.
+
+    Parameters
+    ----------
+    near
+        Configurations near the best, bool, shape (N,).
+
+    Returns
+    -------
+    float64, shape (pairs, r)
+        Score with `value` minus score with `other`, more is better. No pairs: shape (0, r).
+    """
+    points, complete = observations.points, observations.complete
+    alike = [name for name in observations.axes if name != axis]
+    group = (
+        points.groupby(alike, sort=False).ngroup().to_numpy()
+        if alike
+        else np.zeros(len(points), np.intp)
+    )
+    places = np.full((2, group.max(initial=-1) + 1), -1)
+    for side, text in enumerate((value, other)):
+        own = np.flatnonzero((points[axis] == text).to_numpy() & complete)
+        places[side, group[own]] = own
+    first, second = places[:, (places >= 0).all(axis=0)]
+    kept = near[first] | near[second]
+    differences: np.ndarray = observations.scores[first[kept]] - observations.scores[second[kept]]
+    return differences
+
+
+def mean_over_pairs(differences: np.ndarray, level: float) -> Interval | None:
+    """Estimate the mean difference over more seeds; None for no pairs or one repetition.
+
+    Each repetition's mean over the pairs is one observation (pairs share its seeds); Student's t
+    with r - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    differences
+        Shape (pairs, r).
+    level
+        Confidence, such as 0.95.
+    """
+    pairs, repetitions = differences.shape
+    if pairs == 0 or repetitions < 2:
+        return None
+    means = differences.mean(axis=0)
+    half = stdtrit(repetitions - 1, (1 + level) / 2) * means.std(ddof=1) / np.sqrt(repetitions)
+    estimate = float(means.mean())
+    return Interval(estimate, estimate - float(half), estimate + float(half))
