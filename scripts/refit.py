@@ -14,7 +14,9 @@ from gridloom.workers.process import loading, output_to, set_devices, set_librar
 with told_in(snakemake.log[0]):
     gpus = snakemake.resources.gpu
     devices = require_devices("refit", gpus, visible_devices(os.environ)) if gpus else []
-    runs, summary = map(read_csv, map(Path, (snakemake.input.runs, snakemake.input.summary)))
+    runs, summary = (
+        read_csv(Path(file), {}) for file in (snakemake.input.runs, snakemake.input.summary)
+    )
     choice = choose(runs, summary, snakemake.params.metric)
     model_file = Path(snakemake.input.model)
     set_libraries()

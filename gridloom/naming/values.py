@@ -35,14 +35,23 @@ def canonical(value: Any) -> Value:
     return value  # type: ignore[no-any-return]
 
 
+def table_text(value: Any) -> str:
+    """Return a value as the tables spell it, which is also how heatmaps name it."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(table_text, value)) + "]"
+    return "null" if value is None else str(value)
+
+
 def table_value(point: Mapping[str, Any], name: str) -> Any:
-    """Return what tables show for a hyperparameter: empty text where a point does not have it."""
+    """Return the cell of a hyperparameter in the tables: a number, a truth value or a text.
+
+    It is empty where the point does not have the hyperparameter. Written to a CSV file, it reads
+    `table_text`.
+    """
     if name not in point:
         return ""
     value = point[name]
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(str(table_value({name: item}, name)) for item in value) + "]"
-    return "null" if value is None else value
+    return value if isinstance(value, bool | int | float) else table_text(value)
 
 
 def spell(value: Value) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from gridloom.errors import StudyError, nearest
 from gridloom.naming.points import MAX_COMPONENT_BYTES, Point, point_path
-from gridloom.naming.values import Scalar, Value, canonical, identity_of, table_value
+from gridloom.naming.values import Scalar, Value, canonical, identity_of, table_text
 
 #: Keys of a grid that are not hyperparameters.
 RESERVED = ("exclude", "grids", "zip")
@@ -364,7 +364,7 @@ def axis_texts(grid: Grid) -> dict[str, list[str]]:
     """Return each axis with its values as the tables spell them; missing comes last."""
     texts = {}
     for name, values in grid.axes.items():
-        texts[name] = [str(table_value({name: value}, name)) for value in values]
+        texts[name] = [table_text(value) for value in values]
         if any(name not in point for point in grid.points.values()):
             texts[name].append("")
     return texts

@@ -25,7 +25,7 @@ from gridloom.identity.setup import (
     used_validation,
 )
 from gridloom.naming.blocks import cover, existing_blocks
-from gridloom.naming.values import canonical, table_value
+from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
 from gridloom.study.grid import Grid
@@ -241,10 +241,7 @@ class StudyRun:
             {
                 "rows": part.rows,
                 "columns": part.columns,
-                "at": {
-                    name: str(table_value({name: canonical(value)}, name))
-                    for name, value in part.at.items()
-                },
+                "at": {name: table_text(canonical(value)) for name, value in part.at.items()},
             }
             for part in self.study.figures.slices
             if part.rows in self.grid.axes and part.columns in self.grid.axes
