@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from gridloom.analysis.contrasts import Interval, matched_differences, mean_over_pairs
+from gridloom.analysis.matched import Interval, matched_differences, mean_over_pairs
 from gridloom.analysis.observations import Observations
 from gridloom.files import write_text
 

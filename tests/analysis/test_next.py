@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gridloom.analysis.contrasts import matched_differences, mean_over_pairs
+from gridloom.analysis.matched import matched_differences, mean_over_pairs
 from gridloom.analysis.next import beyond, ends, write_next
 from gridloom.analysis.observations import Observations
 

@@ -1,4 +1,4 @@
-"""Contrasts: two values of one axis, compared where configurations are alike in all else."""
+"""Matched pairs: two values of one axis, compared where configurations are alike in all else."""
 
 from __future__ import annotations
 
