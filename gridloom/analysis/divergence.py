@@ -1,8 +1,10 @@
-"""Which finite trainings count as diverged: those whose loss ends far above a constant's."""
+"""Trainings that diverge: which finite ones count as diverged, and where in the grid they are."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,17 @@ import pandas as pd
 # ASSUME: a loss a thousand times that of predicting a constant is an accident of the steps, not a
 # result. An overconfident classifier costs tens of times as much, and is one.
 FACTOR = 1000
+
+_SHARES = (
+    "axis",
+    "value",
+    "other_axis",
+    "other_value",
+    "trainings",
+    "diverged",
+    "missing",
+    "share",
+)
 
 LOSSES = ("loss", "val_loss")
 
@@ -48,3 +61,34 @@ def exploded(runs: pd.DataFrame, bound: float) -> pd.Series:
     """Tell which trainings end, with status ok, with a loss above a bound."""
     ending = runs[[name for name in LOSSES if name in runs]].max(axis=1)
     return (runs["status"] == "ok") & (ending > bound)
+
+
+def divergence_shares(summary: pd.DataFrame, axes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Count the lost trainings of each axis value, and of each pair of values of two axes.
+
+    Parameters
+    ----------
+    summary
+        As `gridloom.analysis.table.summarize` makes it, with the axes as text.
+    axes
+        Axis → its values as texts.
+
+    Returns
+    -------
+    DataFrame
+        `axis`, `value`; `other_axis`, `other_value` (empty for the rows of one axis); `trainings`,
+        `diverged` and `missing` (with status ok, whose objective is not a number), whole numbers;
+        `share` (of the trainings that are either). Pairs that the grid does not have are left out.
+    """
+    counts = ["n_trainings", "n_diverged", "n_missing"]
+    codes = {name: pd.Categorical(summary[name], categories=list(axes[name])) for name in axes}
+    points = summary[counts].assign(**codes)
+    rows = []
+    for names in [*itertools.combinations(axes, 1), *itertools.combinations(axes, 2)]:
+        sums = points.groupby(list(names), observed=True)[counts].sum()
+        for values, trainings, diverged, missing in sums.itertuples(name=None):
+            pair = values if len(names) == 2 else (values, "")
+            axis, other = (*names, "")[:2]
+            share = (diverged + missing) / trainings
+            rows.append((axis, pair[0], other, pair[1], trainings, diverged, missing, share))
+    return pd.DataFrame(rows, columns=_SHARES)

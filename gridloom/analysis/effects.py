@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import chdtri, fdtrc, stdtrit
 
-from gridloom.analysis.contrasts import Decomposition, Part, decompose, higher
+from gridloom.analysis.contrasts import Part, decompose, higher
 from gridloom.analysis.observations import Observations
 
 CONFIDENCE = 0.95
@@ -60,6 +60,8 @@ class Effects:
           `share_low`, `share_high`: its 95 % interval.
         - `p`: of the F test that there is no effect.
 
+        Intervals and `p` are NaN with one repetition.
+
         The row `higher` sums up the effects of three axes and more. Two rows at the end are no
         effects and have no share: `repetition`, the variance between repetitions that all
         configurations share, and `noise`, what is left of the variance of one observation.
@@ -70,7 +72,7 @@ class Effects:
     variances
         Theirs, corrected, shape (effects,).
     drawn
-        The same in each sample of the bootstrap, shape (draws, effects).
+        The same in each sample of the bootstrap, shape (draws, effects); NaN with one repetition.
     """
 
     table: pd.DataFrame
@@ -88,7 +90,7 @@ class Effects:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Sums of squares of effects and of the noise in them; float64, shape (effects,).
+    """Sums of squares of effects, and of the noise in them; float64, shape (effects,).
 
     Attributes
     ----------
@@ -97,16 +99,14 @@ class _Sums:
     noise
         What `squares` is expected to be without an effect, an estimate.
     effective, noise_df
-        The degrees of freedom of the χ² variables that `squares` and `noise` are multiples of.
-    common
-        Whether the noise of all effects is one estimate.
+        The degrees of freedom of the χ² variables that `squares` and `noise` are multiples of; NaN
+        if they are unknown.
     """
 
     squares: np.ndarray
     noise: np.ndarray
     effective: np.ndarray
     noise_df: np.ndarray
-    common: bool
 
 
 def effects(observations: Observations) -> Effects:
@@ -125,88 +125,93 @@ def effects(observations: Observations) -> Effects:
     of the paired t interval. Intervals of shares are percentiles of a parametric bootstrap, drawn
     by a generator with seed 0.
 
-    With one repetition, the last effect, of most axes, serves as noise.
+    With one repetition, the last effect, of most axes, serves as noise. It often has less noise
+    than the others, so that there are no intervals and tests.
     """
     found = decompose(observations)
-    points, repetitions = found.scores.shape
-    if not found.parts:
+    parts, notes, (points, repetitions) = found.parts, found.notes, found.scores.shape
+    if not parts:
         told = "One configuration has" if points else "No configuration has"
-        return _nothing(
-            *found.notes, f"{told} a score in each repetition: there is nothing to compare."
-        )
+        return _nothing(*notes, f"{told} a score in each repetition: there is nothing to compare.")
     least = found.scores.size * (_ROUNDING * np.abs(found.scores).max()) ** 2
     if repetitions > 1:
-        rows = [*found.parts, *higher(found.parts)]
-        sums = _against_repetitions(rows, least)
-        return _estimated(rows, sums, _luck(found.scores, least), found)
-    *parts, last = found.parts
+        rows = [*parts, *higher(parts)]
+        return _estimated(
+            rows, _against_repetitions(rows, least), _luck(found.scores, least), points, notes
+        )
+    last = parts[-1]
+    rows = [*parts[:-1], *higher(parts[:-1])]
+    if not rows:
+        return _nothing(
+            *notes, "One repetition of one axis: noise is unknown; raise `repetitions`."
+        )
     note = (
-        f"One repetition: {last.name} serves as noise. Intervals and p know no other, and effects "
-        "of few axes often meet more: they may be weaker and less sure than they look."
+        f"One repetition: {last.name} serves as noise. Effects of few axes often meet more noise, "
+        "and may be smaller than they look. There are no intervals and tests, and `repetition`, "
+        "the luck that all configurations share, is unknown; raise `repetitions`."
     )
-    alone = replace(found, notes=(*found.notes, note))
-    if not parts:
-        return _nothing(*alone.notes, "No other effect is left; raise `repetitions`.")
-    rows = [*parts, *higher(parts)]
-    mean_square = (last.values**2).sum() / last.df
-    return _estimated(
-        rows, _against(last, rows, least), [_noise_row(mean_square, last.df, last.df)], alone
-    )
+    noise = {"effect": "noise", "order": 0, "df": last.df, "variance": _mean_square(last)}
+    return _estimated(rows, _against(last, rows, least), [noise], points, (*notes, note))
 
 
 def _nothing(*notes: str) -> Effects:
     """Return no effect, and why."""
-    table = pd.DataFrame(columns=COLUMNS)
-    return Effects(table, notes, (), np.zeros(0), np.zeros((DRAWS, 0)))
+    return Effects(pd.DataFrame(columns=COLUMNS), notes, (), np.zeros(0), np.zeros((0, 0)))
 
 
-def _against_repetitions(parts: Sequence[Part], least: float) -> _Sums:
+def _against_repetitions(rows: Sequence[Part], least: float) -> _Sums:
     """Hold each effect against how much it varies between repetitions.
 
     Parameters
     ----------
-    parts
+    rows
         With values of r repetitions, r > 1.
     least
         Smaller sums of squares are 0.
     """
-    squares, noise, effective = np.zeros((3, len(parts)))
-    for place, part in enumerate(parts):
-        repetitions = part.values.shape[1]
-        means = part.values.mean(axis=1)
-        within = part.values - means[:, None]
+    squares, noise, effective = np.zeros((3, len(rows)))
+    for place, row in enumerate(rows):
+        repetitions = row.values.shape[1]
+        means = row.values.mean(axis=1)
+        within = row.values - means[:, None]
         products = within.T @ within
         squares[place] = repetitions * means @ means
         noise[place] = np.trace(products) / (repetitions - 1)
-        effective[place] = part.df
+        effective[place] = row.df
         if noise[place] > least:
-            # Of the eigenvalues of the covariance: (their sum)² / sum of their squares.
-            effective[place] = np.trace(products) ** 2 / (products**2).sum()
+            # Of the covariance's eigenvalues: the square of their sum, by the sum of their squares.
+            effective[place] = np.clip(np.trace(products) ** 2 / (products**2).sum(), 1, row.df)
     return _Sums(
         squares=np.where(squares > least, squares, 0),
         noise=np.where(noise > least, noise, 0),
         effective=effective,
         noise_df=effective * (repetitions - 1),
-        common=False,
     )
 
 
-def _against(last: Part, parts: Sequence[Part], least: float) -> _Sums:
+def _against(last: Part, rows: Sequence[Part], least: float) -> _Sums:
     """Hold each effect of one repetition against another one that serves as noise."""
-    squares = np.array([(part.values**2).sum() for part in parts])
-    df = np.array([part.df for part in parts], float)
-    noise = df * (last.values**2).sum() / last.df
+    squares = np.array([(row.values**2).sum() for row in rows])
+    noise = _mean_square(last) * np.array([row.df for row in rows])
     return _Sums(
         squares=np.where(squares > least, squares, 0),
         noise=np.where(noise > least, noise, 0),
-        effective=df,
-        noise_df=np.full(len(parts), float(last.df)),
-        common=True,
+        effective=np.full(len(rows), np.nan),
+        noise_df=np.full(len(rows), np.nan),
     )
 
 
+def _mean_square(part: Part) -> float:
+    """Return the sum of squares of one repetition by its degrees of freedom."""
+    return float((part.values**2).sum() / part.df)
+
+
 def _estimated(
-    rows: Sequence[Part], sums: _Sums, luck: Sequence[dict[str, Any]], found: Decomposition
+    rows: Sequence[Part],
+    sums: _Sums,
+    luck: Sequence[dict[str, Any]],
+    points: int,
+    notes: Sequence[str],
 ) -> Effects:
     """Turn sums of squares into variances, shares, intervals and tests.
 
@@ -217,7 +222,7 @@ def _estimated(
     luck
         Further rows of the table.
     """
-    size = found.scores.size
+    size = points * rows[0].values.shape[1]
     variances = (sums.squares - sums.noise) / size
     low, high = _interval(sums, size)
     single = [place for place, row in enumerate(rows) if row.axes]
@@ -240,8 +245,8 @@ def _estimated(
         }
     )
     return Effects(
-        table=pd.concat([table, pd.DataFrame(luck)], ignore_index=True)[list(COLUMNS)],
-        notes=(*found.notes, *_told(sums, variances[single])),
+        table=pd.concat([table, pd.DataFrame(luck, columns=COLUMNS)], ignore_index=True),
+        notes=(*notes, *_told(sums, variances[single])),
         axes=tuple(rows[place].axes for place in single),
         variances=variances[single],
         drawn=drawn,
@@ -268,19 +273,18 @@ def _interval(sums: _Sums, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _drawn(sums: _Sums, size: int) -> np.ndarray:
     """Draw the variances anew, as if those estimated were true; shape (draws, effects).
 
-    A variance estimated below 0 is taken for 0.
+    A variance estimated below 0 is taken for 0. NaN where degrees of freedom are unknown.
     """
+    if np.isnan(sums.noise_df).any():
+        return np.full((1, len(sums.noise)), np.nan)
     generator = np.random.default_rng(0)
-    scale = np.where(sums.noise > 0, sums.noise / sums.effective, 1)
+    shape = (DRAWS, len(sums.noise))
+    noisy = sums.noise > 0
+    scale = np.where(noisy, sums.noise / sums.effective, 1)
     noncentral = np.maximum(sums.squares - sums.noise, 0) / scale
-    shape = (DRAWS, len(scale))
     squares = scale * generator.noncentral_chisquare(sums.effective, noncentral, shape)
-    if sums.common:
-        noise_factor = generator.chisquare(sums.noise_df[0], (DRAWS, 1)) / sums.noise_df[0]
-    else:
-        noise_factor = generator.chisquare(sums.noise_df, shape) / sums.noise_df
-    squares = np.where(sums.noise > 0, squares, sums.squares)
-    drawn: np.ndarray = (squares - sums.noise * noise_factor) / size
+    noise = sums.noise * generator.chisquare(sums.noise_df, shape) / sums.noise_df
+    drawn: np.ndarray = (np.where(noisy, squares, sums.squares) - noise) / size
     return drawn
 
 
@@ -306,8 +310,8 @@ def _shares(
         unknown = np.full(len(members), np.nan)
         return unknown, unknown, unknown
     share = np.array([variances[own].sum() for own in members]) / total
-    # A sample without any difference says nothing of shares.
-    samples = drawn[drawn.sum(axis=1) > 0]
+    # Samples without any difference say nothing of shares.
+    samples = drawn[~(drawn.sum(axis=1) <= 0)]
     shares = np.stack([samples[:, own].sum(axis=1) for own in members]) / samples.sum(axis=1)
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     low, high = np.clip(np.quantile(shares, ends, axis=1), 0, 1)
@@ -316,19 +320,17 @@ def _shares(
 
 def _p_values(sums: _Sums) -> np.ndarray:
     """Test by F that there is no effect."""
-    ratio = np.divide(
-        sums.squares, sums.noise, out=np.full(len(sums.noise), np.inf), where=sums.noise > 0
-    )
+    without_noise = np.where(sums.squares > 0, np.inf, 0)
+    ratio = np.divide(sums.squares, sums.noise, out=without_noise, where=sums.noise > 0)
     tested: np.ndarray = fdtrc(sums.effective, sums.noise_df, ratio)
-    return np.where(sums.squares > 0, tested, 1)
+    return tested
 
 
 def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
     """Return the rows `repetition` and `noise`: what one observation varies by.
 
-    `repetition` is the mean covariance of two configurations' scores over repetitions, `noise`
-    their mean variance without that: the two of a model with independent noise, and meant without
-    it.
+    `repetition` is the mean covariance of two configurations, `noise` the mean variance of one
+    without that; where noise is independent, the components of variance of points and repetitions.
     """
     points, repetitions = scores.shape
     centred = scores - scores.mean(axis=0)
@@ -337,6 +339,7 @@ def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
     common = points * scores.mean(axis=0).var(ddof=1)
     common = common if common > least else 0.0
     low, high = _mean_square_interval(common, repetitions - 1)
+    noise_low, noise_high = _mean_square_interval(noise, noise_df)
     return [
         {
             "effect": "repetition",
@@ -345,23 +348,17 @@ def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
             "variance": (common - noise) / points,
             "low": max(low - noise, 0) / points,
             "high": max(high - noise, 0) / points,
-            "p": fdtrc(repetitions - 1, noise_df, common / noise) if noise else 1.0 - (common > 0),
+            "p": fdtrc(repetitions - 1, noise_df, common / noise) if noise else float(common == 0),
         },
-        _noise_row(noise, (points - 1) * (repetitions - 1), noise_df),
+        {
+            "effect": "noise",
+            "order": 0,
+            "df": (points - 1) * (repetitions - 1),
+            "variance": noise,
+            "low": noise_low,
+            "high": noise_high,
+        },
     ]
-
-
-def _noise_row(mean_square: float, df: int, effective: float) -> dict[str, Any]:
-    """Return the row `noise`."""
-    low, high = _mean_square_interval(mean_square, effective)
-    return {
-        "effect": "noise",
-        "order": 0,
-        "df": df,
-        "variance": mean_square,
-        "low": low,
-        "high": high,
-    }
 
 
 def _mean_square_interval(mean_square: float, df: float) -> tuple[float, float]:

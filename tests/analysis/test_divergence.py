@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.divergence import default_bound, exploded
+from gridloom.analysis.divergence import default_bound, divergence_shares, exploded
 
 
 def history(first):
@@ -42,3 +42,26 @@ def test_a_training_whose_loss_ends_above_it_has_exploded():
         }
     )
     assert exploded(runs, 1e3).tolist() == [False, True, True, False]
+
+
+def test_lost_trainings_are_counted_for_each_value_and_each_pair_that_the_grid_has():
+    summary = pd.DataFrame(
+        {
+            "units": ["8", "8", "16"],
+            "rate": ["0.1", "1", "0.1"],
+            "n_trainings": 4,
+            "n_diverged": [0, 2, 0],
+            "n_missing": [1, 1, 0],
+        }
+    )
+    shares = divergence_shares(summary, {"units": ["16", "8"], "rate": ["0.1", "1"]})
+    assert shares.to_numpy().tolist() == [
+        ["units", "16", "", "", 4, 0, 0, 0.0],
+        ["units", "8", "", "", 8, 2, 2, 0.5],
+        ["rate", "0.1", "", "", 8, 0, 1, 0.125],
+        ["rate", "1", "", "", 4, 2, 1, 0.75],
+        ["units", "16", "rate", "0.1", 4, 0, 0, 0.0],
+        ["units", "8", "rate", "0.1", 4, 0, 1, 0.25],
+        ["units", "8", "rate", "1", 4, 2, 1, 0.75],
+    ]
+    assert divergence_shares(summary, {}).empty
