@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from gridloom.analysis.table import gather, tell_exploded, tell_versions, write_tables
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     gathered = gather(
         [Path(path) for path in snakemake.input.get("records", snakemake.params.get("records"))],
         json.loads(snakemake.params.hyperparameters),

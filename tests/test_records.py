@@ -77,7 +77,7 @@ def test_another_end_of_the_file_is_no_damage(tmp_path, end):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"format": True}, "has format True, this version reads 1"),
         ({"parameters": GONE}, "parameters is missing; "),
@@ -131,13 +131,13 @@ def test_another_end_of_the_file_is_no_damage(tmp_path, end):
         ({"point": 5}, "point is 5, not text"),
     ],
 )
-def test_what_a_hand_damaged_is_refused_by_name(tmp_path, changes, told):
+def test_what_a_hand_damaged_is_refused_by_name(tmp_path, changes, message):
     path = made(tmp_path)
     change(path, **changes)
     with pytest.raises(RecordError) as caught:
         read_record(path)
     assert str(caught.value).startswith(f"{path}: ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith(REMEDY)
     assert len(str(caught.value)) < len(str(path)) + 200
 

@@ -115,7 +115,7 @@ def find_alarms(
     return alarms
 
 
-def tell_alarms(alarms: Sequence[Alarm]) -> str | None:
+def describe_alarms(alarms: Sequence[Alarm]) -> str | None:
     """Say all alarms, a paragraph each; None if there are none."""
     if not alarms:
         return None

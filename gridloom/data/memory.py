@@ -17,7 +17,7 @@ BASE_BYTES = 800 * 2**20
 STACKED_BYTES = 512 * 2**20
 
 
-def tell_memory(
+def describe_memory(
     description: SplitDescription, settings: DataSettings, there: int | None = None
 ) -> str | None:
     """Say that the trainings of a study may not fit into memory; None if they do.

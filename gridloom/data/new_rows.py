@@ -108,7 +108,7 @@ def _row(flags: Any) -> str:
     return f"row {int(np.argmax(np.asarray(flags))) + 1}"
 
 
-def tell_unknown(features: Features, description: SplitDescription) -> str | None:
+def describe_unknown(features: Features, description: SplitDescription) -> str | None:
     """Say what no training row had, a line for each column; None if there is nothing."""
     if not isinstance(features, pd.DataFrame):
         return None

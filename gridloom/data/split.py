@@ -253,7 +253,7 @@ def write_split(
     description.write(description_file)
 
 
-def tell_dropped(description: SplitDescription) -> str | None:
+def describe_dropped(description: SplitDescription) -> str | None:
     """Say which columns were left out, and why; None if none was."""
     if not description.dropped:
         return None

@@ -23,7 +23,7 @@ from gridloom.engines.monitoring import improves, make_metrics, monitored_place
 from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import Fitted, Stopping, Training, cannot, set_start
 from gridloom.errors import ModelError
-from gridloom.networks.error_text import ran_out_of_memory, told
+from gridloom.networks.error_text import describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import no_draws
 from gridloom.study.seeds import row_orders
 
@@ -105,7 +105,7 @@ class CompiledFit:
         except tf.errors.OpError as error:
             if ran_out_of_memory(error):
                 raise
-            raise cannot(f"a step that fails: it raised {told(error)}") from error
+            raise cannot(f"a step that fails: it raised {describe_error(error)}") from error
         if stopping is None:
             program.finish()
         values = history.numpy()
@@ -153,7 +153,7 @@ class CompiledFit:
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
-            raise cannot(f"a step that fails: it raised {told(error)}") from error
+            raise cannot(f"a step that fails: it raised {describe_error(error)}") from error
         (fitted, *_) = self(
             [replace(one, rows=_first(one.rows, count)) for one in trainings],
             model,
@@ -196,7 +196,9 @@ class CompiledFit:
             except ModelError:
                 raise
             except Exception as error:
-                raise cannot(f"a step that cannot be traced: it raised {told(error)}") from error
+                raise cannot(
+                    f"a step that cannot be traced: it raised {describe_error(error)}"
+                ) from error
             self.program.check_graph(traced, self._best)
             self._graphs[fixed] = graph
         return self._graphs[fixed]

@@ -17,7 +17,7 @@ import tensorflow as tf
 from gridloom.engines.monitoring import monitored
 from gridloom.engines.types import Fitted, Stopping, Training, set_start
 from gridloom.errors import GridloomError, ModelError
-from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import gradient_registry, make_variables
 from gridloom.networks.pipeline import Pipeline
 from gridloom.study.seeds import row_orders
@@ -106,7 +106,7 @@ def fit(
             raise ModelError(f"model: model.fit {OUT_OF_MEMORY}") from error
         if pipeline is not None and pipeline.is_of(error):
             raise pipeline.explained(error) from error
-        raise ModelError(f"model: model.fit raised {told(error)}") from error
+        raise ModelError(f"model: model.fit raised {describe_error(error)}") from error
     finally:
         # The graphs of a model refer to it: only the collector frees them.
         model = None

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gridloom.engines.types import REMEDY, Training
 from gridloom.errors import ModelError, nearest
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.keras_private import make_variables
 
 
@@ -26,7 +26,7 @@ def make_metrics(model: keras.Model, training: Training) -> None:
     try:
         make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
     except Exception as error:
-        raise ModelError(f"model: its test_step raised {told(error)}") from error
+        raise ModelError(f"model: its test_step raised {describe_error(error)}") from error
 
 
 def all_directions(model: keras.Model) -> dict[str, int]:

@@ -14,7 +14,7 @@ import numpy as np
 from gridloom.errors import ModelError
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
-from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import PRISTINE, GlobalState, make_variables, watching_draws
 from gridloom.study.contract import FUNCTION
 
@@ -96,7 +96,9 @@ def _built(
     except Exception as error:
         if ran_out_of_memory(error):
             raise ModelError(f"model: {FUNCTION}({given}) in {path} {OUT_OF_MEMORY}") from error
-        raise ModelError(f"model: {FUNCTION}({given}) raised {told(error, path)}") from error
+        raise ModelError(
+            f"model: {FUNCTION}({given}) raised {describe_error(error, path)}"
+        ) from error
     if not isinstance(model, keras.Model):
         raise ModelError(
             f"model: {FUNCTION}({given}) in {path} returned {type(model).__name__}, not a "

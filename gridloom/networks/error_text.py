@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 #: Characters of an error's text that are told; TensorFlow's may run over pages.
-MAX_TOLD = 600
+MAX_CHARACTERS = 600
 
 OUT_OF_MEMORY = (
     "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
@@ -25,7 +25,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def told(error: Exception, path: Path | None = None) -> str:
+def describe_error(error: Exception, path: Path | None = None) -> str:
     """Say an error in one line, with the last line of `path` that led to it.
 
     Parameters
@@ -45,7 +45,7 @@ def told(error: Exception, path: Path | None = None) -> str:
     ]
     # Keras puts what went wrong in loading behind pages of configuration.
     message = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
-    if len(message) > MAX_TOLD:
-        message = message[:MAX_TOLD] + "…"
+    if len(message) > MAX_CHARACTERS:
+        message = message[:MAX_CHARACTERS] + "…"
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {message}" + place

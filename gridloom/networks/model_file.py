@@ -12,7 +12,7 @@ import keras
 from gridloom.errors import ModelError
 from gridloom.naming.values import Value
 from gridloom.networks.build import Builder
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.keras_private import GlobalState, name_tables
 from gridloom.networks.model_code import ModelCode, read_model_code
 from gridloom.study.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION, PIPELINE
@@ -70,7 +70,9 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"model: {path} cannot be loaded: {told(error, path)}") from error
+        raise ModelError(
+            f"model: {path} cannot be loaded: {describe_error(error, path)}"
+        ) from error
     builder, callbacks = getattr(module, FUNCTION, None), getattr(module, CALLBACKS, None)
     if not callable(builder):
         raise ModelError(f"model: {path} has no function `{FUNCTION}`")
@@ -140,7 +142,7 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
         made = file.callbacks(listed(hyperparameters))
     except Exception as error:
         raise ModelError(
-            f"model: {CALLBACKS}(hyperparameters) raised {told(error, file.path)}"
+            f"model: {CALLBACKS}(hyperparameters) raised {describe_error(error, file.path)}"
         ) from error
     wrong = next(
         (one for one in made if not isinstance(one, keras.callbacks.Callback))

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from gridloom.errors import ModelError
 from gridloom.naming.values import Value
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.model_file import ModelFile, listed
 from gridloom.study.contract import PIPELINE
 
@@ -172,7 +172,7 @@ class Pipeline:
         if _OTHER_COUNT in text:
             counts = text[text.index(_OTHER_COUNT) + len("dataset ") :].partition(" [[")[0]
             return self._error(f"gives another number of rows than it gets: it {counts}")
-        return self._error(f"failed on a row: {told(error, self.path)}")
+        return self._error(f"failed on a row: {describe_error(error, self.path)}")
 
     def check_passes(self, before: int, now: int) -> None:
         """See that an epoch read the training rows in an order of its own.
@@ -194,7 +194,7 @@ class Pipeline:
         except Exception as error:
             raise ModelError(
                 f"model: {PIPELINE}(rows, training={training}, hyperparameters) raised "
-                f"{told(error, self.path)}"
+                f"{describe_error(error, self.path)}"
             ) from error
         if not isinstance(made, tf.data.Dataset):
             self._refuse(f"returned {type(made).__name__}; return a tf.data.Dataset")

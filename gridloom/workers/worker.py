@@ -26,7 +26,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, told_traceback
+from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
 from gridloom.files import write_text
 from gridloom.workers import client
 from gridloom.workers.devices import lease, visible_devices
@@ -147,7 +147,7 @@ class Host:
             with contextlib.suppress(OSError):
                 connection.sendall(f"{error}\n".encode())
         except BaseException as error:
-            print(told_traceback(error), file=sys.stderr)
+            print(format_traceback(error), file=sys.stderr)
         finally:
             os._exit(status)
 
@@ -256,10 +256,10 @@ def _train(job: Job, trainer: Any) -> str | None:
         return str(error)
     except GridloomError as error:
         if error.__cause__ is not None:
-            print(told_traceback(error.__cause__), file=sys.stderr)
+            print(format_traceback(error.__cause__), file=sys.stderr)
         return shortened(str(error), MAX_MESSAGE)
     except Exception as error:
-        print(told_traceback(error), file=sys.stderr)
+        print(format_traceback(error), file=sys.stderr)
         if ran_out_of_memory(error):
             return f"this training {OUT_OF_MEMORY}"
         return shortened(f"training failed: {type(error).__name__}: {error}", MAX_MESSAGE)

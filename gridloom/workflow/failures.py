@@ -59,7 +59,7 @@ def _cause(log: Path) -> str:
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
-def tell_failures(
+def describe_failures(
     results: str, failed: dict[str, str], count: int, kept: int, study: Iterable[str] = ()
 ) -> str:
     """Say which of `count` records failed, grouped by cause, with logs and how to retry one.
@@ -87,7 +87,7 @@ def tell_failures(
         if len(records) > MAX_NAMED:
             lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
     if len(causes) > MAX_CAUSES:
-        lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes, told in the logs"]
+        lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes; see the logs"]
     retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
     shows = f", `{partial}` shows what there is" if kept else ""
     lines += ["", f"`{retry}` retries all of them{shows}."]

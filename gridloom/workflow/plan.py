@@ -164,7 +164,7 @@ def measured_pace(records: Sequence[Path]) -> Pace | None:
     return Pace(seconds / epochs, trainings) if epochs else None
 
 
-def tell_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> str | None:
+def describe_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> str | None:
     """Say how many of a sample of finished records were made with other versions; None if none.
 
     Parameters
@@ -195,7 +195,7 @@ def tell_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> st
     )
 
 
-def tell_plan(
+def describe_plan(
     jobs: Sequence[Job],
     others: Sequence[str],
     *,
@@ -223,7 +223,7 @@ def tell_plan(
     earlier
         From `find_earlier`.
     versions
-        From `tell_other_versions`.
+        From `describe_other_versions`.
     """
     pending = [job for job in jobs if job.reason is not None]
     points = list({job.folder: job.point for job in jobs}.values())

@@ -29,7 +29,7 @@ def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
     }
 
 
-def tell_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
+def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
     """Say which records are, or were, not used, and how to remove them."""
     if not unused:
         return "The study uses every record that there is."

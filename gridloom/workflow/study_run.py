@@ -35,7 +35,7 @@ from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
-from gridloom.workflow.failures import failed_records, tell_failures
+from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
 
 #: What a rule asks for unless the study says otherwise: cores, megabytes, minutes, GPUs.
@@ -321,7 +321,7 @@ class StudyRun:
         if self.study.trainer.warm and self.invocation.here and self.missing_records():
             start_host(own_folder())
 
-    def tell_failed(self, since: float) -> None:
+    def report_failed(self, since: float) -> None:
         """Print which points failed, if any did.
 
         Parameters
@@ -333,7 +333,7 @@ class StudyRun:
         if failed:
             kept = sum(map(os.path.exists, self.records))
             arguments = self.invocation.study_arguments()
-            told = tell_failures(self.results, failed, len(self.records), kept, arguments)
+            told = describe_failures(self.results, failed, len(self.records), kept, arguments)
             print(f"\n{told}\n", file=sys.stderr)
 
 

@@ -339,5 +339,5 @@ def test_all_damaged_records_are_named_at_once_the_first_on_the_screen(tmp_path)
     with pytest.raises(RecordError) as caught:
         tables(paths)
     assert str(caught.value).count("delete it") == 5
-    assert "and 3 more, told in the log" in str(caught.value)
+    assert "and 3 more; see the log" in str(caught.value)
     assert all(str(path) in caught.value.in_full for path in paths[1:])

@@ -56,9 +56,9 @@ def test_an_edit_of_the_model_file_before_its_jobs_start_mislabels_nothing(study
         study.cluster.call("scontrol", "update", node, "state=resume")
     study.cluster.wait_for(lambda: planned.poll() is not None, 300)
     assert planned.returncode != 0
-    told = study.told
-    assert "changed after this run was planned; run `snakemake` again" in told, told
-    assert "Traceback" not in told
+    printed = study.printed
+    assert "changed after this run was planned; run `snakemake` again" in printed, printed
+    assert "Traceback" not in printed
     assert study.marks() == []
     assert study.records() == {}
     study.start()
@@ -119,7 +119,9 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_tw
 ):
     study.plan({1: "none", 4: "hold"})
     first = study.start()
-    study.cluster.wait_for(lambda: study.marks() == [1, 4] and "(Rule: train)" in study.told, 120)
+    study.cluster.wait_for(
+        lambda: study.marks() == [1, 4] and "(Rule: train)" in study.printed, 120
+    )
     done = study.records()
     assert len(done) == 1
     first.send_signal(ended_by)
@@ -154,7 +156,7 @@ def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted_
     study.go()
     job = study.submit(*script)
     study.cluster.wait_for(lambda: ended(study, job), 120)
-    assert study.cluster.jobs()[job] == "COMPLETED", study.printed(job)
+    assert study.cluster.jobs()[job] == "COMPLETED", study.script_output(job)
     assert study.marks() == [1, 4, 4, 4]
     assert as_here(study, finished)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gridloom.data.alarms import find_alarms, tell_alarms
+from gridloom.data.alarms import describe_alarms, find_alarms
 from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
@@ -117,9 +117,9 @@ def test_a_leak_is_told_with_the_yaml_that_mends_it(tmp_path, name):
     (found,) = alarms(tmp_path, table.assign(**more), drop=["town"])
     assert found.kind == kind
     assert found.names == (*more,)
-    told = tell_alarms([found])
-    assert expected in told
-    assert found.remedy in told
+    message = describe_alarms([found])
+    assert expected in message
+    assert found.remedy in message
     mended = yaml.safe_load(found.remedy)["dataset"]
     assert mended == {"drop": ["town", *more]}
     (tmp_path / "raw.csv").unlink()

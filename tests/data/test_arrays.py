@@ -99,10 +99,10 @@ FLAWS = {
 
 @pytest.mark.parametrize("name", FLAWS)
 def test_each_flaw_of_arrays_is_named(tmp_path, name):
-    content, dataset, told = FLAWS[name]
+    content, dataset, message = FLAWS[name]
     with pytest.raises(DataError) as caught:
         read(tmp_path, dataset=dataset, **content)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_pickle_is_never_loaded(tmp_path):

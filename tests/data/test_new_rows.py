@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gridloom.data.description import SplitDescription
-from gridloom.data.new_rows import read_new_rows, tell_unknown
+from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.errors import DataError
 from gridloom.study.schema import Dataset
 
@@ -33,13 +33,13 @@ def test_columns_are_found_by_name_and_others_do_not_matter(tmp_path):
     assert rows["area"].isna().tolist() == [True, False]
     assert rows["rooms"].tolist() == [3, 2]
     assert rows["floor"].tolist() == ["2", "1"]
-    assert tell_unknown(rows, TABLE) is None
+    assert describe_unknown(rows, TABLE) is None
 
 
 def test_whole_numbers_that_are_categories_are_known_beside_a_missing_one(tmp_path):
     rows = read(tmp_path, "town;floor;rooms;area\nKöln;2;3;4\nBern;?;2;50\n")
     assert rows["floor"].tolist() == ["2", "(missing)"]
-    assert tell_unknown(rows, TABLE) == (
+    assert describe_unknown(rows, TABLE) == (
         "column 'floor': 1 rows hold a category that no training row had, such as a missing "
         "value; it counts as none of the known ones"
     )
@@ -59,8 +59,10 @@ def test_new_rows_are_read_as_the_training_rows_were(tmp_path):
 
 
 def test_what_no_training_row_had_is_told(tmp_path):
-    told = tell_unknown(read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE)
-    assert told.splitlines() == [
+    message = describe_unknown(
+        read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE
+    )
+    assert message.splitlines() == [
         "column 'town': 2 rows hold a category that no training row had, such as 'Rom'; it counts "
         "as none of the known ones",
         "column 'rooms': missing in 1 rows, in none of the training rows; the median stands for it",
@@ -68,7 +70,7 @@ def test_what_no_training_row_had_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("town;flor;rooms;area\nBern;1;2;3\n", "there is no column 'floor' (did you mean 'flor'?)"),
         ("town;floor;rooms;area\nBern;1;2;3\nBern;1;two;3\n", "'rooms' holds 'two' in row 2"),
@@ -78,10 +80,10 @@ def test_what_no_training_row_had_is_told(tmp_path):
         ("town;floor\nBern;1;2;3\n", "not a readable table"),
     ],
 )
-def test_wrong_rows_get_one_message(tmp_path, text, told):
+def test_wrong_rows_get_one_message(tmp_path, text, message):
     with pytest.raises(DataError) as error:
         read(tmp_path, text)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/new.csv: ")
 
 
@@ -110,9 +112,11 @@ def arrays_of(*shape):
 
 def test_dates_and_flags_do_not_pass_for_numbers(tmp_path):
     table = pd.DataFrame({"town": ["Bern"], "floor": [2], "area": [2.5]})
-    for wrong, told in [(pd.Timestamp("2026-01-02"), "2026-01-02"), (True, "True")]:
+    for wrong, message in [(pd.Timestamp("2026-01-02"), "2026-01-02"), (True, "True")]:
         table.assign(rooms=[wrong]).to_parquet(tmp_path / "new.parquet")
-        with pytest.raises(DataError, match=f"'rooms' holds '{told}.* in row 1, where the study"):
+        with pytest.raises(
+            DataError, match=f"'rooms' holds '{message}.* in row 1, where the study"
+        ):
             read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
 
 
@@ -120,11 +124,11 @@ def test_arrays_must_have_the_shape_of_the_study(tmp_path):
     dataset, path = Dataset(source="mine.npz"), tmp_path / "new.npz"
     np.savez(path, x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
     assert read_new_rows(path, dataset, arrays_of(4, 4)).shape == (2, 4, 4)
-    for description, told in [
+    for description, message in [
         (arrays_of(5, 5), r"a row has the shape \[4, 4\], those of the study \[5, 5\]"),
         (TABLE, "give a table"),
     ]:
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             read_new_rows(path, dataset, description)
     np.savez(path, x_train=np.zeros((2, 4)))
     with pytest.raises(DataError, match="no array 'x'; there are x_train"):

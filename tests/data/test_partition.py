@@ -69,7 +69,7 @@ def test_the_seed_and_nothing_else_decides(traits):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: hold_out(4, 0.2, 0, Traits(None, np.array([*"aaaa"]))), "all rows are of one gro"),
         (lambda: hold_out(1, 0.9, 0, Traits(None, ordered=True)), "no row is left to fit on"),
@@ -90,6 +90,6 @@ def test_the_seed_and_nothing_else_decides(traits):
         (lambda: fold_rows(40, 11, 0, Traits(None, GROUPS)), "fewer groups than folds"),
     ],
 )
-def test_too_few_rows_are_told(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_too_few_rows_are_told(make, message):
+    with pytest.raises(ValueError, match=message):
         make()

@@ -11,11 +11,11 @@ from gridloom.data.description import SplitDescription
 from gridloom.data.rows import MISSING, Rows, read_rows
 from gridloom.data.sources import download
 from gridloom.data.split import (
+    describe_dropped,
     describe_split,
     read_raw,
     settle,
     split_rows,
-    tell_dropped,
     write_split,
 )
 from gridloom.errors import DataError
@@ -76,14 +76,16 @@ def test_the_description_tells_columns_categories_and_what_was_dropped():
         same=np.ones(40),
     )
     train, test = split(rows)
-    told = describe_split(train, test, DATASET)
-    assert told.numeric == ["a"]
-    assert told.categorical == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
-    assert told.dropped == {"same": "one value in all training rows"}
-    assert told.classes == ["x", "y"]
-    assert told.rows == {"train": 32, "test": 8}
-    assert told.train_sha256 != told.test_sha256
-    assert tell_dropped(told) == ("Left out of the features: same (one value in all training rows)")
+    description = describe_split(train, test, DATASET)
+    assert description.numeric == ["a"]
+    assert description.categorical == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
+    assert description.dropped == {"same": "one value in all training rows"}
+    assert description.classes == ["x", "y"]
+    assert description.rows == {"train": 32, "test": 8}
+    assert description.train_sha256 != description.test_sha256
+    assert describe_dropped(description) == (
+        "Left out of the features: same (one value in all training rows)"
+    )
 
 
 def test_columns_take_the_shape_of_images(tmp_path):
@@ -180,15 +182,15 @@ def _as_arrays(rows):
 
 
 @pytest.mark.parametrize(
-    ("labels", "columns", "told"),
+    ("labels", "columns", "message"),
     [
         ("xxxxyyyyz", {}, "class 'z' has one row only; leave it out, or add rows, or set split"),
         ("xxyyzzww", {}, r"split\.test: 0\.2 of 8 rows: 2 rows to hold out are too few for 4 cl"),
         ("xyxyxyxy", {"a": np.ones(8)}, "no column varies"),
     ],
 )
-def test_what_cannot_be_split_is_told(labels, columns, told):
-    with pytest.raises(DataError, match=told):
+def test_what_cannot_be_split_is_told(labels, columns, message):
+    with pytest.raises(DataError, match=message):
         train, test = split(rows_of(labels, **columns))
         describe_split(train, test, DATASET)
 

@@ -309,10 +309,10 @@ FLAWS = {
 
 @pytest.mark.parametrize("name", FLAWS)
 def test_each_flaw_of_a_table_is_named_with_its_remedy(tmp_path, name):
-    text, changes, told = FLAWS[name]
+    text, changes, message = FLAWS[name]
     with pytest.raises(DataError) as caught:
         read(tmp_path, text, **changes)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_flaws_of_the_test_rows_are_placed_in_their_file(tmp_path):

@@ -222,8 +222,8 @@ class OfShape(keras.regularizers.Regularizer):
 
 
 def test_a_regularizer_of_one_s_own_means_one_by_one():
-    told = why_not(lambda: layers.Dense(8, bias_regularizer=OfShape()))
-    assert "bias_regularizer" in told or "more than its configuration" in told
+    reason = why_not(lambda: layers.Dense(8, bias_regularizer=OfShape()))
+    assert "bias_regularizer" in reason or "more than its configuration" in reason
 
 
 def tampered(change):

@@ -307,9 +307,9 @@ def dense_model(input_shape, outputs, **attributes):
     return model
 
 
-@pytest.mark.parametrize("told", REFUSED)
-def test_what_a_compiled_fit_cannot_express_is_named_with_the_remedy(told):
-    name, value = REFUSED[told]
+@pytest.mark.parametrize("feature", REFUSED)
+def test_what_a_compiled_fit_cannot_express_is_named_with_the_remedy(feature):
+    name, value = REFUSED[feature]
 
     counter()  # outside of any graph
 
@@ -324,7 +324,7 @@ def test_what_a_compiled_fit_cannot_express_is_named_with_the_remedy(told):
     with pytest.raises(ModelError) as caught:
         check_expressible(model)
         fit_one(builder, training, model)
-    assert told in str(caught.value)
+    assert feature in str(caught.value)
     assert str(caught.value).endswith("set `trainer: {engine: keras}`")
 
 

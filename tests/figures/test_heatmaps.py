@@ -45,8 +45,8 @@ def test_a_slice_holds_the_others_at_the_best_point_or_where_told():
     best = slice_heatmap(table, AXES, "units", "dropout", {}, "score_mean")
     np.testing.assert_allclose(best.values, [[0.2, 0.5], [0.8, 1.1]])
     assert best.subtitle == "at rate = 0.01"
-    told = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
-    np.testing.assert_allclose(told.values, [[0.0, 0.3], [0.6, 0.9]])
+    heatmap = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
+    np.testing.assert_allclose(heatmap.values, [[0.0, 0.3], [0.6, 0.9]])
 
 
 def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatch):

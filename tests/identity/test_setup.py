@@ -249,7 +249,7 @@ def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"floatx": "float8"}, "keras.json: floatx is 'float8', must be float16, float32, float64"),
         ({"epsilon": 1}, "keras.json: epsilon is 1, must be such as 1e-07"),
@@ -257,7 +257,7 @@ def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
     ],
     ids=str,
 )
-def test_settings_that_keras_or_gridloom_refuse_are_told_before_any_job(folder, content, told):
+def test_settings_that_keras_or_gridloom_refuse_are_told_before_any_job(folder, content, message):
     keras_json(folder, content)
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(StudyError, match=message):
         setup()

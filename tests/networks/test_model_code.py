@@ -157,7 +157,7 @@ def test_the_settings_read_without_keras_are_those_that_keras_has(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"libraries": {**SETUP.libraries, "floatx": "float16"}}, "'floatx': 'float16'"),
         (
@@ -167,9 +167,9 @@ def test_the_settings_read_without_keras_are_those_that_keras_has(tmp_path):
     ],
     ids=str,
 )
-def test_a_process_unlike_the_one_that_read_the_study_is_told(change, told):
+def test_a_process_unlike_the_one_that_read_the_study_is_told(change, message):
     check_process(replace(SETUP, environment={"packages": package_versions()}))
-    with pytest.raises(ChangedError, match=told):
+    with pytest.raises(ChangedError, match=message):
         check_process(replace(SETUP, **change))
 
 

@@ -82,10 +82,10 @@ def test_a_pipeline_of_batches_gives_them_back_row_by_row():
 
 
 def test_a_pipeline_is_told_who_trains_and_by_which_hyperparameters():
-    told = []
-    fit_keyed(lambda rows, *given: (told.append(given), rows)[1])
-    assert {given[0] for given in told} == {True, False}
-    assert all(given[1] == {"units": 4} for given in told)
+    calls = []
+    fit_keyed(lambda rows, *given: (calls.append(given), rows)[1])
+    assert {given[0] for given in calls} == {True, False}
+    assert all(given[1] == {"units": 4} for given in calls)
 
 
 def noisy(rows, training, hyperparameters):
@@ -161,10 +161,10 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_pipeline_that_does_not_keep_the_contract_is_told_in_one_sentence(name):
-    then, told = WRONG[name]
+    then, message = WRONG[name]
     with pytest.raises(ModelError) as caught:
         fit_keyed(then)
-    assert re.search(told, str(caught.value)), caught.value
+    assert re.search(message, str(caught.value)), caught.value
     assert "input_pipeline" in str(caught.value)
 
 

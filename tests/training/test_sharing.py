@@ -315,7 +315,7 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
         model = written(tmp_path, body)
         return Trainer().run(request_of(data, model, 0.1, **settings))["environment"]
 
-    told = {
+    expected = {
         MLP: ("lockstep", None),
         "return compiled(chain(input_shape, outputs, layers.BatchNormalization()))": (
             "one by one",
@@ -326,7 +326,7 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
             "build_model gives each repetition another network",
         ),
     }
-    for body, (engine, why_not) in told.items():
+    for body, (engine, why_not) in expected.items():
         made = environment(body)
         assert (made["engine"], made["why_not_lockstep"]) == (engine, why_not)
     made = environment(MLP, lockstep=False)

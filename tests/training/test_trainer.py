@@ -249,10 +249,10 @@ CALLBACKS = {
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks_that_cannot_be_had_are_named(data, tmp_path, name):
-    body, told = CALLBACKS[name]
+    body, message = CALLBACKS[name]
     model = tmp_path / "net.py"
     model.write_text(f"def callbacks(hyperparameters):\n    {body}\n{WITHOUT_TWINS}")
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         Trainer().run(changed(request_of(data, model), engine="keras"))
 
 

@@ -105,17 +105,17 @@ def test_what_float32_does_not_hold_is_infinite():
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "message"),
     [
         (lambda: network("poisson"), "its loss poisson is for targets that are not below 0"),
         (lambda: network("mse", ["mape"]), "its metric mean_absolute_percentage_error is for"),
         (lambda: network("mse", last="softplus"), "its outputs, after softplus, are never below"),
     ],
 )
-def test_networks_for_targets_above_0_are_refused_with_the_remedy(model, told):
+def test_networks_for_targets_above_0_are_refused_with_the_remedy(model, message):
     with pytest.raises(ModelError) as caught:
         check_standardizable(model())
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "set `preparation: {target: none}`" in str(caught.value)
     check_standardizable(network("mse", ["mae"]))
 

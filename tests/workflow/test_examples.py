@@ -36,9 +36,9 @@ def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
     if name == "optimizers":
         assert runs[runs["optimizer"] != "sgd"]["momentum"].isna().all()
     if name == "rentals":
-        told = json.loads(next(folder.glob("data/*/split.json")).read_text())
-        assert told["incomplete"] == ["area_m2", "built"]
-        assert list(told["categorical"]) == ["district", "lift", "heating"]
+        split = json.loads(next(folder.glob("data/*/split.json")).read_text())
+        assert split["incomplete"] == ["area_m2", "built"]
+        assert list(split["categorical"]) == ["district", "lift", "heating"]
 
 
 @pytest.mark.slow

@@ -60,14 +60,16 @@ def test_an_edit_of_an_imported_module_fails_the_jobs_that_come_after_it(in_part
     blocks = in_parts.folder / "models" / "blocks.py"
     running = in_parts.start(cores=1)
     try:
-        assert wait_for(lambda: len(in_parts.records()) >= 3, 90), in_parts.told
+        assert wait_for(lambda: len(in_parts.records()) >= 3, 90), in_parts.printed
         blocks.write_text(BLOCKS.replace("relu", "tanh"))
         assert running.wait(timeout=120) != 0
     finally:
         running.kill()
-    told = in_parts.told
-    assert "× models/blocks.py changed while the study was running; run `snakemake` again" in told
-    assert "Traceback" not in told
+    printed = in_parts.printed
+    assert (
+        "× models/blocks.py changed while the study was running; run `snakemake` again" in printed
+    )
+    assert "Traceback" not in printed
     before = in_parts.records()
     assert 3 <= len(before) < 30
     # What a training process imports of the library is what its fingerprint was made of.
@@ -165,9 +167,9 @@ def test_a_source_on_the_web_that_changed_is_told_and_a_person_decides(project, 
     noted = json.loads((first / "raw.json").read_text())[0]["sha256"]
     site["text"] = "\n".join(["x,y,target", *rows, "1,1,a"])
     (first / "raw.json").unlink()
-    told = project.fail("download")
-    assert f"changed: it had SHA-256 {noted}" in told
-    assert "`snakemake --forcerun download` takes the new version" in told
+    printed = project.fail("download")
+    assert f"changed: it had SHA-256 {noted}" in printed
+    assert "`snakemake --forcerun download` takes the new version" in printed
     # With the sum of what was trained on, the rows are the same ones.
     project.change(dataset={"source": site["address"], "sha256": noted})
     assert f"asks for {noted}" in project.fail("download")

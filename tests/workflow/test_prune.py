@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridloom.workflow.prune import remove_records, tell_unused, unused_records
+from gridloom.workflow.prune import describe_unused, remove_records, unused_records
 
 
 def make(results, *names):
@@ -35,9 +35,9 @@ def test_removing_takes_records_logs_and_empty_folders_only(tmp_path):
 
 def test_the_list_names_count_size_and_how_to_remove(tmp_path):
     unused = {tmp_path / f"units={n}" / "reps=0-4.json": 40_000 for n in range(25)}
-    told = tell_unused(unused, removed=False)
-    assert told.startswith("25 records, 1.0 MB, which the study does not use:")
-    assert "and 5 more" in told
-    assert "snakemake prune_remove" in told
-    assert tell_unused(unused, removed=True).startswith("Removed 25 records")
-    assert "every record" in tell_unused({}, removed=False)
+    printed = describe_unused(unused, removed=False)
+    assert printed.startswith("25 records, 1.0 MB, which the study does not use:")
+    assert "and 5 more" in printed
+    assert "snakemake prune_remove" in printed
+    assert describe_unused(unused, removed=True).startswith("Removed 25 records")
+    assert "every record" in describe_unused({}, removed=False)

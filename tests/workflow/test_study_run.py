@@ -22,9 +22,9 @@ def run_of(tmp_path, monkeypatch):
     Path("config").mkdir()
     Path("models").symlink_to(ROOT / "models")
 
-    def opened(study=None, **told):
+    def opened(study=None, **invocation):
         Path("config/config.yaml").write_text(yaml.safe_dump({**TINY, **(study or {})}))
-        return StudyRun.open(Invocation("Snakefile", **told), {})
+        return StudyRun.open(Invocation("Snakefile", **invocation), {})
 
     return opened
 

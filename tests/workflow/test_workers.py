@@ -35,8 +35,8 @@ def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_t
     (worker,) = host_and_workers(untrained)[1]
     os.kill(worker, signal.SIGKILL)
     assert running.wait(timeout=60) != 0
-    told = untrained.told
-    assert "the worker that trained this point was ended by signal 9 (SIGKILL" in told
+    printed = untrained.printed
+    assert "the worker that trained this point was ended by signal 9 (SIGKILL" in printed
     assert untrained.records() == {}
     make_endless(untrained, epochs=2)
     assert untrained.succeed("--until", "train")["train"] == 1
