@@ -246,8 +246,8 @@ FILES = {
     "all missing": (table(*[",x", ",y"] * 10), {}, "no column is left to predict from"),
     "no such target": (table(*ROWS), {"target": "Target"}, "did you mean 'target'?"),
     "columns twice": (table("1,2,x", header="a,a,target"), {}, "two columns are named 'a'"),
-    "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; mend the file"),
-    "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; mend the file"),
+    "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; correct the file"),
+    "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; correct the file"),
     "an encoding": (table(*ROWS).encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
     "no target": (table(*ROWS, "1,"), {}, "column 'target' is missing in row 21"),
     "a wrong sum": (table(*ROWS), {"sha256": "0" * 64}, "the study asks for 000"),
@@ -266,7 +266,7 @@ FILES = {
     "another kind of test rows": (
         table(*(f"{row},fit" for row in ROWS), "B,x,late", header="a,target,part"),
         {"split": {"column": "part", "test_value": "late"}},
-        "column 'a' holds 'B' among numbers in row 21; mend the file",
+        "column 'a' holds 'B' among numbers in row 21; correct the file",
     ),
     "no flag": (
         table(
@@ -275,7 +275,7 @@ FILES = {
             header="a,target,part",
         ),
         {"split": {"column": "part", "test_value": "late"}},
-        "column 'a' holds 'no' among true and false in row 21; mend the file",
+        "column 'a' holds 'no' among true and false in row 21; correct the file",
     ),
     "patients on both sides": (
         table(
@@ -284,7 +284,7 @@ FILES = {
             header="a,target,g,part",
         ),
         {"group": "g", "split": {"column": "part", "test_value": "late"}},
-        "dataset.group: '07' is in the training and in the test rows that are given",
+        "dataset.group: '07' is in the training rows and in the given test rows that are given",
     ),
     "cut short": (gzip.compress(table(*ROWS).encode())[:-9], {}, "mine.csv is a damaged archive"),
     "a pointer": ("version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
@@ -293,7 +293,7 @@ FILES = {
         {"limits": {"gib": 1.0e-6}},
         "GiB; if you trust it, raise limits.gib",
     ),
-    "no zip": (table(*ROWS), {"member": "a.csv"}, "is no zip; remove the key"),
+    "no zip": (table(*ROWS), {"member": "a.csv"}, "is not a zip file; remove the key"),
 }
 
 
