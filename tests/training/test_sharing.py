@@ -440,6 +440,6 @@ def test_random_numbers_that_a_step_draws_by_numpy_are_refused(data, tmp_path):
     model.layers[-1].call = lambda x, training=False: plain(x + np.random.normal())
     return model"""
     model = written(tmp_path, body)
-    with pytest.raises(ModelError, match=r"draws by NumPy.*set `trainer: {engine: keras}`"):
+    with pytest.raises(ModelError, match=r"draws with NumPy.*set `trainer: {engine: keras}`"):
         Trainer().run(request_of(data, model, 0.1))
     assert Trainer().run(request_of(data, model, 0.1, engine="keras"))["trainings"]
