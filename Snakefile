@@ -28,7 +28,7 @@ onstart:
 
 
 onerror:
-    RUN.tell_failed(STARTED)
+    RUN.report_failed(STARTED)
 
 
 rule all:

@@ -138,7 +138,9 @@ def test_a_gpu_that_is_not_there_is_told_with_the_setting(untrained):
     untrained.change(resources={"train": {"gpu": 1}}, hyperparameters={"units": 1, "dropout": 0})
     done = untrained.run()
     assert done.returncode != 0
-    assert "resources.train.gpu: asks for 1 GPU, this machine shows 0" in done.stdout + done.stderr
+    assert (
+        "resources.train.gpu: asks for 1 GPU, but this machine shows 0" in done.stdout + done.stderr
+    )
 
 
 SEES = """
