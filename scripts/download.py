@@ -1,4 +1,4 @@
-"""Bring the raw data here and note where it came from."""
+"""Download the raw data and note where it came from."""
 
 import json
 from pathlib import Path

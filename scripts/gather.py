@@ -23,6 +23,6 @@ with report_mistakes(snakemake.log[0]):
         Path(snakemake.output.history),
         Path(snakemake.output.summary),
     )
-    for told in (tell_exploded(gathered), tell_versions(gathered.versions)):
-        if told:
-            print(told, file=sys.stderr)
+    for message in (tell_exploded(gathered), tell_versions(gathered.versions)):
+        if message:
+            print(message, file=sys.stderr)

@@ -10,6 +10,6 @@ with report_mistakes(snakemake.log[0]):
     unused = unused_records(results, snakemake.params.used)
     if snakemake.params.removing:
         remove_records(results, unused)
-    told = describe_unused(unused, removed=snakemake.params.removing)
+    listing = describe_unused(unused, removed=snakemake.params.removing)
     Path(snakemake.log[0]).write_text("".join(f"{path}\n" for path in unused), encoding="utf-8")
-    print(told)
+    print(listing)

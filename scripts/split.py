@@ -35,10 +35,10 @@ with report_mistakes(snakemake.log[0]):
         test_file=Path(snakemake.output.test),
         description_file=Path(snakemake.output.description),
     )
-    for told in (
+    for message in (
         describe_dropped(description),
         describe_alarms(alarms),
         describe_memory(description, settings),
     ):
-        if told:
-            print(told, file=sys.stderr)
+        if message:
+            print(message, file=sys.stderr)

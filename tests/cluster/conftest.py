@@ -1,4 +1,4 @@
-"""A real SLURM for these tests, and a project whose `snakemake` knows the SLURM plugin."""
+"""A real SLURM, and a project whose `snakemake` has the SLURM plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises of profiles/slurm, kept by a real SLURM."""
+"""Promises of profiles/slurm, tested with a real SLURM."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def as_here(study, finished) -> bool:
     return len(there) == 4 and there.equals(same[there.columns])
 
 
-def test_trainings_get_the_gpu_that_they_ask_for_as_an_array_and_again_when_cancelled(
-    study, finished
-):
+def test_trainings_get_their_gpus_in_an_array_and_after_being_cancelled(study, finished):
     study.plan({1: "hold", 4: "hold"}, resources={"train": {"gpu": 1}})
     study.start("--slurm-array-jobs", "train", "--set-resources", "train:gpu_model=fake")
     study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
@@ -114,9 +112,7 @@ def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, 
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
-def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_twice(
-    study, finished, ended_by
-):
+def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, ended_by):
     study.plan({1: "none", 4: "hold"})
     first = study.start()
     study.cluster.wait_for(
@@ -140,9 +136,7 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_tw
     assert as_here(study, finished)
 
 
-def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted_or_out_of_time(
-    study, finished
-):
+def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_out(study, finished):
     study.plan({1: "none", 4: "hold"})
     script = ["--cpus-per-task=2", "--mem=4G", "profiles/slurm/one-allocation.sbatch"]
     job = study.submit(*script)

@@ -1,4 +1,4 @@
-"""A project of one's own in a temporary folder, and the real `snakemake` command in it."""
+"""A project in a temporary folder, and the real `snakemake` command in it."""
 
 from __future__ import annotations
 

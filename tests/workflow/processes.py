@@ -1,4 +1,4 @@
-"""The processes of a run, what they leave, and studies that give time to look at them."""
+"""The processes of a run, the files that they leave, and studies slow enough to observe them."""
 
 from __future__ import annotations
 

@@ -374,7 +374,7 @@ def test_a_wrong_study_stops_before_any_job(study, name):
 
 
 @pytest.mark.parametrize("name", cases(TEXTS, ["a bracket", "a key given twice", "code"]))
-def test_a_file_that_is_no_study_stops_before_any_job(study, name):
+def test_a_file_that_is_not_a_study_stops_before_any_job(study, name):
     content, expected = TEXTS[name]
     printed = refused(study, content, expected)
     assert len(lines(printed)) <= 5, printed
@@ -390,7 +390,7 @@ def test_a_wrong_model_file_stops_before_any_job(study, name):
     assert len(lines(printed)) <= 5, printed
 
 
-def test_models_that_cannot_be_built_fail_their_jobs_each_with_its_cause(study):
+def test_models_that_cannot_be_built_fail_their_jobs_with_the_cause(study):
     places = {name: place for place, name in enumerate(MODELS_BUILT)}
     functions = [
         f"def case_{places[name]}(input_shape, outputs):\n{body}"

@@ -1,4 +1,4 @@
-"""Promises of one's own data: each kind of it trains, and the rows that should be are held out."""
+"""Promises of a user's own data: each kind of data trains, and the right rows are held out."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_each_kind_of_data_trains(project, kind):
         assert train.target.shape == (40, 2)
 
 
-def test_prices_near_68_000_are_learned_and_all_numbers_are_in_their_units(project, finished):
+def test_prices_near_68_000_are_learned_and_reported_in_their_units(project, finished):
     generator = np.random.default_rng(3)
     houses = pd.DataFrame(generator.normal(size=(300, 3)), columns=["area", "rooms", "age"])
     houses["price"] = 68_000 + 20_000 * houses["area"] - 15_000 * houses["age"]

@@ -35,7 +35,7 @@ def records(results):
     return [f"{results}/points/units={units}/reps=0-4.json" for units in range(1, 6)]
 
 
-def test_only_records_missing_after_a_training_of_this_run_failed(results):
+def test_only_missing_records_that_this_run_trained_have_failed(results):
     failed = failed_records(str(results), records(results), since=100)
     cause = "model: build_model raised ValueError: too wide (m.py)"
     assert failed == {records(results)[1]: cause, records(results)[2]: cause}
@@ -75,7 +75,7 @@ def test_many_failures_and_causes_are_cut_short(results):
     assert "and 5 more causes" in describe_failures(str(results), unlike, 10, 0)
 
 
-def test_where_nothing_was_trained_nothing_is_said_to_be_kept(results):
+def test_the_summary_says_if_nothing_is_trained_yet(results):
     failed = failed_records(str(results), records(results), since=100)
     summary = describe_failures(str(results), failed, 5, 0)
     assert summary.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")

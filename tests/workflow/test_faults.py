@@ -87,7 +87,7 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("stage", cases(["train", "gather", "figures"], ["train"]))
-def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stage):
+def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, stage):
     project = copy_of(finished, disk)
     before = project.records()
     if stage == "train":
@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stag
 
 
 @pytest.mark.slow
-def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk):
+def test_a_full_disk_of_results_is_reported_with_the_file(finished, copied, disk):
     """Snakemake's own notes are on another disk here, and have room."""
     shutil.rmtree(copied.results)
     shutil.copytree(finished.results, disk / "results")
@@ -143,7 +143,7 @@ def test_a_full_disk_ends_a_run_before_it_starts(finished, disk):
     assert "train" not in project.succeed()
 
 
-def test_a_folder_that_is_read_only_ends_a_run_before_it_starts(copied, finished):
+def test_a_read_only_folder_ends_a_run_before_it_starts(copied, finished):
     before = copied.records()
     with read_only(copied.results):
         assert copied.succeed() == {}  # all is there
@@ -201,7 +201,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
 
 
 @pytest.mark.slow
-def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(copied, finished):
+def test_a_clock_set_back_trains_nothing_again_and_is_reported(copied, finished):
     """What was written before then carries times that are yet to come."""
     before = copied.records()
     tomorrow = time.time() + 86400
@@ -227,7 +227,7 @@ def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(cop
 # -- the person
 
 
-def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(untrained):
+def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
     make_endless(untrained)
     running = untrained.start()
     try:
@@ -250,7 +250,7 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(untrai
 
 
 @pytest.mark.slow
-def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finished):
+def test_a_path_of_odd_characters_and_a_read_only_home_are_fine(tmp_path, finished):
     project = Project(tmp_path / "ein 'Pfad' mit \"Größe\" & $HOME {x} *")
     results = "Ergebnisse 'für' \"alle\" & mich"
     project.change(results=results)
@@ -278,7 +278,7 @@ def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finish
 
 
 @pytest.mark.slow
-def test_points_that_diverge_are_shown_and_last_even_if_all_do(copied):
+def test_points_that_diverge_are_shown_last_even_if_all_do(copied):
     heat = {"formats": ["png"], "dpi": 60, "slices": [{"rows": "units", "columns": "dropout"}]}
     copied.change(hyperparameters={"learning_rate": [0.1, 1.0e30]}, figures=heat)
     assert copied.succeed()["train"] == 4
@@ -317,7 +317,7 @@ def build_model(input_shape, outputs, *, units, note):
 
 
 @pytest.mark.slow
-def test_many_points_that_fail_are_retried_fail_alone_and_are_told_by_cause(project):
+def test_failing_points_are_retried_and_reported_by_cause(project):
     (project.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": list(range(12)), "note": "it's, 100 %", "batch_size": 64, "epochs": 1}
     study = {**TINY, "model": "models/own.py", "results": "its results", "hyperparameters": knobs}
@@ -398,7 +398,7 @@ def test_no_other_user_can_reach_the_workers(untrained):
 
 @as_root
 @pytest.mark.slow
-def test_folders_that_others_planted_live_or_left_disturb_no_run_and_stay(untrained):
+def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
     """Theirs are not ours to remove; nor is one of ours that a live Snakemake holds."""
     untrained.temporary.chmod(0o1777)  # as /tmp is
     theirs = untrained.temporary / "gridloom-0-planted"

@@ -12,7 +12,7 @@ def look(project, *arguments):
     return done.stdout
 
 
-def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(untrained):
+def test_the_plan_of_a_new_study_lists_its_trainings_and_trains_nothing(untrained):
     lines = look(untrained, "plan").splitlines()
     assert lines[0].split() == ["points", "4", "dropout", "(2)", "×", "units", "(2)"]
     assert lines[3].split()[:3] == ["to", "train", "8"]
@@ -20,7 +20,7 @@ def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(untrained):
     assert untrained.records() == {}
 
 
-def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
+def test_the_plan_lists_what_is_new_with_command_line_settings(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     plan = look(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
     assert "new: units = 8, 2 points" in plan
@@ -31,16 +31,16 @@ def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
     assert "Nothing is left to do." in look(copied, "plan")
 
 
-def test_the_plan_tells_why_finished_points_train_again(copied):
+def test_the_plan_says_why_finished_points_train_again(copied):
     with (copied.folder / "models" / "mlp.py").open("a") as file:
         file.write("EDITED = True\n")
     plan = look(copied, "plan")
-    assert "again: changed model file; 4 records from before it kept" in plan
+    assert "again: changed model file; 4 records kept in case the change is undone" in plan
     assert "time       about" in plan
 
 
 @pytest.mark.slow
-def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied, finished):
+def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, finished):
     points = copied.results / "points"
     cut, bare, windows, other = (points / path for path in sorted(copied.records()))
     cut.write_text(cut.read_text()[:300])
@@ -62,7 +62,7 @@ def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied,
     assert copied.runs().equals(finished.runs())
 
 
-def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
+def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
     assert "uses every record" in look(copied, "prune")
     before = copied.records()
     copied.change(hyperparameters={"units": [4]})
@@ -73,7 +73,7 @@ def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
     assert copied.succeed() == {"gather": 1}
 
 
-def test_partial_makes_every_table_and_figure_from_what_there_is_and_says_so(copied):
+def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("partial") == {
         "gather_partial": 1,
@@ -101,5 +101,5 @@ def test_partial_takes_no_record_of_another_set_up(copied):
     assert copied.records() == before
 
 
-def test_partial_of_nothing_says_so(untrained):
+def test_partial_without_records_says_so(untrained):
     assert "no training of this study is finished yet" in untrained.fail("partial")

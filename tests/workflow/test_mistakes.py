@@ -31,7 +31,7 @@ def test_a_hyperparameter_that_the_model_does_not_take_is_named_before_any_job(p
     assert "did you mean 'dropout'?" in printed
 
 
-def test_a_whole_study_given_by_configfile_takes_nothing_of_the_default(project):
+def test_a_whole_study_given_by_configfile_replaces_the_default(project):
     whole = {key: TINY[key] for key in ("dataset", "model", "hyperparameters")}
     project.write(whole, "other.yaml")
     done = project.run("-n", "--configfile", "other.yaml")
@@ -66,7 +66,7 @@ def server(tmp_path):
         running.shutdown()
 
 
-def test_data_from_a_server_trains_and_what_cannot_be_had_ends_with_one_message(project, server):
+def test_data_from_a_server_trains_and_a_failed_download_is_one_message(project, server):
     for page, printed in (
         ("none.csv", "the server answered 404"),
         ("page", "is a web page, not a"),
@@ -101,7 +101,7 @@ def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence
     )
 
 
-def test_a_misspelt_objective_touches_no_record_and_mended_nothing_trains(copied):
+def test_correcting_a_misspelt_objective_trains_nothing(copied):
     before = copied.records()
     copied.change(objective={"metric": "categorical_acuracy", "mode": "max"})
     printed = copied.fail()
@@ -133,7 +133,7 @@ def build_model(input_shape, outputs, **knobs):
 
 
 @pytest.mark.slow
-def test_what_callbacks_log_is_known_after_training_only_and_its_records_are_kept(untrained):
+def test_an_objective_logged_by_callbacks_is_checked_after_training(untrained):
     (untrained.folder / "models" / "own.py").write_text(LOGS)
     study = {"model": "models/own.py", "trainer": {"engine": "keras"}, "repetitions": 1}
     knobs = {"units": 1, "dropout": 0, "epochs": 1}
@@ -144,7 +144,7 @@ def test_what_callbacks_log_is_known_after_training_only_and_its_records_are_kep
     assert "train" not in untrained.succeed()
 
 
-def test_another_backend_of_keras_is_told_before_any_job(project, tmp_path, monkeypatch):
+def test_another_keras_backend_is_refused_before_any_job(project, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     printed = project.fail()
     assert "KERAS_BACKEND is 'jax', but Gridloom trains on tensorflow only; unset it" in printed
@@ -173,13 +173,13 @@ def build_model(input_shape, outputs, *, units):
 '''
 
 
-def test_an_unexpected_error_leaves_a_readable_log_and_nothing_is_said_to_be_kept(untrained):
+def test_an_unexpected_error_leaves_a_readable_log(untrained):
     (untrained.folder / "models" / "own.py").write_text(PAGES)
     knobs = {"units": 1, "batch_size": 64, "epochs": 1}
     untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
     printed = untrained.fail()
     assert "1 of 1 jobs of `train` failed; nothing is trained yet." in printed
-    assert "shows what there is" not in printed
+    assert "shows what is finished" not in printed
     assert len(printed) < 10_000
     (log,) = (untrained.results / "logs" / "points").rglob("*.log")
     logged = log.read_text()

@@ -1,4 +1,4 @@
-"""Promises of rows too many for memory: a study of numbered files, as docs/data.md writes it."""
+"""Promises of rows too many for memory: a study of numbered files, as in docs/data.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def photos(project):
     return table
 
 
-def test_images_beside_the_study_train_refit_and_predict_by_their_numbers(project, photos):
+def test_a_study_of_numbered_images_trains_refits_and_predicts(project, photos):
     given = ("--configfile", "photos.yaml")
     assert project.succeed(*given)["train"] == 2
     runs = pd.read_csv(project.results / "photos" / "runs.csv")

@@ -1,4 +1,4 @@
-"""Promises of the plan: the price of a run, by what is new, before it is paid."""
+"""Promises of the plan: it says what a run will train, why, and how long it takes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
     assert others == ["gather"]
 
 
-def test_a_new_study_is_counted_and_its_time_not_made_up():
+def test_a_new_study_is_counted_without_an_estimate_of_its_time():
     lines = describe(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")), ["gather"])
     assert lines == [
         "points     2  units (2)",
@@ -72,7 +72,7 @@ def test_a_new_study_is_counted_and_its_time_not_made_up():
     ]
 
 
-def test_what_is_new_is_told_by_axis():
+def test_new_values_are_listed_by_axis():
     lines = describe(
         jobs(
             (1, 0.1, 0, 1, None),
@@ -85,7 +85,7 @@ def test_what_is_new_is_told_by_axis():
     assert not any("units =" in line for line in lines)
 
 
-def test_new_repetitions_are_told_as_such():
+def test_new_repetitions_are_listed():
     lines = describe(
         jobs((1, 0.1, 0, 1, None), (1, 0.1, 2, 4, "missing"), (2, 0.1, 0, 4, None)), repetitions=5
     )
@@ -93,12 +93,12 @@ def test_new_repetitions_are_told_as_such():
     assert lines[2].split() == ["finished", "7"]
 
 
-def test_a_missing_combination_of_known_values_is_told_as_missing():
+def test_a_missing_combination_of_known_values_is_listed_as_missing():
     lines = describe(jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")))
     assert "  missing: 1 point whose values are all known" in lines
 
 
-def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
+def test_a_changed_set_up_is_named_and_earlier_records_are_counted(tmp_path):
     setup = {**SETUP, "model file": "a", "data": "x"}
     assert find_earlier(tmp_path / "points", "new", setup) is None
     points = tmp_path / "points"
@@ -107,13 +107,13 @@ def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
     earlier = find_earlier(points, "new", setup)
     assert (earlier.records, earlier.changed) == ([path], ["seed", "model file"])
     lines = describe(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
-    expected = "  again: changed seed, model file; 1 record from before it kept, for when it is"
+    expected = "  again: changed seed, model file; 1 record kept in case the change is"
     assert any(line.startswith(expected) for line in lines)
     lines = describe(jobs((1, 0.1, 0, 1, None)), ["split", "gather"])
     assert lines[-1] == "also runs  split, gather"
 
 
-def test_a_block_beyond_the_wanted_repetitions_counts_only_those_wanted():
+def test_of_a_longer_block_only_the_studys_repetitions_count():
     lines = describe(jobs((1, 0.1, 0, 9, None)), repetitions=3)
     assert lines[1].split()[:2] == ["trainings", "3"]
     assert lines[2].split() == ["finished", "3"]
@@ -141,7 +141,7 @@ def test_many_new_values_are_cut_short():
     assert any("and 27 more" in line for line in lines)
 
 
-def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_path):
+def test_the_pace_is_the_mean_over_all_epochs_of_readable_records(tmp_path):
     assert measured_pace([]) is None
     paths = []
     for units, seconds, epochs in ((1, 1.0, 10), (2, 5.0, 20)):
@@ -160,12 +160,12 @@ def test_finished_records_that_the_summary_leaves_out_count():
     assert [(job.path, job.block, job.reason) for job in found] == [(path, Block(0, 1), None)]
 
 
-def test_records_of_other_versions_are_told(tmp_path):
+def test_records_of_other_versions_are_reported(tmp_path):
     packages = {"keras": "3.0", "numpy": "2.0"}
     path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], packages=packages)
     assert describe_other_versions([path], {"keras": "3.0"}) is None
     line = describe_other_versions([path], {"keras": "3.1", "numpy": "2.0"})
-    assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they serve, unless")
+    assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they are used, unless")
     assert f"versions   {line}" in describe_plan(
         jobs((1, 0.1, 0, 1, None)),
         [],

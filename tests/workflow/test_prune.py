@@ -1,4 +1,4 @@
-"""Promises of pruning: what is used stays, and nothing but records goes."""
+"""Promises of pruning: used records stay, and nothing but records and logs is removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make(results, *names):
             path.write_text("0123456789")
 
 
-def test_records_that_are_not_used_are_found_with_their_size(tmp_path):
+def test_unused_records_are_listed_with_their_size(tmp_path):
     make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json", "units=2/reps=5-6.json")
     (tmp_path / "points" / "units=1" / "reps=mine.json").write_text("a person's own")
     used = [f"{tmp_path}/points/units=1/reps=0-4.json", f"{tmp_path}/points/units=3/reps=0-4.json"]
@@ -23,7 +23,7 @@ def test_records_that_are_not_used_are_found_with_their_size(tmp_path):
     }
 
 
-def test_removing_takes_records_logs_and_empty_folders_only(tmp_path):
+def test_only_records_logs_and_empty_folders_are_removed(tmp_path):
     make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json", "units=2/reps=5-6.json")
     remove_records(tmp_path, [tmp_path / "points" / "units=2" / "reps=5-6.json"])
     assert (tmp_path / "points" / "units=2" / "reps=0-4.json").exists()
