@@ -175,7 +175,7 @@ def _copy(source: Path, path: Path) -> None:
 def _in_time(bring: Callable[[], None], name: str, limits: Limits) -> None:
     """Run a download, and give up at the time limit: a slow server may keep sending single bytes.
 
-    The download runs in a thread of its own, which can be abandoned and ends with the process.
+    The download runs in a separate thread, which can be abandoned and ends with the process.
     """
     ended: list[BaseException | None] = []
 

@@ -54,7 +54,7 @@ def _why_not_model(model: keras.Model) -> str | None:
         return f"the model is of the model file's own class {type(model).__name__}"
     own = _own_attributes(model, _plain_attributes(type(model)))
     if own:
-        return f"the model has a {own[0]} of its own"
+        return f"the model has its own {own[0]}"
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
         return "the model has several inputs or outputs, or an output that is not a row of numbers"
     if keras.config.dtype_policy().name != "float32":

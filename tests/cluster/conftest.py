@@ -166,7 +166,7 @@ def install_plugin(folder: Path) -> None:
         for package in locked
         if package["name"].startswith("snakemake-executor-plugin-")
     ]
-    # `uv run` tells where uv is.
+    # `uv run` sets a variable with the path of uv.
     uv = os.environ.get("UV") or shutil.which("uv")
     assert uv, "there is no uv"
     command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]

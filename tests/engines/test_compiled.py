@@ -367,7 +367,7 @@ def test_compiled_and_plain_fits_with_different_seeds_agree_in_distribution():
         mine = last_losses(0.5, together)
         assert len(set(mine)) == repetitions
         assert stats.ks_2samp(mine, plain).pvalue > SAME_DISTRIBUTION
-        # The same test tells a network without dropout from one with it.
+        # The same test distinguishes a network without dropout from one with it.
         assert stats.ks_2samp(last_losses(0.0, together), plain).pvalue < SAME_DISTRIBUTION
 
 

@@ -252,7 +252,7 @@ def test_a_model_with_its_own_step_means_one_by_one():
     for name in ("train_step", "compute_loss", "call"):
         model = network()((6,), 3)
         setattr(model, name, getattr(model, name))
-        assert why_not_in_lockstep(model) == f"the model has a {name} of its own"
+        assert why_not_in_lockstep(model) == f"the model has its own {name}"
 
 
 def test_an_adapted_normalization_means_one_by_one():

@@ -114,15 +114,15 @@ WRONG = {
     "raises": (lambda *_: {}["size"], r"input_pipeline\(rows, training=.*raised KeyError: 'size'"),
     "batches": (
         lambda rows, *_: rows.batch(8),
-        r"gives \(float32 \(None, 6\), .*give \(x, y, weight\) of one row.*makes the batches",
+        r"gives \(float32 \(None, 6\), .*give single rows \(x, y, weight\).*makes the batches",
     ),
     "no weights": (
         lambda rows, *_: rows.map(lambda x, y, weight: (x, y)),
-        r"gives \(float32 \(6,\), float32 \(3,\)\); give \(x, y, weight\)",
+        r"gives \(float32 \(6,\), float32 \(3,\)\); give single rows \(x, y, weight\)",
     ),
     "several inputs": (
         lambda rows, *_: rows.map(lambda x, y, weight: ({"x": x}, y, weight)),
-        "x one tensor",
+        "with one tensor x",
     ),
     "no shape": (
         lambda rows, *_: rows.map(
@@ -132,7 +132,7 @@ WRONG = {
     ),
     "fewer": (lambda rows, *_: rows.skip(1), r"gives \d+ rows for the \d+ that it gets"),
     "more": (lambda rows, *_: rows.repeat(2), r"gives \d+ rows for the \d+ that it gets"),
-    "endless": (lambda rows, *_: rows.repeat(), "without end; leave out `repeat`"),
+    "endless": (lambda rows, *_: rows.repeat(), "gives endless rows; remove `repeat`"),
     "fewer, unknown": (
         lambda rows, *_: unknown(rows.skip(1)),
         r"another number of rows than it gets: it was expected to contain \d+ elements but",

@@ -129,7 +129,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_a_refusal_is_a_sentence_that_names_the_other_engine(text):
-    found = {"error": text, "kind": "ModelError", "told": True}
+    found = {"error": text, "kind": "ModelError", "own": True}
     trained = history(loss=[1.0])
     assert fuzz.judge(None, trained, None, found, {}, 0)[0] == REFUSALS[text]
     assert fuzz.judge(None, None, "ValueError", found, {}, 0)[0] == "invalid"
