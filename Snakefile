@@ -1,7 +1,7 @@
 """Gridloom: a grid study of a neural network, from the raw data to heatmaps.
 
 Write the study in config/config.yaml and run `snakemake --cores all`.
-The parts below stand in the order of the data's way.
+The rules below are included in the order in which the data passes through them.
 """
 
 from snakemake.utils import min_version
@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 min_version("9.10")
 
 
-# Used with `--sdm apptainer` only; the Containerfile tells how to build it.
+# Only used with `--sdm apptainer`; the Containerfile says how to build it.
 container: "gridloom.sif"
 
 
@@ -18,17 +18,17 @@ include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables
 include: "rules/figures.smk"  # tables → heatmaps
-include: "rules/model.smk"  # the chosen point → a fitted model, when asked for
-include: "rules/look.smk"  # plan, prune, partial: beside any run
+include: "rules/model.smk"  # the chosen point → a fitted model, on request
+include: "rules/look.smk"  # plan, prune, partial: independent of any run
 
 
-# TensorFlow is imported while the data comes, where trainings run on this machine.
+# If trainings run on this machine, TensorFlow is imported while the data is downloaded.
 onstart:
     prepare_run()
 
 
 onerror:
-    RUN.tell_failed(STARTED)
+    RUN.report_failed(STARTED)
 
 
 rule all:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: fresh studies, whole-process times, tables and JSON."""
+"""Parts that the benchmarks share: fresh projects, times of processes, tables and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS = ("Snakefile", "config", "gridloom", "models", "profiles", "rules", "scri
 
 @contextmanager
 def fresh_project() -> Iterator[Path]:
-    """Give a copy of the project that has run nothing yet."""
+    """Yield a copy of the project in which nothing has run yet."""
     with tempfile.TemporaryDirectory(prefix="gridloom-bench-") as folder:
         for part in PARTS:
             source = ROOT / part
@@ -36,7 +36,7 @@ def fresh_project() -> Iterator[Path]:
 
 
 def timed(command: Sequence[str], folder: Path, **environment: str) -> tuple[float, str]:
-    """Run a command to its end; return its wall seconds and what it printed."""
+    """Run a command to its end; return its wall seconds and its output."""
     started = time.perf_counter()
     done = subprocess.run(
         command,

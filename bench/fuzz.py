@@ -1,20 +1,20 @@
-"""Random studies: `Trainer` must give what `model.fit` gives, or say that it cannot.
+"""Random studies: `Trainer` must give the numbers of `model.fit`, or refuse with a sentence.
 
     python bench/fuzz.py --studies 2000 --seed 0 --jobs 2
-    python bench/fuzz.py --study 17                     (one study again, with its model file)
+    python bench/fuzz.py --study 17                     (repeat one study, with its model file)
 
-A study is a random model file (layers, losses, optimizers and their options drawn from all of
-Keras, classes of one's own, instances changed by hand) and a few points of it, which one warm
-`Trainer` trains in random order. Each point is compared with plain `model.fit` on the same batches,
-in a fork of a process that has imported TensorFlow and run nothing. Each point is *equal*,
-*refused* with a sentence, or *invalid* (`model.fit` refuses too); all else is a failure:
+A study is a random model file and a few points of it, which one warm `Trainer` trains in random
+order. The model file draws layers, losses, optimizers and their options from all of Keras, with
+custom classes and objects changed by hand. Each point is compared with plain `model.fit` on the
+same batches, in a fork of a process that has imported TensorFlow but run no operation. The outcome
+of a point is *equal*, *refused* with a sentence, *invalid* (`model.fit` refuses it too), or a failure:
 
-- other names: other metrics than `model.fit` has;
-- different: other numbers than those of `model.fit`, beyond ten times what a change of
-  the initial weights in their last bit does to the same training, at least 1e-5;
-- crash: an error that is no sentence for a person;
-- no remedy: `model.fit` trains it, and the refusal does not name `trainer: {engine: keras}`;
-- trained: `model.fit` refuses it, and Gridloom does not.
+- other names: the metrics differ from those of `model.fit`;
+- different: the numbers differ from those of `model.fit` by more than 1e-5 and more than ten times
+  the effect of changing the last bit of the initial weights;
+- crash: the error is not a sentence for the user;
+- no remedy: `model.fit` trains it, but the refusal does not name `trainer: {engine: keras}`;
+- trained: `model.fit` refuses it, but Gridloom trains it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ import numpy as np
 import tensorflow as tf
 from common import ROOT, report
 
-#: What Gridloom imports in turn: imported once, before the forks.
+#: Modules that Gridloom imports; they are imported once, before the forks.
 PREPARED = (
     "pandas",
     "pydantic",
@@ -63,18 +63,18 @@ PREPARED = (
     "yaml",
 )
 
-#: Wall seconds of a study, its references included.
+#: Longest wall seconds of a study, with its references.
 TIME_LIMIT = 120
 
-#: Points of a study that are compared.
+#: Most points of a study that are compared.
 MAX_REFERENCES = 2
 
-#: Relative difference that rounding explains without further proof.
+#: Relative difference that is always accepted as rounding.
 TOLERANCE = 1e-5
 
 STREAMS = ("init", "shuffle", "dropout", "validation")
 
-#: Marks of an error that was not meant for a person.
+#: Words that occur only in errors that are not written for the user.
 INTERNAL = re.compile(
     r"\b(KeyError|AttributeError|IndexError|AssertionError|UnboundLocalError|NameError|zip\(\)"
     r"|TensorSpec|InaccessibleTensorError|OperatorNotAllowedInGraphError|Binding inputs"
@@ -85,9 +85,9 @@ REMEDY = re.compile(r"engine: ?keras")
 
 
 def gridloom() -> SimpleNamespace:
-    """Import all that the fuzzer takes from Gridloom.
+    """Import the parts of Gridloom that the fuzzer uses.
 
-    Late, so that nothing of it runs in a reference before its model is built.
+    This is done late, so that none of them runs in a reference before its model is built.
     """
     from gridloom.data import preparation, rows
     from gridloom.data.description import SplitDescription
@@ -148,9 +148,9 @@ class Study:
     chosen
         For each of `points`, the (repetition, fold) that is compared.
     features
-        What was drawn, in words.
+        The drawn features, in words.
     unseeded
-        Whether random numbers are drawn in training that no seed of the contract reaches.
+        Whether the training draws random numbers that Gridloom's seeds do not determine.
     """
 
     number: int
@@ -166,7 +166,7 @@ class Study:
     unseeded: bool = False
 
 
-#: Source of what a model file may define itself.
+#: Source of the custom classes and functions that a model file may define.
 OWN = {
     "Scaled": """
 class Scaled(keras.layers.Layer):
@@ -395,7 +395,7 @@ OWN_LAYERS = tuple(
     "Scaled Told Counting Noisy Penalized Watched Weighted Mixing Drawn Wide Wild Traced".split()
 )
 
-#: Layers that take and give (rows, …) of any rank, with what they need.
+#: Layers that take and return (rows, …) of any rank, with their required arguments.
 ANYWHERE: dict[str, str] = {
     "Activation": "{activation}",
     "ActivityRegularization": "l1={small}",
@@ -454,7 +454,7 @@ SEQUENCE_ENDS: dict[str, str] = {
     "SimpleRNN": "{units}",
 }
 
-#: Written with their inputs, as they take several.
+#: Layers that take several inputs, written with them.
 ATTENTION = (
     "keras.layers.MultiHeadAttention(2, 2{more})({x}, {x})",
     "keras.layers.GroupQueryAttention(2, 2, 1{more})({x}, {x})",
@@ -513,12 +513,12 @@ VOLUME: dict[str, str] = {
     "ZeroPadding3D": "1",
 }
 
-#: Layers of which repetitions train in lockstep.
+#: Layers whose repetitions train in lockstep.
 STACKABLE = tuple(
     "Activation Dense Dense Dense Dropout Dropout Dropout ELU Identity LayerNormalization "
     "LayerNormalization LeakyReLU Normalization Normalization ReLU".split()
 )
-#: Options that repetitions do not share a graph with: rare where all else could train in lockstep.
+#: Options that prevent lockstep; drawn rarely if everything else could train in lockstep.
 ALONE = tuple(
     "noise_shape use_ema ema_momentum ema_overwrite_frequency clipnorm global_clipnorm "
     "gradient_accumulation_steps loss_scale_factor".split()
@@ -680,8 +680,8 @@ class Draw:
     own
         Names in `OWN` that the file defines.
     odd
-        How likely an option leaves its default, and a part is one of a person's own: drawn
-        once, so that some studies are ordinary and some are odd all through.
+        Probability that an option differs from its default, and that a part is custom. It is drawn
+        once, so that some studies are ordinary throughout and others unusual throughout.
     """
 
     MAX_AXES = 3
@@ -696,7 +696,7 @@ class Draw:
         self.odd = self.pick([0.03, 0.1, 0.2, 0.35])
         self.vary = self.pick([0.05, 0.12, 0.25])
         self.target = ""
-        #: Whether rows are more than numbers in a row where layers are drawn.
+        #: Whether layers are drawn where rows have more than one axis.
         self.inside = False
         #: Whether all layers are among those that train in lockstep.
         self.stackable = self.chance(0.4)
@@ -720,13 +720,13 @@ class Draw:
         return name
 
     def used(self, text: str) -> None:
-        """Forget hyperparameters that no line of the model file uses."""
+        """Remove hyperparameters that no line of the model file uses."""
         for name in list(self.axes):
             if not re.search(rf"\b{name}\b", text):
                 del self.axes[name]
 
     def value(self, values: Sequence[Any], *, more: float = 1.0) -> str:
-        """Return one of the values as text, or a hyperparameter that goes over some of them."""
+        """Return one of the values as text, or a hyperparameter that takes some of them."""
         if len(self.axes) < self.MAX_AXES and len(values) > 1 and self.chance(self.vary * more):
             count = min(len(values), int(self.random.integers(2, 4)))
             places = self.random.permutation(len(values))[:count]
@@ -734,7 +734,7 @@ class Draw:
         return repr(self.pick(values))
 
     def either(self, make: Callable[[], str], *, more: float = 0.6) -> str:
-        """Return an expression, or two of which a hyperparameter chooses one."""
+        """Return an expression, or two with a hyperparameter that chooses between them."""
         if len(self.axes) < self.MAX_AXES and self.chance(self.vary * more):
             name = self.axis([False, True])
             first, second = make(), make()
@@ -744,7 +744,7 @@ class Draw:
         return make()
 
     def uses(self, name: str) -> str:
-        """Have the model file define something of its own."""
+        """Add a custom definition to the model file."""
         if name not in self.own:
             self.own.append(name)
         self.note(f"own {name}")
@@ -792,7 +792,7 @@ class Draw:
         return self.value([0.003, 0.01, 0.03, 0.1, 0.3], more=2)
 
     def options(self, constructor: type, needed: str) -> list[str]:
-        """Draw options of a constructor, besides what it needs."""
+        """Draw options of a constructor, besides its required arguments."""
         texts = [needed] if needed else []
         given = {part.partition("=")[0].strip() for part in needed.split(",") if "=" in part}
         for place, name in enumerate(list(inspect.signature(constructor.__init__).parameters)[1:]):
@@ -806,7 +806,7 @@ class Draw:
         return texts
 
     def option(self, name: str) -> str | None:
-        """Draw a value of an option by its name; None if there is none to draw."""
+        """Draw a value of an option by its name; None if there is no value to draw."""
         if name == "noise_shape" and self.inside:
             return None
         alone = name in ALONE or name.endswith("_constraint") or name == "activity_regularizer"
@@ -957,7 +957,7 @@ class Draw:
             return f"keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam({rate}), 8.0)"
         texts = self.options(getattr(keras.optimizers, name), rate)
         clipping = [text for text in texts if text.partition("=")[0].endswith(("norm", "value"))]
-        for text in clipping[1:]:  # Keras takes one of them
+        for text in clipping[1:]:  # Keras accepts only one of them
             texts.remove(text)
         if any("ema_" in text for text in texts) and "use_ema=True" not in texts:
             texts = [t for t in texts if not t.startswith("use_ema=")] + ["use_ema=True"]
@@ -1038,7 +1038,7 @@ class Draw:
         return f"[{', '.join(metrics)}]"
 
     def block(self, *, functional: bool) -> list[str]:
-        """Draw layers that take and give (rows, numbers); with ``{x}`` if they name their input."""
+        """Draw layers that take and return (rows, numbers); ``{x}`` stands for a named input."""
         if self.stackable:
             if self.chance(0.08):
                 return [
@@ -1264,7 +1264,7 @@ class Net(keras.Model):
         return f"model.compile({', '.join(texts)})"
 
     def tweak(self) -> list[str]:
-        """Draw a change of a compiled model by hand."""
+        """Draw a manual change of a compiled model."""
         name = self.pick(sorted(TWEAKS))
         self.note(f"tweak {name}")
         return self.conditional([self.fill_size(line) for line in TWEAKS[name].strip().split("\n")])
@@ -1315,7 +1315,7 @@ STEPS = {
 """,
 }
 
-#: What a person may change in a compiled `model`.
+#: Changes that a user may make to a compiled `model`.
 TWEAKS = {
     "train_step": """
 plain_step = model.train_step
@@ -1387,7 +1387,7 @@ GLOBALS = {
 
 
 def _arguments(text: str) -> list[str]:
-    """Cut arguments at their commas, but not inside of brackets."""
+    """Split arguments at their commas, but not inside brackets."""
     parts, depth, current = [], 0, ""
     for sign in text:
         depth += (sign in "([{") - (sign in ")]}")
@@ -1463,7 +1463,7 @@ def draw_study(seed: int, number: int) -> Study:
 
 
 def _with_drawn(body: list[str], drawn: str) -> list[str]:
-    """Put what was made before the model into it."""
+    """Insert the objects that were made before the model into it."""
     layer = {
         "drawn rate": "keras.layers.Dropout(drawn)",
         "drawn units": "keras.layers.Dense(drawn)",
@@ -1587,7 +1587,7 @@ def write_data(study: Study, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Plain:
-    """What a reference trains: one repetition and fold of a point."""
+    """The training of a reference: one repetition and fold of a point."""
 
     model_file: Path
     point: dict[str, Any]
@@ -1623,12 +1623,12 @@ def plain_of(study: Study, folder: Path, place: int) -> Plain:
 
 
 def make_variables(model: Any, arrays: tuple[np.ndarray, ...]) -> None:
-    """Make the variables of a network, its metrics and its optimizer; none changes its value.
+    """Create the variables of a network, its metrics and its optimizer without changing a value.
 
-    `model.fit` makes them in its first traced step: it then miscounts some metrics in that batch,
-    and ScheduleFreeAdamW sets its momentum anew in each step.
+    `model.fit` creates them in its first traced step. Then it miscounts some metrics in that batch,
+    and ScheduleFreeAdamW resets its momentum in each step.
     """
-    with contextlib.suppress(Exception):  # it looks at values: its first step makes them
+    with contextlib.suppress(Exception):  # a model that reads values creates them in its first step
         model._symbolic_build(data_batch=tuple(array[:2] for array in arrays))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -1645,7 +1645,7 @@ def train_plainly(plain: Plain, nudge: int = 0) -> dict[str, Any]:
     Returns
     -------
     dict
-        `history`, metric → values, float32; `restored`, the epoch whose weights are left.
+        `history`: metric → values, float32; `restored`: the epoch whose weights are kept.
     """
     one_thread()
     spec = importlib.util.spec_from_file_location("fuzzed_model", plain.model_file)
@@ -1727,7 +1727,7 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each point `how` and `training`, or `error` (and `kind`, its class; `told`, whether
+        For each point `how` and `training`, or `error` (and `kind`, its class; `own`, whether
         it is Gridloom's own); after a refusal, `keras`: the same by `engine="keras"`.
     """
     one_thread()
@@ -1740,20 +1740,20 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
         try:
             record = trainer.run(request)
         except parts.GridloomError as error:
-            return {"error": str(error), "kind": type(error).__name__, "told": True}
+            return {"error": str(error), "kind": type(error).__name__, "own": True}
         except Exception as error:
             return {
                 "error": str(error),
                 "kind": type(error).__name__,
-                "told": False,
+                "own": False,
                 "traceback": traceback.format_exc()[-3000:],
             }
-        told = {**record, **record.get("environment", {})}
+        noted = {**record, **record.get("environment", {})}
         training = next(
             t for t in record["trainings"] if (t["repetition"], t["fold"]) == study.chosen[place]
         )
         return {
-            "how": told.get("engine", "?"),
+            "how": noted.get("engine", "?"),
             "training": {"history": training["history"], "restored": training["restored_epoch"]},
         }
 
@@ -1778,7 +1778,7 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
             **own,
         )
         found = outcome(request, place)
-        refused = found.get("told") and REMEDY.search(found["error"])
+        refused = found.get("own") and REMEDY.search(found["error"])
         if refused and not checked and not study.unseeded:
             checked = True
             alone = replace(
@@ -1797,7 +1797,7 @@ def make_trainer(ours: SimpleNamespace) -> Any:
 
 
 def one_thread() -> None:
-    """Compute as a worker with one thread does."""
+    """Use one thread, as a worker does."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
@@ -1838,7 +1838,7 @@ def in_fork(function: Callable[[], Any]) -> tuple[Any, str | None]:
 
 
 def difference(one: Any, other: Any) -> float:
-    """Return how far two values are apart, relative to 1 or the first; 0 if both are not finite."""
+    """Return the difference of two values, relative to 1 or the first; 0 if both are not finite."""
     if one is None or not math.isfinite(one):
         return 0.0 if other is None or not math.isfinite(other) else math.inf
     if other is None or not math.isfinite(other):
@@ -1859,7 +1859,7 @@ def apart(reference: Mapping[str, Any], training: Mapping[str, Any]) -> tuple[fl
 
 
 def stops_alike(reference: Mapping[str, Any], training: Mapping[str, Any]) -> str:
-    """Say how two trainings stop differently; an empty text if they do not."""
+    """Describe how two trainings stop differently; empty text if they do not."""
     lengths = len(reference["history"]["loss"]), len(training["history"]["loss"])
     restored = reference["restored"], training["restored"]
     if lengths[0] != lengths[1] or restored[0] != restored[1]:
@@ -1875,7 +1875,7 @@ def judge(
     spreads: dict[int, float],
     key: int,
 ) -> tuple[str, str]:
-    """Judge what Gridloom made of a point.
+    """Judge the outcome of a point in Gridloom.
 
     Returns
     -------
@@ -1884,7 +1884,7 @@ def judge(
     """
     if "error" in found:
         said = f"{found['kind']}: {found['error']}"
-        if not found["told"]:
+        if not found["own"]:
             plainly = "which model.fit trains" if reference else f"model.fit: {error}"
             return "crash", f"{said} ({plainly})\n{found.get('traceback', '')}"
         if reference is None:
@@ -1923,7 +1923,7 @@ def judge(
 
 
 def spread_of(plain: Plain, reference: Mapping[str, Any]) -> float:
-    """Return how far the last bit of the initial weights moves a plain training."""
+    """Return how much the last bit of the initial weights changes a plain training."""
     spreads = []
     for nudge in (1, -1):
         moved, _ = in_fork(lambda nudge=nudge: train_plainly(plain, nudge))
@@ -1945,8 +1945,8 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     outcomes, crash = in_fork(lambda: train_warm(study, folder))
     warm = time.perf_counter() - started
     if outcomes is None:
-        outcomes = [{"error": str(crash), "kind": "process", "told": False} for _ in study.points]
-    # Later points meet what earlier ones left: of these, the last are compared first.
+        outcomes = [{"error": str(crash), "kind": "process", "own": False} for _ in study.points]
+    # Earlier points may affect later ones, so the last points are compared first.
     keys = [json.dumps(point, sort_keys=True) for point in study.points]
     compared = list(dict.fromkeys(reversed(keys)))[:MAX_REFERENCES]
     references: dict[str, tuple[Any, Any, Any]] = {}
@@ -1954,7 +1954,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
     points = []
     for place, found in enumerate(outcomes):
         key = keys[place]
-        if key not in compared and found.get("told", True):
+        if key not in compared and found.get("own", True):
             continue
         if key not in references:
             plain = plain_of(study, folder, place)
@@ -1972,7 +1972,7 @@ def run_study(study: Study, folder: Path) -> dict[str, Any]:
             }
         )
     total = time.perf_counter() - started
-    for point in points:  # TensorFlow's messages may run over pages
+    for point in points:  # TensorFlow's messages may fill pages
         point["detail"] = _shortened(point["detail"])
     return {"points": points, "warm": round(warm, 3), "plain": round(total - warm, 3)}
 
@@ -1987,7 +1987,7 @@ GOOD = ("equal", "refused", "invalid")
 
 
 def studies(numbers: Sequence[int], seed: int, jobs: int) -> Iterator[tuple[Study, dict[str, Any]]]:
-    """Run studies, each in a forked process of its own; give them as they end."""
+    """Run studies, each in its own forked process; yield them as they end."""
     waiting = list(reversed(numbers))
     running: dict[int, tuple[Study, Path, float]] = {}
     while waiting or running:
@@ -2047,7 +2047,7 @@ def failure_text(study: Study, result: Mapping[str, Any]) -> str:
 
 
 def reason(detail: str) -> str:
-    """Return a refusal without what is particular to a study."""
+    """Return a refusal without the details of its study."""
     text = detail.split("\n")[0].partition(": ")[2]
     text = re.sub(r"\(.*?\)|'[^']*'|\d+(_\d+)*", "…", text)
     return re.sub(r"\b(layer|variable|metric) \S+", r"\1 …", text)[:110]

@@ -2,11 +2,11 @@
 
     python bench/peers.py
 
-Builds an environment of its own with the tools (optional; several minutes and gigabytes). Each
+Builds a separate environment for each tool (optional; several minutes and gigabytes). Each
 tool trains the same 6 points with 2 repetitions: the same data, network, 25 epochs, class weights
-and validation after each epoch. The seconds of a training, measured in warm processes (Ray Tune
-starts its own), times 1,080 stand against the wall time of Gridloom's whole study, start-up
-included, in the same run.
+and validation after each epoch. The seconds of a training are measured in warm processes (Ray Tune
+starts its own). Multiplied by 1,080, they are compared with the wall time of Gridloom's whole
+study, start-up included, in the same run.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def main() -> None:
             program = [python, str(ROOT / "bench" / "peers" / f"{script}.py")]
             _, printed = timed(program, Path(folder), **environment)
             line = next(x for x in printed.splitlines() if x.startswith('{"seconds"'))
-            told = json.loads(line)
-            rows.append({"tool": name, **told})
+            measured = json.loads(line)
+            rows.append({"tool": name, **measured})
             print(rows[-1], flush=True)
     walls.append(study()[0])
     wall = sum(walls) / len(walls)

@@ -1,8 +1,8 @@
-"""The plain loop that the seed article uses: `model.fit` for each configuration, one by one.
+"""The plain loop of the seed article: `model.fit` for each configuration, one by one.
 
-Prints, as JSON, the seconds of each training of a sample of the seed study's points. Every
-combination of batch size and dropout is in it, as these two decide the time; the other axes take
-turns.
+Trains a sample of the seed study's points and prints the seconds of each training as JSON. The
+sample contains every combination of batch size and dropout, because these determine the time; the
+values of the other axes alternate.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a rerun costs: nothing to do, one value added, one figure changed.
+"""The cost of reruns: nothing to do, one value added, one figure changed.
 
     python bench/reruns.py
 
-Seconds, and trainings run: 0, exactly the new points, 0. The last column is the time over that of
-a bare Snakemake rule with as many finished targets and nothing to do.
+Prints the seconds and the number of trainings: 0, exactly the new points, 0. The last column is the
+time divided by that of a bare Snakemake rule with as many finished targets and nothing to do.
 """
 
 from __future__ import annotations

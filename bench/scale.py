@@ -1,10 +1,10 @@
-"""Large grids: planning 1,000 to 50,000 points, against a bare rule with as many targets.
+"""Large grids: planning 1,000 to 50,000 points, compared with a bare rule with as many targets.
 
     python bench/scale.py
 
-Seconds and peak memory of `snakemake -n` (up to 10,000 points the median of three, in turn with the
-bare rule), seconds of gathering as many made-up records, and of
-drawing one heatmap of 10 x 10 cells from as many points, and one of as many cells.
+Measures seconds and peak memory of `snakemake -n` (up to 10,000 points the median of three runs,
+alternating with the bare rule). Then measures the seconds of gathering as many generated records,
+and of drawing two heatmaps of as many points: one of 10 x 10 cells, one with a cell for each point.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def plan(folder: Path, snakefile: str) -> tuple[float, float]:
 
 
 def gather_seconds(count: int, folder: Path) -> float:
-    """Time gathering as many made-up records of 5 trainings and 25 epochs."""
+    """Time gathering as many generated records of 5 trainings and 25 epochs."""
     sys.path.insert(0, str(folder))
     from gridloom.analysis.table import gather
     from gridloom.naming.points import point_path
@@ -122,7 +122,7 @@ def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float
 
 
 def main() -> None:
-    """Plan each size in turn with a bare rule, then gather and draw."""
+    """Plan each size, alternating with a bare rule, then gather and draw."""
     rows = []
     for a, b, pairs in ((25, 40, 3), (100, 100, 3), (250, 200, 1)):
         with fresh_project() as folder:

@@ -1,11 +1,11 @@
-"""The whole seed study, cold start to figures, against the plain loop timed in the same run.
+"""The whole seed study, from cold start to figures, compared with the plain loop in the same run.
 
     python bench/seed_study.py
 
-The plain loop trains a sample that covers every batch size and dropout (see plain_loop.py), half
-of it before and half after the study, so that a machine that drifts does not favour either. Also
-prints the overhead: the study's wall time over that of the same DAG with jobs that do nothing
-plus the pure training time spread over the cores.
+The plain loop trains a sample that covers every batch size and dropout (see plain_loop.py). Half of
+it runs before the study and half after, so that drift of the machine favours neither. The overhead
+is the study's wall time, divided by the sum of two times: the wall time of the same DAG with jobs
+that do nothing, and the pure training time divided by the number of cores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def plain_seconds() -> list[float]:
 
 
 def study() -> tuple[float, float]:
-    """Run the study; return wall seconds and the sum of its trainings' seconds."""
+    """Run the study; return its wall seconds and the total seconds of its trainings."""
     with fresh_project() as folder:
         wall, printed = snakemake(folder, cores=CORES)
         if trained(printed) != TRAININGS // 5:
@@ -73,7 +73,7 @@ def idle_study() -> float:
 
 
 def main() -> None:
-    """Measure in turn and report."""
+    """Measure loop, study and idle DAG alternately, and report."""
     plain = plain_seconds()
     walls = [study() for _ in range(2)]
     plain += plain_seconds()

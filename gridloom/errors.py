@@ -1,4 +1,4 @@
-"""The library's own errors: mistakes of a person, each with a message for that person."""
+"""The library's own errors: a user's mistakes, each with a message for the user."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MAX_MESSAGE = 2_000
 
 
 class GridloomError(Exception):
-    """A mistake that a person can mend; its text says what, where and what to do."""
+    """A mistake that the user can correct; its text says what, where and what to do."""
 
     @property
     def in_full(self) -> str:
-        """The text for the log, where it may be longer than on the screen."""
+        """The text for the log, which may be longer than that for the screen."""
         return str(self)
 
 
 class GridloomWarning(UserWarning):
-    """Something that a person should know of a result."""
+    """Something that the user should know about a result."""
 
 
 class StudyError(GridloomError):
@@ -44,7 +44,7 @@ class StudyError(GridloomError):
 
 
 class DataError(GridloomError):
-    """The data cannot be had, or is not what the study says it is."""
+    """The data cannot be read or downloaded, or is not what the study says."""
 
 
 class ModelError(GridloomError):
@@ -52,7 +52,7 @@ class ModelError(GridloomError):
 
 
 class ChangedError(GridloomError):
-    """A training does not find what the study was read with."""
+    """A training finds other files or settings than the study was read with."""
 
 
 class RecordError(GridloomError):
@@ -69,8 +69,8 @@ class RecordError(GridloomError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         more = len(problems) - self.SHOWN
-        told = [*problems[: self.SHOWN], *([f"and {more:,} more, told in the log"] * (more > 0))]
-        super().__init__("\n".join(told))
+        lines = [*problems[: self.SHOWN], *([f"and {more:,} more; see the log"] * (more > 0))]
+        super().__init__("\n".join(lines))
 
     @property
     def in_full(self) -> str:
@@ -79,7 +79,7 @@ class RecordError(GridloomError):
 
 
 class StorageError(GridloomError):
-    """The disk does not take what is to be written."""
+    """A file or folder cannot be written."""
 
 
 class BackendError(GridloomError):
@@ -89,7 +89,7 @@ class BackendError(GridloomError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty text.
 
-    Capital and small letters count as one.
+    Upper and lower case are not distinguished.
     """
     spelt = {other.lower(): other for other in known}
     matches = difflib.get_close_matches(name.lower(), list(spelt), n=1, cutoff=0.6)
@@ -97,7 +97,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def shortened(text: str, characters: int) -> str:
-    """Cut out of the middle of a text what is too much: TensorFlow's errors hold whole arrays."""
+    """Shorten a text by cutting out its middle: TensorFlow's errors can contain whole arrays."""
     if len(text) <= characters:
         return text
     end = characters // 4
@@ -105,8 +105,8 @@ def shortened(text: str, characters: int) -> str:
     return f"{text[: characters - end]} … {cut:,} characters cut … {text[len(text) - end :]}"
 
 
-def told_traceback(error: BaseException) -> str:
-    """Return the traceback of an unexpected error, each message in it of bounded length."""
+def format_traceback(error: BaseException) -> str:
+    """Return the traceback of an unexpected error, with long messages shortened."""
     return "".join(
         shortened(part.rstrip("\n"), MAX_MESSAGE) + "\n"
         for part in traceback.format_exception(error)
@@ -114,11 +114,11 @@ def told_traceback(error: BaseException) -> str:
 
 
 @contextmanager
-def told_in(log: str) -> Iterator[None]:
-    """End a script with one message, in its log and on the screen, at a person's mistake."""
+def report_mistakes(log: str) -> Iterator[None]:
+    """End a script with one message, in its log and on the screen, if the user made a mistake."""
 
     def end(message: str, in_full: str) -> NoReturn:
-        with suppress(OSError):  # a full disk may be what it is about
+        with suppress(OSError):  # the message may be about a full disk
             Path(log).write_text(f"{in_full}\n", encoding="utf-8")
         sys.exit(message)
 

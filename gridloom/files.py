@@ -1,4 +1,4 @@
-"""Files: written so that a reader sees all of one or none of it, and told apart by content."""
+"""Atomic writes, so that a reader sees a whole file or none, and fingerprints of content."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gridloom.storage import storage_error
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a path beside `path` to write to; rename it to `path` if the block succeeds.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
     The temporary name keeps the suffix, because writers choose their format by it.
 
     Raises
     ------
     StorageError
-        If the disk is full or closed to this user.
+        If the disk is full, or this user may not write there.
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

@@ -1,7 +1,7 @@
 """Predict for new rows with a study's fitted model.
 
 ``python -m gridloom.predict results/model new.csv`` prints a CSV with a line for each row of
-``new.csv``, in its order; ``--output FILE`` writes it instead.
+``new.csv``, in the same order; ``--output FILE`` writes it to a file instead.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gridloom.files import atomic_path
 from gridloom.fitted.model import FittedModel
 
 
-def _tell(message: Warning | str, *_: Any) -> None:
-    """Print a warning as a sentence, without the line of code that it comes from."""
+def _print_warning(message: Warning | str, *_: Any) -> None:
+    """Print a warning as a sentence, without the line of code that raised it."""
     print(message, file=sys.stderr)
 
 
@@ -32,20 +32,20 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("model", type=Path, help="folder of the model, such as results/model")
     parser.add_argument("rows", type=Path, help="CSV, TSV, Parquet or NPZ file like the study's")
-    parser.add_argument("--output", type=Path, help="CSV file to write; else it is printed")
+    parser.add_argument("--output", type=Path, help="CSV file to write; printed without it")
     asked = parser.parse_args(arguments)
 
     from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
     try:
         set_libraries()
-        with loading(), output_to(os.devnull):  # what TensorFlow tells of itself
+        with loading(), output_to(os.devnull):  # hides TensorFlow's messages
             set_devices(os.cpu_count() or 1, [])
         model = FittedModel.load(asked.model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", GridloomWarning)
-            warnings.showwarning = _tell  # type: ignore[assignment]
+            warnings.showwarning = _print_warning  # type: ignore[assignment]
             predictions = model.predict(model.read(asked.rows))
         if asked.output is None:
             predictions.to_csv(sys.stdout, index=False)
@@ -57,5 +57,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it in peace
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no traceback after `| head`
     main(sys.argv[1:])

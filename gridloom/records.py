@@ -1,8 +1,8 @@
-"""Records: what a job leaves behind, the trainings of a point and a block of repetitions.
+"""Records: the trainings of a point and a block of repetitions, as a job writes them.
 
-The one reader takes nothing that a hand may have damaged. A record is refused by name unless it is
-what a job writes: every number in its range, every key there, each training once, and point,
-repetitions and seeds those that its path and set-up give.
+The reader checks all of a record, because a file may have been edited by hand. It refuses a record,
+and names the file, unless every key is there, every number is in its range, each training occurs
+once, and point, repetitions and seeds are those of its path and set-up.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 def shortest(value: float) -> float | None:
-    """Return the shortest number that reads back as this float32; None if it is not finite."""
+    """Return the shortest decimal number that reads as this float32; None if it is not finite."""
     return float(str(np.float32(value))) if math.isfinite(value) else None
 
 
@@ -42,7 +42,7 @@ REMEDY = "delete it and run again: it will be trained anew"
 
 STATUSES = ("ok", "diverged")
 
-#: More than any float32, as which all metrics are computed.
+#: Slightly above the largest float32; all metrics are computed in float32.
 _MAX_METRIC = 3.4028236e38
 
 #: Whole numbers of the tables have 64 bits.
@@ -56,20 +56,20 @@ _NUMBERS = {float, int}
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """One training, as its record tells of it.
+    """One training in a record.
 
     Attributes
     ----------
     repetition, fold
         Both counted from 0.
     seeds
-        Of its random streams.
+        Seeds of its random streams.
     status
         ``ok`` or ``diverged``.
     restored_epoch
         Epoch whose weights the training ended with, counted from 0.
     seconds
-        What it took, a share of its job's time.
+        Its share of the job's time.
     history
         Metric → its value at the end of each epoch, None where it was not finite.
     """
@@ -85,16 +85,16 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The trainings of a point and a block of repetitions, and what they were made with.
+    """The trainings of a point and a block of repetitions, and how they were made.
 
     Attributes
     ----------
     point
-        Its path.
+        Path of the point.
     hyperparameters
-        What the path says.
+        The point, read from its path.
     parameters
-        Numbers that the network learns, or holds.
+        Number of the network's parameters.
     trainings
         In the order of the file.
     host
@@ -102,15 +102,16 @@ class Record:
     packages
         Package → version.
     device
-        Kind of what it trained on: ``CPU`` or ``GPU``.
+        Kind of device: ``CPU`` or ``GPU``.
     inputs
         Input → fingerprint of its content.
     setup
-        All else that determines the trainings, seed, vary and validation among it.
+        Everything else that determines the trainings, such as seed, vary and validation.
     engine
-        ``lockstep``, ``one by one`` or ``keras``; None if the record does not tell.
+        ``lockstep``, ``one by one`` or ``keras``; None if the record does not say.
     why_not_lockstep
-        Why the repetitions did not train in lockstep; None if they did, or if it does not tell.
+        Why the repetitions did not train in lockstep; None if they did, or if the record does not
+        say.
     """
 
     point: str
@@ -136,7 +137,7 @@ def read_record(path: Path) -> Record:
     Raises
     ------
     RecordError
-        Naming the file, what is wrong with it, and what to do.
+        Which names the file, what is wrong with it, and what to do.
     """
     try:
         return _record(path, _DECODER.decode(path.read_text(encoding="utf-8")))
@@ -209,7 +210,7 @@ def _check_hyperparameters(given: Mapping[str, Any], expected: Mapping[str, Any]
 
 
 def _study_of(setup: Mapping[str, Any]) -> tuple[int, tuple[str, ...], int]:
-    """Return the seed, what varies, and the folds of each repetition."""
+    """Return the seed, the random streams that vary, and the folds of each repetition."""
     vary = setup.get("vary")
     if type(vary) is not list or any(type(one) is not str or one not in STREAMS for one in vary):
         raise _unfit("vary", vary, "a list of random streams")

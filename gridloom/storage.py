@@ -1,6 +1,6 @@
-"""The disk: whether it takes what is written, and what a person can do where it does not.
+"""The disk: whether files can be written, and what the user can do if not.
 
-Standard library only: it is imported by each job's Snakemake.
+Standard library only, because each job's Snakemake imports it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from gridloom.errors import StorageError
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
-#: Bytes that must find room before a run starts: Snakemake's notes on the run take some.
+#: Bytes that must be free before a run starts: Snakemake writes notes on the run.
 ROOM = 2**16
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError | None:
-    """Say that a file cannot be written; None if the disk is not what the error is about.
+    """Return an error that says that a file cannot be written; None for errors of other kinds.
 
     Parameters
     ----------
     path
-        The file that was to be written. Its folders are looked up for the error of one of them.
+        The file that was to be written. An error about one of its folders counts too.
     """
     named = error.filename
     if error.errno in _FULL:
@@ -32,7 +32,7 @@ def storage_error(error: OSError, path: Path | str) -> StorageError | None:
             f"{path}: cannot be written, {_FULL[error.errno]}; free some space and run again: what "
             "is finished is kept"
         )
-    # An input may be closed as well, which is another mistake.
+    # If an input cannot be read, that is another mistake.
     own = named is None or Path(path).is_relative_to(Path(named).parent)
     if error.errno in _CLOSED and own:
         return StorageError(
@@ -43,12 +43,12 @@ def storage_error(error: OSError, path: Path | str) -> StorageError | None:
 
 
 def require_room(folder: Path | str) -> None:
-    """Write a little to a folder, or to where it will be made, and remove it again.
+    """Check that a folder can be written to, or the nearest parent that exists.
 
     Raises
     ------
     StorageError
-        If that cannot be done: Snakemake itself ends with a traceback then.
+        If it cannot: Snakemake itself would end with a traceback.
     """
     place = Path(folder).absolute()
     while not place.exists():

@@ -5,13 +5,13 @@ Makes   <results>/runs.csv, history.parquet, summary.csv
 """
 
 
-# On a cluster, too short to queue for.
+# Too short for the queue of a cluster.
 localrules:
     gather,
 
 
 rule gather:
-    """Read all records into one table of trainings, one of epochs, one of points."""
+    """Gather all records into three tables: of trainings, of epochs, of points."""
     input:
         records=records,
         code=code("gather"),

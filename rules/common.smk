@@ -1,6 +1,6 @@
-"""What the rules share: the study as this `snakemake` sees it, in the forms that Snakemake takes.
+"""What the rules share: the study in this run of `snakemake`, adapted to Snakemake's objects.
 
-What the rules ask for is worked out by `gridloom.workflow`.
+`gridloom.workflow` determines what the rules ask for.
 """
 
 import json
@@ -27,7 +27,7 @@ try:
             snakefile=workflow.main_snakefile,
             config_files=tuple(map(Path, workflow.config_settings.configfiles)),
             overrides=workflow.config_settings.config,
-            # Another workflow hands a study over in `module … config:`.
+            # Another workflow may pass a study in `module … config:`.
             handed_over=None if workflow.modifier.is_main_snakefile() else config,
             cores=workflow.resource_settings.cores,
             here=workflow.local_exec,
@@ -36,10 +36,10 @@ try:
         os.environ,
     )
     RUN.hand_over_settings()
-    # Else `onstart` does it, which Snakemake does not call in a cluster's job or for a module.
+    # Otherwise `onstart` does this; Snakemake does not call it in a cluster's job or for a module.
     if workflow.remote_exec or not workflow.modifier.is_main_snakefile():
         RUN.open_for_training(GPU_LIMIT)
-# Not as an exception: Snakemake would add the lines of this file.
+# Exit instead of raising, because Snakemake would add lines of this file to the message.
 except (BackendError, StorageError) as error:
     sys.exit(str(error))
 except GridloomError as error:
@@ -49,43 +49,45 @@ STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
 
 def code(rule):
-    """Name a rule's script and what it imports as inputs, so that an edit reruns the rule."""
-    # In a module, not the workflow's own folder.
+    """Return a rule's script and the modules that it imports: an edit of an input reruns a rule."""
+    # Relative to this file, because a workflow that uses this one as a module has another folder.
     here = Path(code.__code__.co_filename)
     return RUN.code(here.parents[1] / "scripts" / f"{rule}.py")
 
 
 def verbatim(value):
-    """Hand a param over as it is: in a plain text, Snakemake fills in what stands in braces."""
+    """Pass a param unchanged; in a plain text, Snakemake would replace what is in braces."""
     return lambda wildcards: value
 
 
 def asks(rule, key):
-    """Return what a job of a rule asks for."""
+    """Return a resource of a job of a rule."""
     return RUN.resource(rule, key)
 
 
 def grows(rule, key):
-    """Return what a job asks for, which on a cluster is n times as much in its nth attempt.
+    """Return a resource of a job; on a cluster, n times as much in the nth attempt.
 
-    Here a number serves: a function would be asked for each job, a tenth of the time of planning.
+    On this machine it is a number: calling a function for each job takes a tenth of planning.
     """
     first = asks(rule, key)
     return first if workflow.local_exec else lambda wildcards, attempt: first * attempt
 
 
 def records(wildcards):
-    """List the records that the study needs; have those trained anew that were cut short."""
-    # Only the job that trains one anew removes it: a look at the study leaves it.
+    """List the records that the study needs, and force the training of truncated ones."""
+    # Only the job that trains such a record removes it; a look at the study leaves it.
     workflow.dag.forcefiles.update(RUN.cut_short)
     return RUN.records
 
 
 def for_training(file):
-    """Name an input of `train`: neither its age nor its loss makes a finished record old.
+    """Return an input of `train` that never outdates a finished record, even if it is new or lost.
 
-    Its folder's name tells what is in it. Where it is to be made again, Snakemake would make anew
-    all that comes from it; a record whose job lacks an input, it takes as the file that it is.
+    Its age does not matter, because its folder's name is a fingerprint of its content. If it is
+    lost and has to be made again, Snakemake would make everything that depends on it again. But
+    Snakemake accepts an existing record if an input of its job cannot be made, so finished records
+    get such an input.
     """
     if os.path.exists(file) or not RUN.existing_records:
         return ancient(file)
@@ -102,8 +104,8 @@ def for_training(file):
 
 
 def prepare_run():
-    """Make ready for the jobs, or end with one message."""
-    # On a full disk, Snakemake would print a traceback for each line that its log does not take.
+    """Prepare the run, or end with one message."""
+    # On a full disk, Snakemake would print a traceback for each line that it cannot log.
     logging.raiseExceptions = False
     forced = workflow.dag_settings.forcerun
     try:

@@ -1,4 +1,4 @@
-"""Data: bring the raw rows here, hold back the test rows.
+"""Data: download the raw rows, hold back the test rows.
 
 Needs   the source named in the study
 Makes   <results>/data/<fingerprint>/raw.csv (or .tsv, .parquet, .npz), raw.json,
@@ -6,16 +6,16 @@ Makes   <results>/data/<fingerprint>/raw.csv (or .tsv, .parquet, .npz), raw.json
 """
 
 
-# On a cluster, too short to queue for.
+# Too short for the queue of a cluster.
 localrules:
     download,
     split,
 
 
 rule download:
-    """Bring the raw data here and note where it came from."""
+    """Download the raw data and note where it came from."""
     input:
-        # Their folder's name tells what they hold, and which code read it.
+        # Their age does not matter: the folder's name is a fingerprint of their content.
         source=ancient(RUN.sources),
     output:
         tables=RUN.raw_tables,
@@ -37,7 +37,7 @@ rule download:
 
 
 rule split:
-    """Hold back the test rows, which nothing reads until the choice is made."""
+    """Hold back the test rows, which no rule reads until the choice is made."""
     input:
         tables=RUN.raw_tables,
     output:

@@ -5,13 +5,13 @@ Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|slice>.{png,svg}
 """
 
 
-# On a cluster, too short to queue for.
+# Too short for the queue of a cluster.
 localrules:
     heatmaps,
 
 
 rule heatmaps:
-    """Draw a heatmap of every pair of axes, and those that the study asks for."""
+    """Draw a heatmap of each pair of axes, and the slices that the study asks for."""
     input:
         summary=f"{RESULTS}/summary.csv",
         code=code("heatmaps"),

@@ -1,7 +1,7 @@
-"""Look: what a run would cost, what is there already, what is no longer used.
+"""Look: what a run would train, what is finished, what is no longer used.
 
 Needs   nothing; no run depends on it
-Makes   a plan or a list on the screen; <results>/partial/… from the records that there are
+Makes   a plan or a list on the screen; <results>/partial/… from the records that exist
 """
 
 
@@ -61,7 +61,7 @@ use rule gather as gather_partial with:
     log:
         f"{RESULTS}/logs/gather_partial.log",
     params:
-        # As inputs, records that changed settings have outdated would be trained.
+        # Not inputs: Snakemake would train records that changed settings have outdated.
         records=lambda wildcards: RUN.existing_records,
         newest=lambda wildcards: max(
             map(os.path.getmtime, RUN.existing_records), default=0
@@ -80,7 +80,7 @@ use rule heatmaps as heatmaps_partial with:
 
 
 rule partial:
-    """Make every table and figure from the records that there are."""
+    """Make every table and figure from the records that exist."""
     input:
         rules.gather_partial.output,
         rules.heatmaps_partial.output,

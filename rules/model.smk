@@ -6,12 +6,12 @@ Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of t
 
 
 rule refit:
-    """Fit the chosen point for good; not before it is asked for, as it looks at the test rows."""
+    """Fit the chosen point on all training rows; on request only, as it reads the test rows."""
     input:
         lambda wildcards: RUN.lost_records(),
         runs=f"{RESULTS}/runs.csv",
         summary=f"{RESULTS}/summary.csv",
-        # As for `train`, their folder's name tells what is in them.
+        # Their age does not matter: their folder's name is a fingerprint of their content.
         train=ancient(f"{DATA}/train.{RUN.parts}"),
         test=ancient(f"{DATA}/test.{RUN.parts}"),
         split=ancient(f"{DATA}/split.json"),

@@ -6,20 +6,20 @@ Makes   <results>/points/<setup>/{point}/reps={first}-{last}.json
 
 
 rule train:
-    """Train one grid point, one block of its repetitions."""
+    """Train one block of repetitions of one grid point."""
     input:
         rows=for_training(f"{DATA}/train.{RUN.parts}"),
         split=for_training(f"{DATA}/split.json"),
     output:
-        # The set-up's name goes with the job: on a cluster, a job reads the study anew, and what was
-        # edited since would be trained for another record than the one that was planned.
+        # The job gets the name of the set-up. On a cluster, a job reads the study again; without
+        # the name, it would train an edited study for a record planned before the edit.
         record=f"{RESULTS}/points/{{setup}}/{{point}}={{first}}-{{last}}.json",
     log:
         f"{RESULTS}/logs/points/{{setup}}/{{point}}={{first}}-{{last}}.log",
     wildcard_constraints:
         setup=r"[0-9a-f]{16}",
-        # Not the point alone: Snakemake refuses a wildcard that ends in twenty repeats, such as
-        # those of a list of equal layer sizes.
+        # With "/reps", because Snakemake refuses a wildcard that ends in twenty repeats, such as a
+        # list of equal layer sizes.
         point=r".+/reps",
         first=r"\d+",
         last=r"\d+",
@@ -28,7 +28,7 @@ rule train:
         mem_mb=grows("train", "mem_mb"),
         runtime=grows("train", "runtime"),
         gpu=asks("train", "gpu"),
-    # The record's path tells what to train: the set-up, the point, the repetitions.
+    # The record's path says what to train: the set-up, the point, the repetitions.
     shell:
         'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
         " {output:q} {log:q} {input:q}"

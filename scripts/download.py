@@ -1,4 +1,4 @@
-"""Bring the raw data here and note where it came from."""
+"""Download the raw data and note where it came from."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from gridloom.data.settings import handed_over
 from gridloom.data.sources import download, write_provenance
 from gridloom.data.versions import check_version
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.study.schema import Dataset
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)
     settings = handed_over(snakemake.output.provenance)
     asked = [

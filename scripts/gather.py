@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from gridloom.analysis.table import gather, tell_exploded, tell_versions, write_tables
-from gridloom.errors import told_in
+from gridloom.analysis.table import gather, describe_exploded, describe_versions, write_tables
+from gridloom.errors import report_mistakes
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     gathered = gather(
         [Path(path) for path in snakemake.input.get("records", snakemake.params.get("records"))],
         json.loads(snakemake.params.hyperparameters),
@@ -23,6 +23,6 @@ with told_in(snakemake.log[0]):
         Path(snakemake.output.history),
         Path(snakemake.output.summary),
     )
-    for told in (tell_exploded(gathered), tell_versions(gathered.versions)):
-        if told:
-            print(told, file=sys.stderr)
+    for message in (describe_exploded(gathered), describe_versions(gathered.versions)):
+        if message:
+            print(message, file=sys.stderr)

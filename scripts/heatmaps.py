@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.figures.heatmaps import draw_all
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     draw_all(
         Path(snakemake.input.summary),
         axes=json.loads(snakemake.params.axes),

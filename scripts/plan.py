@@ -5,17 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.identity.setup import package_versions
 from gridloom.workflow.plan import (
+    describe_other_versions,
+    describe_plan,
     find_earlier,
     measured_pace,
     read_summary,
-    tell_other_versions,
-    tell_plan,
 )
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     # Only Snakemake knows what it would rerun; its summary says so without running anything.
     asked = subprocess.run(
         [sys.executable, "-m", "snakemake", "--summary", *snakemake.params.arguments],
@@ -30,7 +30,7 @@ with told_in(snakemake.log[0]):
     setup = json.loads(snakemake.params.setup)
     earlier = find_earlier(Path(snakemake.params.points), snakemake.params.name, setup)
     print(
-        tell_plan(
+        describe_plan(
             jobs,
             others,
             repetitions=snakemake.params.repetitions,
@@ -38,6 +38,6 @@ with told_in(snakemake.log[0]):
             parallel=snakemake.params.parallel,
             pace=measured_pace(there or (earlier.records if earlier else [])),
             earlier=earlier,
-            versions=tell_other_versions(there, package_versions()),
+            versions=describe_other_versions(there, package_versions()),
         )
     )

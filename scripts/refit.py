@@ -6,12 +6,12 @@ from pathlib import Path
 
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.selection import choose
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.identity.setup import Setup
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     gpus = snakemake.resources.gpu
     devices = require_devices("refit", gpus, visible_devices(os.environ)) if gpus else []
     runs, summary = (

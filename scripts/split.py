@@ -4,21 +4,21 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from gridloom.data.alarms import find_alarms, tell_alarms
-from gridloom.data.memory import tell_memory
+from gridloom.data.alarms import describe_alarms, find_alarms
+from gridloom.data.memory import describe_memory
 from gridloom.data.settings import handed_over
 from gridloom.data.split import (
+    describe_dropped,
     describe_split,
     read_raw,
     settle,
     split_rows,
-    tell_dropped,
     write_split,
 )
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.study.schema import Dataset, Split
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)
     split = Split.model_validate_json(snakemake.params.split)
     files = [Path(path) for path in snakemake.input.tables]
@@ -35,10 +35,10 @@ with told_in(snakemake.log[0]):
         test_file=Path(snakemake.output.test),
         description_file=Path(snakemake.output.description),
     )
-    for told in (
-        tell_dropped(description),
-        tell_alarms(alarms),
-        tell_memory(description, settings),
+    for message in (
+        describe_dropped(description),
+        describe_alarms(alarms),
+        describe_memory(description, settings),
     ):
-        if told:
-            print(told, file=sys.stderr)
+        if message:
+            print(message, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Tables of cases of which `pytest` runs a few, and `pytest --all` all."""
+"""Tables of cases: `pytest` runs a few of each, `pytest --all` runs all."""
 
 from __future__ import annotations
 

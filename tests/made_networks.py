@@ -1,4 +1,4 @@
-"""Small networks, rows for them, and fits of them by each engine and by Keras itself."""
+"""Small networks with rows, fitted by each engine and by Keras itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as a job writes them, made up without a training."""
+"""Records as a job writes them, made without a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as `split` leaves them, and the request of a job that trains on them."""
+"""Rows as `split` writes them, and requests to train on them."""
 
 from __future__ import annotations
 

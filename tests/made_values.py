@@ -1,4 +1,4 @@
-"""Values of hyperparameters, drawn at random."""
+"""Random values of hyperparameters."""
 
 from __future__ import annotations
 

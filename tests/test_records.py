@@ -1,4 +1,4 @@
-"""Promises of the reader: what a job wrote is read, and what a hand damaged is refused by name."""
+"""Promises of the reader: what a job wrote is read, and a damaged record is refused by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def change(path, **changes):
 GONE = object()
 
 
-def test_a_record_is_read_with_all_that_it_tells(tmp_path):
+def test_a_record_is_read_completely(tmp_path):
     path = made(tmp_path, engine="one by one", why_not_lockstep="layer PReLU", restored_epoch=1)
     record = read_record(path)
     assert record.hyperparameters == {**POINT, "layers": (64, 32)}
@@ -62,7 +62,7 @@ def test_folds_and_later_repetitions_are_read(tmp_path):
 
 
 @given(st.dictionaries(st.sampled_from("abc"), values, min_size=1))
-def test_every_point_that_a_path_can_name_is_read_with_its_types(point):
+def test_every_point_is_read_with_the_types_of_its_values(point):
     assume(all(len(part) < 250 for part in point_path(point).split("/")))
     with tempfile.TemporaryDirectory() as folder:
         record = read_record(write_made_record(Path(folder), point, [CURVES]))
@@ -70,14 +70,14 @@ def test_every_point_that_a_path_can_name_is_read_with_its_types(point):
 
 
 @pytest.mark.parametrize("end", ["", "\r\n", "\n\n"])
-def test_another_end_of_the_file_is_no_damage(tmp_path, end):
+def test_another_end_of_the_file_is_accepted(tmp_path, end):
     path = made(tmp_path)
     path.write_bytes(path.read_bytes().rstrip() + end.encode())
     assert read_record(path).parameters == 12
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"format": True}, "has format True, this version reads 1"),
         ({"parameters": GONE}, "parameters is missing; "),
@@ -131,18 +131,18 @@ def test_another_end_of_the_file_is_no_damage(tmp_path, end):
         ({"point": 5}, "point is 5, not text"),
     ],
 )
-def test_what_a_hand_damaged_is_refused_by_name(tmp_path, changes, told):
+def test_a_record_edited_by_hand_is_refused_by_name(tmp_path, changes, message):
     path = made(tmp_path)
     change(path, **changes)
     with pytest.raises(RecordError) as caught:
         read_record(path)
     assert str(caught.value).startswith(f"{path}: ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith(REMEDY)
     assert len(str(caught.value)) < len(str(path)) + 200
 
 
-def test_a_training_twice_is_refused(tmp_path):
+def test_a_repeated_training_is_refused(tmp_path):
     path = made(tmp_path)
     trainings = json.loads(path.read_text())["trainings"]
     change(path, trainings=[*trainings, trainings[1]])
@@ -151,14 +151,14 @@ def test_a_training_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"a": 1e999', "\ufeff{}", "9" * 5000])
-def test_what_is_no_json_is_refused_without_a_traceback(tmp_path, content):
+def test_invalid_json_is_refused_without_a_traceback(tmp_path, content):
     path = made(tmp_path)
     path.write_text(content)
     with pytest.raises(RecordError, match=r"is cut short or damaged|is not a record"):
         read_record(path)
 
 
-def test_numbers_beyond_all_and_bytes_that_are_no_text_are_refused(tmp_path):
+def test_huge_numbers_and_invalid_text_are_refused(tmp_path):
     path = made(tmp_path)
     path.write_text(path.read_text().replace('"seconds":0.5', '"seconds":1e999', 1))
     with pytest.raises(RecordError, match="seconds is beyond all numbers, not a time"):
@@ -168,7 +168,7 @@ def test_numbers_beyond_all_and_bytes_that_are_no_text_are_refused(tmp_path):
         read_record(path)
 
 
-def test_the_plan_does_without_damaged_records(tmp_path):
+def test_the_plan_ignores_damaged_records(tmp_path):
     good = write_made_record(tmp_path, {"epochs": 3}, [CURVES], seconds=6.0)
     bad = write_made_record(tmp_path, {"epochs": 4}, [CURVES], seconds=60.0)
     change(bad, trainings__0__restored_epoch=99)

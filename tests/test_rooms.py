@@ -1,4 +1,4 @@
-"""The rooms of the library: each knows only those above it, and none is the whole house."""
+"""Promises of the library's rooms: each imports only rooms above it, and none is too large."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def imports(file: Path) -> Iterator[str]:
             yield node.module
 
 
-def test_every_module_is_in_a_room_that_has_its_place():
+def test_every_room_has_its_place_in_the_order():
     assert {room_of(module) for module in modules()} == set(ROOMS)
 
 
-def test_a_room_knows_only_rooms_above_it():
+def test_a_room_imports_only_rooms_above_it():
     places = {room: place for place, room in enumerate(ROOMS)}
     upward = [
         f"{module} imports {imported}"

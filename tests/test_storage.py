@@ -1,4 +1,4 @@
-"""Promises about the disk: one message with the file and the remedy, and nothing half-written."""
+"""Promises about the disk: a message names the file and the remedy; no file is half-written."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from gridloom.storage import require_room, storage_error
         (errno.EACCES, "(Permission denied); make its folder writable"),
     ],
 )
-def test_what_the_disk_refuses_is_told_with_file_and_remedy(tmp_path, number, cause):
+def test_a_failed_write_names_the_file_and_the_remedy(tmp_path, number, cause):
     path = tmp_path / "runs.csv"
     path.write_text("old")
-    with pytest.raises(StorageError) as told, atomic_path(path) as beside:
+    with pytest.raises(StorageError) as caught, atomic_path(path) as beside:
         beside.write_text("half")
         raise OSError(number, os.strerror(number))
-    assert str(told.value).startswith(f"{path}: cannot be written")
-    assert cause in str(told.value)
+    assert str(caught.value).startswith(f"{path}: cannot be written")
+    assert cause in str(caught.value)
     assert [entry.read_text() for entry in tmp_path.iterdir()] == ["old"]
 
 
-def test_an_input_that_may_not_be_read_is_not_told_as_one_to_write(tmp_path):
+def test_an_unreadable_input_is_not_reported_as_a_failed_write(tmp_path):
     error = PermissionError(errno.EACCES, "Permission denied", "/elsewhere/secret.csv")
     assert storage_error(error, tmp_path / "runs.csv") is None
     with pytest.raises(PermissionError), atomic_path(tmp_path / "runs.csv"):
@@ -44,19 +44,19 @@ def test_other_errors_are_left_alone(tmp_path):
         tmp_path.read_text()
 
 
-def test_a_folder_that_is_a_file_is_told(tmp_path):
+def test_a_file_in_place_of_a_folder_is_reported(tmp_path):
     write_text(tmp_path / "results", "")
     with pytest.raises(StorageError, match=r"results: cannot be used \(Not a directory\)"):
         require_room(tmp_path / "results")
 
 
-def test_room_is_looked_for_where_a_folder_will_be_made_and_nothing_stays(tmp_path):
+def test_checking_for_room_leaves_no_files_behind(tmp_path):
     require_room(tmp_path / "not" / "there")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_device_that_is_full_is_told_as_a_full_disk(tmp_path):
+def test_a_full_device_is_reported_as_a_full_disk(tmp_path):
     with (
         pytest.raises(StorageError, match="the disk is full"),
         atomic_path(tmp_path / "x"),

@@ -1,4 +1,4 @@
-"""GridSearchCV with SciKeras: repetitions are the folds, two processes by joblib."""
+"""GridSearchCV with SciKeras: folds are repetitions, joblib runs two processes."""
 
 from importlib.metadata import version
 
@@ -15,7 +15,7 @@ def network(dropout, meta):
     """Build the network for SciKeras."""
     keras.utils.set_random_seed(0)
     model = build_model((meta["n_features_in_"],), 2, dropout=dropout, **FIXED)
-    # SciKeras hands over class numbers when there are two classes: the same loss, its sparse form.
+    # With two classes, SciKeras passes class numbers, which need the sparse form of the same loss.
     model.compile(model.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -28,7 +28,7 @@ if __name__ == "__main__":
         dropout=0.0,
         epochs=EPOCHS,
         class_weight="balanced",
-        fit__validation_data=held,  # as many rows as the other tools validate on, every epoch
+        fit__validation_data=held,  # as many rows as for the other tools, after every epoch
         verbose=0,
     )
     search = GridSearchCV(
@@ -39,6 +39,6 @@ if __name__ == "__main__":
         refit=False,
         error_score="raise",
     )
-    search.fit(x, y)  # joblib keeps the processes: the second time they are warm
+    search.fit(x, y)  # joblib keeps its processes, so the second search is warm
     with Clock(f"{version('scikit-learn')} / {version('scikeras')}"):
         search.fit(x, y)

@@ -1,4 +1,4 @@
-"""KerasTuner's GridSearch; without workers of its own on one machine: two halves side by side."""
+"""KerasTuner's GridSearch, which has no workers on one machine: two halves run side by side."""
 
 import multiprocessing
 import tempfile
@@ -9,7 +9,7 @@ from shared import GRID, PROCESSES, REPETITIONS, Clock, train, warm_up
 
 
 class Search(keras_tuner.GridSearch):
-    """Trains a trial as often as the study repeats a point."""
+    """Trains each trial once for each repetition of the study."""
 
     def run_trial(self, trial, *_, **__):
         """Return the scores of a trial's repetitions."""

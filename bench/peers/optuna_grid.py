@@ -1,4 +1,4 @@
-"""Optuna's GridSampler, two processes on one journal."""
+"""Optuna's GridSampler, with two processes that share a journal."""
 
 import multiprocessing
 import tempfile

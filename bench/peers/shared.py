@@ -1,4 +1,4 @@
-"""The sub-grid, the data and one training, the same for every tool."""
+"""The sub-grid, the data and the training, which are the same for every tool."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ def warm_up(_=None):
 
 
 class Clock:
-    """Measures what happens inside a `with` block and prints it."""
+    """Measures the time of a `with` block and prints it."""
 
     def __init__(self, version):
         self.version = version
@@ -68,5 +68,5 @@ class Clock:
         if kind is not None:
             return
         seconds = time.perf_counter() - self.started
-        told = {"seconds": seconds, "trainings": TRAININGS, "version": self.version}
-        print(json.dumps(told), flush=True)
+        measured = {"seconds": seconds, "trainings": TRAININGS, "version": self.version}
+        print(json.dumps(measured), flush=True)

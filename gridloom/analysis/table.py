@@ -351,7 +351,7 @@ def _ranks(score: np.ndarray, behind: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def tell_exploded(gathered: Gathered) -> str | None:
+def describe_exploded(gathered: Gathered) -> str | None:
     """Say which finite trainings count as diverged; None if none does."""
     if not gathered.exploded:
         return None
@@ -362,7 +362,7 @@ def tell_exploded(gathered: Gathered) -> str | None:
     )
 
 
-def tell_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:
+def describe_versions(versions: Sequence[tuple[dict[str, str], int]]) -> str | None:
     """Say which records were made with which versions; None if all agree."""
     if len(versions) < 2:
         return None

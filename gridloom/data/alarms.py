@@ -1,8 +1,8 @@
-"""What looks like a leak, or like too little, in a split: told once, never acted upon.
+"""Alarms: possible leaks in a split, and classes with few rows. They are reported, not acted upon.
 
-A score that is too good has a reason: the number of a row as a feature, a column that is the target
-by another name, a row on both sides of the split. Only a person can say whether a column is known
-when a prediction is asked for; so each alarm comes with the lines of YAML that mend it.
+Leaks make a score too good: a row number among the features, a column that is the target under
+another name, a row on both sides of the split. Only the user knows whether a column is available
+when the model predicts, so each alarm comes with the line of YAML that repairs it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Features, Rows
 from gridloom.study.schema import Dataset
 
-#: Fewer rows than this say nothing of a column.
+#: A column with fewer rows is not judged.
 MIN_ROWS = 20
 
-#: A class with fewer training rows is hardly learned, and hardly measured.
+#: A class with fewer training rows can hardly be learned or measured.
 MIN_CLASS_ROWS = 10
 
-#: ASSUME: whole numbers that differ from row to row and fill this share of their range count rows.
+#: ASSUME: different whole numbers that fill at least this share of their range number the rows.
 DENSE = 0.9
 
-#: Rows that tell of most columns that they do not count rows.
+#: First rows, which are enough to rule out most columns as row numbers.
 HEAD = 1_000
 
-#: ASSUME: a feature that alone gets this share of each class right is the target by another name.
-#: Of the sets that scikit-learn ships, the petal width of iris comes nearest, with 0.96.
-TELLS_CLASSES = 0.99
+#: ASSUME: a feature that alone gets this share of each class right is the target under another
+#: name. Among scikit-learn's data sets, the petal width of iris comes closest, with 0.96.
+CLASSES_RIGHT = 0.99
 
-#: ASSUME: so is one whose correlation with a number to predict, Pearson's or Spearman's, has this
-#: square.
-TELLS_NUMBERS = 0.999
+#: ASSUME: so is a feature whose squared correlation with the target is at least this, by Pearson or
+#: Spearman.
+SQUARED_CORRELATION = 0.999
 
-#: Values looked at in search of a feature that tells the target; a tree of 5,000 rows takes 5 ms.
+#: Limits of the search for a feature that predicts the target alone: values in all columns, and
+#: rows. A tree of 5,000 rows takes 5 ms.
 MAX_VALUES, MAX_LOOKED_AT = 2_000_000, 5_000
 
-#: Equal rows are an alarm from this share of the test rows on, from so many rows on, and if they
-#: are so many times what chance gives.
+#: Equal rows raise an alarm if they are at least this share of the test rows, at least this many,
+#: and at least this many times as many as chance explains.
 EQUAL_SHARE, MIN_EQUAL, TIMES_CHANCE = 0.01, 2, 10
 
 #: Columns or classes named in one alarm.
@@ -56,18 +57,18 @@ _ID_AS_LAST_WORD = re.compile(r"[a-z]I[dD]$")
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something that a person should look at.
+    """Something that the user should look at.
 
     Attributes
     ----------
     kind
-        ``row number``, ``id``, ``tells the target``, ``equal rows`` or ``rare class``.
+        ``row number``, ``id``, ``predicts the target``, ``equal rows`` or ``rare class``.
     names
-        Columns or classes that it is about.
+        The columns or classes concerned.
     text
-        What was seen, in a sentence.
+        What was found, in a sentence.
     remedy
-        A line of YAML that mends it, with a comment where a person has to choose.
+        A line of YAML that repairs it, with a comment where the user has to choose.
     """
 
     kind: str
@@ -79,14 +80,16 @@ class Alarm:
 def find_alarms(
     train: Rows, test: Rows, description: SplitDescription, dataset: Dataset
 ) -> list[Alarm]:
-    """Look for leaks, and for classes of a few rows.
+    """Look for leaks, and for classes with few rows.
 
     Parameters
     ----------
     train, test
         Both parts, as `gridloom.data.split.settle` returns them.
     description
-        ``split.json`` so far.
+        ``split.json``, still without alarms.
+    dataset
+        The study's block, for the columns that it drops already.
     """
     alarms: list[Alarm] = []
     if isinstance(train.features, pd.DataFrame):
@@ -94,29 +97,30 @@ def find_alarms(
         used = description.features
         rest = [name for name in used if name not in numbers]
         ids = [name for name in rest if _is_id(train, name)]
-        telling = [
-            name for name, flag in zip(rest, _tell(train, rest, dataset), strict=True) if flag
+        predicting = [
+            name for name, flag in zip(rest, _predict(train, rest, dataset), strict=True) if flag
         ]
         if numbers:
             text = f"{_listed(numbers)} numbers the rows: a network learns their order in the file"
             alarms.append(Alarm("row number", (*numbers,), text, _drop(dataset, numbers)))
         if ids:
-            text = f"{_listed(ids)} looks like an id: it says which row it is, not what it is like"
-            choice = f"  # or group: {json.dumps(ids[0])}, if several rows belong to one"
-            alarms.append(Alarm("id", (*ids,), text, _drop(dataset, ids) + choice))
-        if telling:
-            text = f"{_listed(telling)} alone tells the target"
-            choice = "  # if it is not known before the target is"
-            alarms.append(
-                Alarm("tells the target", (*telling,), text, _drop(dataset, telling) + choice)
+            text = (
+                f"{_listed(ids)} looks like an id, which identifies a row but does not describe it"
             )
+            choice = f"  # or group: {json.dumps(ids[0])}, if several rows share an id"
+            alarms.append(Alarm("id", (*ids,), text, _drop(dataset, ids) + choice))
+        if predicting:
+            text = f"{_listed(predicting)} alone predicts the target"
+            choice = "  # if it is not known before the target"
+            remedy = _drop(dataset, predicting) + choice
+            alarms.append(Alarm("predicts the target", (*predicting,), text, remedy))
     alarms += _equal_rows(train, test)
     alarms += _rare_classes(train, description)
     return alarms
 
 
-def tell_alarms(alarms: Sequence[Alarm]) -> str | None:
-    """Say all alarms, a paragraph each; None if there are none."""
+def describe_alarms(alarms: Sequence[Alarm]) -> str | None:
+    """Return all alarms as text; None if there are none."""
     if not alarms:
         return None
     lines = [f"! {alarm.text}; in the study:\n    {alarm.remedy}" for alarm in alarms]
@@ -135,7 +139,7 @@ def _drop(dataset: Dataset, names: Sequence[str]) -> str:
 
 
 def _counts_rows(train: Rows, test: Rows, name: str) -> bool:
-    """Tell whether a column goes up evenly through a file, or is a shuffled 1 to the last."""
+    """Return whether a column numbers the rows: evenly spaced in file order, or shuffled 1 to n."""
     if not _may_count(_column(train, name)[:HEAD]):
         return False
     values = np.concatenate([_column(part, name) for part in (train, test)])
@@ -154,7 +158,7 @@ def _counts_rows(train: Rows, test: Rows, name: str) -> bool:
 
 
 def _may_count(head: np.ndarray) -> bool:
-    """Tell from a few rows, in their order or shuffled, whether all may differ by one step."""
+    """Return whether the first rows allow that a column numbers the rows: all of them differ."""
     return len(np.unique(head)) == len(head)
 
 
@@ -164,7 +168,7 @@ def _column(rows: Rows, name: str) -> np.ndarray:
 
 
 def _is_id(train: Rows, name: str) -> bool:
-    """Tell whether a column's name, or whole numbers that rise from row to row, speak of an id."""
+    """Return whether a column looks like an id: by its name, or by rising whole numbers."""
     values = _column(train, name)
     if len(values) < MIN_ROWS:
         return False
@@ -179,22 +183,22 @@ def _is_id(train: Rows, name: str) -> bool:
     return bool(named) and len(np.unique(values)) * 20 >= len(values)
 
 
-def _tell(train: Rows, names: Sequence[str], dataset: Dataset) -> Iterator[bool]:
-    """Tell for each column whether it alone tells a target."""
+def _predict(train: Rows, names: Sequence[str], dataset: Dataset) -> Iterator[bool]:
+    """Yield for each column whether it alone predicts a target."""
     most = min(max(MAX_VALUES // max(len(names), 1), 500), MAX_LOOKED_AT)
     rows = np.unique(np.linspace(0, len(train.target) - 1, most).astype(int))
     numbers = dataset.task == "regression"
     targets = [train.target[rows]] if train.target.ndim == 1 else [*train.target[rows].T]
     if not numbers:
         targets = [np.unique(target.astype(str), return_inverse=True)[1] for target in targets]
-    tells = _tells_number if numbers else _tells_class
+    predicts = _predicts_number if numbers else _predicts_class
     for name in names:
         values = _column(train, name)[rows]
-        yield any(tells(values, target) for target in targets)
+        yield any(predicts(values, target) for target in targets)
 
 
-def _tells_class(values: np.ndarray, codes: np.ndarray) -> bool:
-    """Tell whether one more interval than there are classes, or each category, gives the class."""
+def _predicts_class(values: np.ndarray, codes: np.ndarray) -> bool:
+    """Return whether the category, or one more interval than there are classes, gives the class."""
     often = np.flatnonzero(np.bincount(codes) >= MIN_CLASS_ROWS)
     kept = np.isin(codes, often)
     values, codes = values[kept], codes[kept]
@@ -209,8 +213,8 @@ def _tells_class(values: np.ndarray, codes: np.ndarray) -> bool:
         if len(different) * 5 > len(values):  # too few rows of each
             return False
     else:
-        # Each error parts an interval in three at most: most columns are done with here.
-        errors = (1 - TELLS_CLASSES) * len(often) * counts.sum(axis=0).max()
+        # Each error splits an interval into three at most; this rules out most columns.
+        errors = (1 - CLASSES_RIGHT) * len(often) * counts.sum(axis=0).max()
         if np.count_nonzero(np.diff(likeliest)) > len(often) + 2 * errors:
             return False
         from sklearn.tree import DecisionTreeClassifier
@@ -218,24 +222,24 @@ def _tells_class(values: np.ndarray, codes: np.ndarray) -> bool:
         tree = DecisionTreeClassifier(max_leaf_nodes=len(often) + 1, random_state=0)
         guessed = tree.fit(values[:, None], codes).predict(values[:, None])
     right = [(guessed[codes == code] == code).mean() for code in often]
-    return bool(np.mean(right) >= TELLS_CLASSES)
+    return bool(np.mean(right) >= CLASSES_RIGHT)
 
 
-def _tells_number(values: np.ndarray, target: np.ndarray) -> bool:
+def _predicts_number(values: np.ndarray, target: np.ndarray) -> bool:
     if values.dtype == object:
         return False
     there = ~np.isnan(values)
     values, target = values[there], target[there].astype(np.float64)
     if len(values) < MIN_ROWS or np.ptp(values) == 0 or np.ptp(target) == 0:
         return False
-    # Not by scipy.stats, whose import takes as long as all of this.
+    # Importing scipy.stats would take as long as the whole search.
     ranks = [pd.Series(part).rank().to_numpy() for part in (values, target)]
     pairs = [np.corrcoef(values, target), np.corrcoef(ranks[0], ranks[1])]
-    return any(bool(pair[0, 1] ** 2 >= TELLS_NUMBERS) for pair in pairs)
+    return any(bool(pair[0, 1] ** 2 >= SQUARED_CORRELATION) for pair in pairs)
 
 
 def _equal_rows(train: Rows, test: Rows) -> Iterator[Alarm]:
-    """Look for test rows that are among the training rows, features and target alike."""
+    """Look for test rows that equal a training row in features and target."""
     known = set(_keys(train))
     equal = np.array([key in known for key in _keys(test)])
     count, rows = int(equal.sum()), len(equal)
@@ -245,9 +249,9 @@ def _equal_rows(train: Rows, test: Rows) -> Iterator[Alarm]:
         yield Alarm(
             "equal rows",
             (),
-            f"{count} of {rows} test rows equal a training row in every feature and the target: a "
-            "case on both sides of the split is no test",
-            "dataset: {group: …}  # a column that equal rows share; or take doubles out of it",
+            f"{count} of {rows} test rows equal a training row in every feature and the target: "
+            "such rows do not test what the network has learned",
+            "dataset: {group: …}  # a column that equal rows share; or remove duplicate rows",
         )
 
 
@@ -262,7 +266,7 @@ def _keys(rows: Rows) -> list[Any]:
 
 
 def _chance(features: Features) -> float:
-    """Return how likely a row equals one of these if columns had nothing to do with each other."""
+    """Return how likely a new row equals one of these rows if the columns were independent."""
     if not isinstance(features, pd.DataFrame):
         features = pd.DataFrame(features.reshape(len(features), -1)[:, :64])
     shares = [features[name].value_counts(normalize=True, dropna=False) for name in features]
@@ -278,12 +282,12 @@ def _rare_classes(train: Rows, description: SplitDescription) -> Iterator[Alarm]
         (str(name), int(n)) for name, n in zip(names, counts, strict=True) if n < MIN_CLASS_ROWS
     ]
     if rare:
-        told = ", ".join(f"{name!r} ({count})" for name, count in rare[:MAX_NAMED])
+        listed = ", ".join(f"{name!r} ({count})" for name, count in rare[:MAX_NAMED])
         more = ", …" if len(rare) > MAX_NAMED else ""
         yield Alarm(
             "rare class",
             tuple(name for name, _ in rare),
-            f"fewer than {MIN_CLASS_ROWS} training rows have the class {told}{more}: it is hardly "
-            "learned, and hardly measured",
+            f"fewer than {MIN_CLASS_ROWS} training rows have the class {listed}{more}: it can "
+            "hardly be learned or measured",
             "class_weight: balanced  # or leave the class out of the file, or join it with another",
         )

@@ -16,17 +16,17 @@ from gridloom.study.schema import Dataset
 
 
 def read_arrays(files: Sequence[Path], dataset: Dataset, limits: Limits = LIMITS) -> Rows:
-    """Read `x` and `y`, or `x_train`, `y_train`, and `x_test`, `y_test` if they are there.
+    """Read `x` and `y`, or `x_train`, `y_train`, and `x_test`, `y_test` if they exist.
 
     Shapes are kept: images (rows, height, width, channels), sequences (rows, steps, features),
     tokens (rows, steps), tables (rows, features). `dataset.weight`, `dataset.group` and
-    `dataset.order` name further arrays of one number or text a row (with `_train` and `_test`
-    behind the name where x has them).
+    `dataset.order` name further arrays with one number or text for each row. Their names end in
+    `_train` and `_test` if that of x does.
 
     Raises
     ------
     DataError
-        Naming the array and the remedy.
+        Which names the array and the remedy.
     """
     first = load_arrays(files[0], limits)
     train = _part(first, "train", dataset)
@@ -34,14 +34,14 @@ def read_arrays(files: Sequence[Path], dataset: Dataset, limits: Limits = LIMITS
     if len(files) == 2:
         parts.append(_part(load_arrays(files[1], limits), "test", dataset))
         if "x_test" in first:
-            raise DataError("dataset.test_source: x_test is in the first file already; keep one")
+            raise DataError("dataset.test_source: the first file has x_test already; keep one")
     elif "x_test" in first:
         parts.append(_part(first, "test", dataset))
     for name, one, other in zip("xy", train[:2], parts[-1][:2], strict=True):
         if one.shape[1:] != other.shape[1:]:
             raise DataError(
-                f"dataset.source: {name} has the shape {one.shape} for training, {other.shape} for "
-                "test"
+                f"dataset.source: {name} has the shape {one.shape} in the training rows and "
+                f"{other.shape} in the test rows"
             )
     x, y, weight, group, order = (
         None if arrays[0] is None else np.concatenate(arrays) for arrays in zip(*parts, strict=True)
@@ -87,8 +87,8 @@ def load_arrays(path: Path, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
             raise DataError(f"dataset.source: not a readable NPZ file ({error})") from None
         # A pickle runs code when it is read.
         raise DataError(
-            "dataset.source: an array holds Python objects; save plain numbers, sequences padded "
-            "to one length"
+            "dataset.source: an array holds Python objects; save plain numbers, with sequences "
+            "padded to one length"
         ) from None
 
 
@@ -113,7 +113,9 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, dataset: Dataset) -> tupl
         if array.ndim == 2 and array.shape[1] == 1:
             array = found[names.index(name)] = array[:, 0]
         if array.ndim != 1:
-            raise DataError(f"dataset.{key}: {name} must have one value a row, has {array.shape}")
+            raise DataError(
+                f"dataset.{key}: {name} must have one value for each row, has {array.shape}"
+            )
         numeric = array.dtype.kind in "biuf"
         if key == "weight" and not numeric:
             raise DataError(f"dataset.weight: {name} must hold numbers, holds {array.dtype}")
@@ -145,11 +147,13 @@ def check_features(name: str, x: np.ndarray) -> None:
         raise DataError(f"dataset.source: {name} must hold numbers, holds {x.dtype}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argmax(~np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        raise DataError(f"dataset.source: {name} is missing or infinite in row {row + 1}; mend it")
+        raise DataError(
+            f"dataset.source: {name} is missing or infinite in row {row + 1}; correct it"
+        )
     if x.dtype.kind == "f" and x.size and max(x.max(), -x.min()) > LARGEST:
         raise DataError(
             f"dataset.source: {name} holds numbers above 3e38, the largest that a network computes "
-            "with; mend or rescale them"
+            "with; correct or rescale them"
         )
 
 
@@ -159,7 +163,7 @@ def _target(y: np.ndarray, task: str) -> np.ndarray:
             y = y[:, 0]
         if y.ndim != 1:
             raise DataError(
-                f"dataset.source: y has the shape {y.shape}; give one class a row, or set "
+                f"dataset.source: y has the shape {y.shape}; give one class for each row, or set "
                 "dataset.task to multilabel"
             )
         if y.dtype.kind == "f":
@@ -179,7 +183,8 @@ def _target(y: np.ndarray, task: str) -> np.ndarray:
     y = y.astype(np.float32)
     if not np.isfinite(y).all():
         raise DataError(
-            "dataset.source: y is missing, infinite or above 3e38 in some rows; mend or rescale it"
+            "dataset.source: y is missing, infinite or above 3e38 in some rows; correct or rescale "
+            "it"
         )
     if task == "multilabel" and not np.isin(y, (0, 1)).all():
         raise DataError("dataset.source: y must hold 0 or 1 for each label")

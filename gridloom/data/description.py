@@ -1,4 +1,4 @@
-"""The description of a split, ``split.json``: what a training has to know besides the rows."""
+"""The description of a split, ``split.json``: what a training needs to know besides the rows."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ from gridloom.files import write_text
 
 @dataclass(frozen=True)
 class SplitDescription:
-    """What a training, and a prediction, has to know of a split besides its rows.
+    """What a training or a prediction needs to know about a split besides its rows.
 
     Attributes
     ----------
     task
         As in the study.
     targets
-        Names of what is predicted.
+        Names of the targets.
     classes
-        Sorted labels; None in a regression or with several labels a row.
+        Sorted labels; None in a regression, or if a row can have several labels.
     ordered
         Whether rows have an order in time.
     reading
-        Column → what it is in every file of the study: its role or kind.
+        Column → its role or kind, in every file of the study.
     rows
         Number of rows in the parts ``train`` and ``test``.
     train_sha256, test_sha256
-        Of each part's values.
-    numeric, incomplete, categorical, dropped
-        Of a table: columns of numbers; those of them with missing values; columns of categories,
-        each with its own; columns that were left out, with the reason.
+        SHA-256 of each part's values.
+    numeric
+        Columns of numbers in a table.
+    incomplete
+        Those of `numeric` with missing values.
+    categorical
+        Column of categories in a table → its categories.
+    dropped
+        Column that was left out of a table → the reason.
     shape
-        Of a row of arrays; None for a table.
+        Shape of a row of arrays; None for a table.
     columns
-        Columns that arrays were made of; empty if they were arrays from the start.
+        Columns that were made into an array; empty if the data came as arrays.
     alarms
-        What looks like a leak (see `gridloom.data.alarms`).
+        Possible leaks (see `gridloom.data.alarms`).
     """
 
     task: str = "classification"
@@ -75,7 +80,7 @@ class SplitDescription:
         return cls(**{name: value for name, value in noted.items() if name in known})
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``split.json`` holds."""
+        """Return the content of ``split.json``."""
         return asdict(self)
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether the trainings' rows fit into memory: an estimate, before anything trains."""
+"""An estimate, before anything trains, of whether the trainings' rows fit into memory."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ BASE_BYTES = 800 * 2**20
 STACKED_BYTES = 512 * 2**20
 
 
-def tell_memory(
+def describe_memory(
     description: SplitDescription, settings: DataSettings, there: int | None = None
 ) -> str | None:
-    """Say that the trainings of a study may not fit into memory; None if they do.
+    """Return a warning if the trainings of a study may not fit into memory; else None.
 
-    A job holds the training rows as they are read (8 bytes a number) and, for each of its
-    repetitions and folds, prepared (4 bytes). ASSUME: a batch, and what a network makes of it, is
-    small beside them.
+    A job holds the training rows once as they are read (8 bytes a number) and once prepared (4
+    bytes a number) for each of its repetitions and folds. ASSUME: a batch and a network's
+    activations are small in comparison.
 
     Parameters
     ----------
     description
         ``split.json``.
+    settings
+        Jobs and trainings at once, and the memory of a job on a cluster.
     there
-        Bytes that there are; None to ask the machine, or on a cluster what a job asks for.
+        Available bytes; None for the machine's memory, or the memory of a job on a cluster.
     """
     rows, inputs = description.rows["train"], _inputs(description)
     prepared = 4 * rows * inputs * settings.trainings
@@ -54,7 +56,7 @@ def tell_memory(
 
 
 def _inputs(description: SplitDescription) -> int:
-    """Return how many numbers a network gets for a row."""
+    """Return how many numbers a row has as the input of a network."""
     if description.shape is not None:
         return math.prod(description.shape)
     categories = sum(map(len, description.categorical.values()))

@@ -1,4 +1,4 @@
-"""Rows to predict for: read as the study's own were, without what is to be predicted."""
+"""New rows to predict: read like the study's own rows, but without a target."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gridloom.study.sources import ending_format, table_format
 
 
 def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -> Features:
-    """Read rows of a file that has the features of a study; other columns do not matter.
+    """Read rows from a file that has the features of a study; other columns are ignored.
 
     Parameters
     ----------
     path
-        A CSV, TSV, Parquet or NPZ file (with an array `x`), by its ending, also in gzip or zip;
-        else of the study's format.
+        A CSV, TSV, Parquet or NPZ file (with an array `x`), also in gzip or zip. If its ending is
+        unknown, it has the format of the study's file.
     dataset
         How the study's own file was read.
     description
@@ -37,7 +37,7 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
     Raises
     ------
     DataError
-        Naming the column, the row (counted from 1) and the remedy.
+        Which names the column, the row (counted from 1) and the remedy.
     """
     format = ending_format(path.name)
     if format is None:
@@ -53,7 +53,7 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
             features = shaped(features, dataset.shape)
         if list(features.shape[1:]) != description.shape:
             raise DataError(
-                f"a row has the shape {list(features.shape[1:])}, those of the study "
+                f"a row has the shape {list(features.shape[1:])}, and a row of the study has "
                 f"{description.shape}"
             )
     except DataError as error:
@@ -66,7 +66,7 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
 def _features(path: Path, format: str, dataset: Dataset, description: SplitDescription) -> Features:
     if description.shape is None or description.columns:
         if format == "npz":
-            raise DataError("the study's rows are those of a table; give a table")
+            raise DataError("the study's rows come from a table; give a table")
         return _columns(path, format, dataset, description)
     if format != "npz":
         raise DataError("the study's rows are arrays; give an NPZ file with an array x")
@@ -83,7 +83,7 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 def _columns(
     path: Path, format: str, dataset: Dataset, description: SplitDescription
 ) -> pd.DataFrame:
-    """Read the columns that the study predicts from, by their names, as what they are there."""
+    """Read the study's features by name, each column as the kind that it has in the study."""
     categorical = description.categorical
     flags = [name for name, kind in description.reading.items() if kind == FLAG]
     table = read_raw_table(path, format, dataset, [*categorical, *flags])
@@ -97,7 +97,7 @@ def _columns(
             had = "numbers" if kind == NUMBER else "true or false"
             raise DataError(
                 f"column {name!r} holds {str(table[name][wrong].iloc[0])!r} in {_row(wrong)}, "
-                f"where the study had {had}; mend the file"
+                f"where the study had {had}; correct the file"
             )
         check_finite(values, name, _row)
         columns[name] = values
@@ -108,8 +108,8 @@ def _row(flags: Any) -> str:
     return f"row {int(np.argmax(np.asarray(flags))) + 1}"
 
 
-def tell_unknown(features: Features, description: SplitDescription) -> str | None:
-    """Say what no training row had, a line for each column; None if there is nothing."""
+def describe_unknown(features: Features, description: SplitDescription) -> str | None:
+    """Describe missing values and categories that no training row had; None if there are none."""
     if not isinstance(features, pd.DataFrame):
         return None
     lines = []
@@ -119,13 +119,13 @@ def tell_unknown(features: Features, description: SplitDescription) -> str | Non
             shown = "a missing value" if new.iloc[0] == MISSING else repr(new.iloc[0])
             lines.append(
                 f"column {name!r}: {len(new)} rows hold a category that no training row had, such "
-                f"as {shown}; it counts as none of the known ones"
+                f"as {shown}; it is treated as none of the known categories"
             )
     for name in description.numeric:
         missing = int(features[name].isna().sum())
         if missing and name not in description.incomplete:
             lines.append(
-                f"column {name!r}: missing in {missing} rows, in none of the training rows; the "
-                "median stands for it"
+                f"column {name!r}: missing in {missing} rows, but in no training row; the median "
+                "is used"
             )
     return "\n".join(lines) or None

@@ -1,7 +1,7 @@
 """Which rows are held out: for the test set, for validation, for each of k folds.
 
-One way for all: equal shares of the classes where rows are exchangeable, whole groups where rows
-belong together, the last rows where they have an order in time.
+All three use the same rules: equal shares of the classes if rows are exchangeable, whole groups if
+rows belong together, the last rows if they have an order in time.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from sklearn.model_selection import (
 
 @dataclass(frozen=True)
 class Traits:
-    """What rules a partition of rows.
+    """Properties of rows that a partition respects.
 
     Attributes
     ----------
     labels
-        Classes whose shares stay equal, shape (rows,); None for none.
+        Class of each row, shape (rows,), to keep the classes' shares equal; None not to.
     groups
-        Rows of one group stay together, shape (rows,); None for none.
+        Group of each row, shape (rows,); rows of one group stay together. None without groups.
     ordered
-        Whether rows stand in the order of time: held-out rows then come after those kept.
+        Whether rows are in the order of time, so that held-out rows come after those kept.
     names
-        What messages call the labels, if these are indices.
+        Names of the classes for messages, if labels are indices.
     """
 
     labels: np.ndarray | None
@@ -45,14 +45,14 @@ class Traits:
     names: Sequence[str] | None = None
 
     def name(self, label: Any) -> str:
-        """Return what messages call a label."""
+        """Return the name of a label for messages."""
         return repr(str(label if self.names is None else self.names[label]))
 
 
 def hold_out(
     count: int, fraction: float, seed: int, traits: Traits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out a fraction of `count` rows (of the groups, where there are any).
+    """Hold out a fraction of `count` rows, or of the groups if there are any.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def hold_out(
             shuffled = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
             kept, held_out = next(shuffled.split(places, groups=traits.groups))
         else:
-            # ASSUME: one of about 1 / fraction folds is near enough to the fraction asked for;
-            # scikit-learn balances classes among groups for folds only.
+            # ASSUME: one of about 1 / fraction folds is close enough to the fraction.
+            # scikit-learn balances classes among groups only for folds.
             folds = min(max(2, round(1 / fraction)), groups)
             splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
             kept, held_out = next(splitter.split(places, traits.labels, traits.groups))
@@ -95,15 +95,15 @@ def hold_out(
 def fold_rows(
     count: int, folds: int, seed: int, traits: Traits
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut `count` rows into folds; each is held out once.
+    """Cut `count` rows into folds, each of which is held out once.
 
-    With an order in time, fold i is held out from a fit on all rows before it (scikit-learn's
-    `TimeSeriesSplit`), and no seed plays a part.
+    With an order in time, each fold is held out from a fit on all rows before it (scikit-learn's
+    `TimeSeriesSplit`), and the seed has no effect.
 
     Returns
     -------
     list of (kept, held)
-        Row indices in ascending order, one pair a fold.
+        Row indices in ascending order, one pair for each fold.
 
     Raises
     ------
@@ -120,12 +120,12 @@ def fold_rows(
         label, rows = _rarest(traits)
         if rows < folds:
             raise ValueError(
-                f"class {label} has {rows} rows to cut into {folds} folds; ask for {rows} folds at "
-                "most, or leave the class out"
+                f"class {label} has only {rows} rows for {folds} folds; set at most {rows} folds, "
+                "or leave the class out"
             )
     if traits.groups is not None:
         if len(np.unique(traits.groups)) < folds:
-            raise ValueError("there are fewer groups than folds; ask for fewer folds")
+            raise ValueError("there are fewer groups than folds; set fewer folds")
         grouped = GroupKFold if traits.labels is None else StratifiedGroupKFold
         splitter = grouped(folds, shuffle=True, random_state=seed)
     else:
@@ -136,7 +136,7 @@ def fold_rows(
 
 
 def _rarest(traits: Traits) -> tuple[str, int]:
-    """Return the class with the fewest rows, and how many these are."""
+    """Return the class with the fewest rows, and the number of its rows."""
     assert traits.labels is not None
     labels, counts = np.unique(traits.labels, return_counts=True)
     place = int(counts.argmin())
@@ -158,7 +158,7 @@ def _has_room(traits: Traits, held: int) -> None:
 def _fits_all_classes(
     parts: tuple[np.ndarray, np.ndarray], traits: Traits
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the parts if the rows to fit on hold every class: a network would never learn it."""
+    """Return the parts if every class is among the rows to fit on; a network must see it there."""
     if traits.labels is not None:
         lacking = np.setdiff1d(traits.labels, traits.labels[parts[0]])
         if len(lacking):

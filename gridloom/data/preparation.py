@@ -1,4 +1,4 @@
-"""What a network is fed: which rows fit and which validate, prepared features, encoded targets."""
+"""The inputs of a network: rows to fit on and to validate, prepared features, encoded targets."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ class TrainingRows:
         Classes as int64 indices into `classes`, shape (rows,); else float32, shape
         (rows, targets).
     classes
-        Labels in the order of the indices; None in a regression or with several labels a row.
+        Labels in the order of the indices; None in a regression, or if a row can have several
+        labels.
     description
         ``split.json``.
     weights
-        Of each row in the loss, float32, shape (rows,).
+        Weight of each row in the loss, float32, shape (rows,).
     groups
-        Rows that stay together, shape (rows,); None for none.
+        Group of each row, shape (rows,); None without groups.
     """
 
     features: Features
@@ -57,19 +58,19 @@ class TrainingRows:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network gives for a row: classes, labels or values."""
+        """Number of outputs of a network for a row: classes, labels or values."""
         return self.target.shape[1] if self.classes is None else len(self.classes)
 
 
 @dataclass(frozen=True)
 class TargetScale:
-    """What number targets are standardized by, each by its own.
+    """Mean and standard deviation by which number targets are standardized.
 
     Attributes
     ----------
     mean, deviation
-        Of each target over the rows that a training fits on (``ddof=0``, as the features'),
-        float64, shape (targets,); a target that does not vary has deviation 1.
+        Of each target over the rows that a training fits on (``ddof=0``, as for features),
+        float64, shape (targets,). A target that does not vary has deviation 1.
     """
 
     mean: np.ndarray
@@ -95,18 +96,18 @@ class TargetScale:
 
 @dataclass(frozen=True)
 class PreparedRows:
-    """One training's arrays, float32 (targets in the form that the model's loss takes).
+    """The arrays of one training, float32 (targets in the form that the model's loss takes).
 
     Attributes
     ----------
     x_train, x_val
-        Shape (rows, …), prepared by what was fitted on the training rows.
+        Inputs, shape (rows, …), from a preparation that was fitted on the training rows.
     y_train, y_val
         Class indices, shape (rows,), or values, shape (rows, targets).
     weights
-        Of the training rows in the loss, shape (rows,).
+        Weights of the training rows in the loss, shape (rows,).
     target_scale
-        What `y_train` and `y_val` were standardized by; None if they are as in the data.
+        Scale by which `y_train` and `y_val` were standardized; None if they were not.
     """
 
     x_train: np.ndarray
@@ -153,7 +154,7 @@ def validation_parts(
     validation
         ``{"method": "holdout", "fraction": f}`` or ``{"method": "kfold", "folds": k}``.
     seed
-        The validation stream's; the same for every point.
+        Seed of the validation stream; the same for every point.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def class_weights(
     Raises
     ------
     DataError
-        If a mapping names a class that is not there, or lacks one that is.
+        If the classes of a mapping are not those of the data.
     """
     if weighting is None:
         return np.ones(len(classes), np.float32)
@@ -206,9 +207,9 @@ def class_weights(
 class Preparation:
     """From features to a network's inputs: scikit-learn's transformers, fitted on training rows.
 
-    For a table: numbers with missing values imputed by the median, then scaled; an indicator for
-    each incomplete column; categories one-hot, those not known all zero. For arrays, the scaler:
-    images of whole bytes as one column, other arrays by their last axis.
+    In a table, missing numbers are imputed by the median, then numbers are scaled; each incomplete
+    column gets an indicator; categories are one-hot, and an unknown category is all zero. Arrays
+    are only scaled: images of bytes by one scale, other arrays along their last axis.
 
     Parameters
     ----------
@@ -222,10 +223,10 @@ class Preparation:
     transformer
         A `ColumnTransformer` for a table, the scaler for arrays.
     target_scale
-        What the targets were standardized by; None if they were not.
+        Scale by which the targets were standardized; None if they were not.
     """
 
-    #: Also of preparations that were saved before there was any.
+    #: A default on the class, for saved preparations that lack this attribute.
     target_scale: TargetScale | None = None
 
     def __init__(self, description: SplitDescription, scaling: str) -> None:
@@ -240,8 +241,8 @@ class Preparation:
         """Fit to the rows of a training and return its inputs, float32, shape (rows, …)."""
         if isinstance(features, pd.DataFrame):
             prepared = _computable(self.transformer.fit_transform(features), features)
-            # A column without two values here, such as a category seen at validation only: a
-            # network cannot learn its weights, so it must not see it vary.
+            # A column that is constant in the training rows, such as a category that occurs in
+            # validation rows only, stays constant: a network cannot learn its weights.
             constant = np.flatnonzero((prepared == prepared[0]).all(axis=0))
             self._constant = {int(place): float(prepared[0, place]) for place in constant}
             return prepared
@@ -266,7 +267,7 @@ def _computable(prepared: np.ndarray, features: Features) -> np.ndarray:
     Raises
     ------
     DataError
-        If a value is beyond it: a network would go on with it and give any class.
+        If a value is beyond float32: a network would compute with it and predict any class.
     """
     with np.errstate(over="ignore"):
         inputs: np.ndarray = np.asarray(prepared, np.float32)
@@ -275,20 +276,20 @@ def _computable(prepared: np.ndarray, features: Features) -> np.ndarray:
     row = int(np.argmax(~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)))
     found = "a value"
     if isinstance(features, pd.DataFrame):
-        # Numbers stand before all others, in the order of their columns.
+        # Numbers come before all other inputs, in the order of their columns.
         numbers = features.select_dtypes("number")
         name = numbers.columns[int(np.argmax(~np.isfinite(inputs[row])))]
         found = f"column {name!r} holds {numbers[name].iloc[row]:g}, which"
     raise DataError(
-        f"dataset: {found} is so far from the other rows' that it cannot be computed with, scaled, "
-        "in float32; mend or drop it"
+        f"dataset: {found} is so far from the values of other rows that it exceeds float32 when "
+        "scaled; correct or drop it"
     )
 
 
 def _of_columns(description: SplitDescription, scaler: Any) -> ColumnTransformer:
     parts: list[tuple[str, Any, list[str]]] = []
     if description.numeric:
-        # Also for columns that are complete here: new rows may lack what no training row does.
+        # Complete columns are included, because new rows may have missing values there.
         imputer = SimpleImputer(strategy="median", keep_empty_features=True)
         parts.append(("numbers", make_pipeline(imputer, scaler), description.numeric))
     if description.incomplete:
@@ -309,7 +310,7 @@ def row_weights(
 ) -> np.ndarray:
     """Return the weights in the loss of the rows that a training fits on, shape (rows,).
 
-    Each is the row's own times that of its class, counted over these rows.
+    Each is the weight of the row times that of its class, which is counted over these rows.
     """
     weights: np.ndarray = rows.weights[fit]
     if rows.classes is None:
@@ -327,10 +328,9 @@ def prepare(
     scaling: str,
     target: str = "none",
 ) -> PreparedRows:
-    """Prepare features and targets and weigh rows for one training.
+    """Prepare features, targets and row weights for one training.
 
-    Everything that is fitted, and the class weights, see the rows that the training fits on and no
-    others.
+    Everything that is fitted, and the class weights, see only the rows that the training fits on.
     """
     preparation = Preparation(rows.description, scaling)
     x_train = preparation.fit_transform(take(rows.features, fit))
@@ -344,12 +344,12 @@ def prepare(
 
 
 def target_scale(target: np.ndarray, how: str) -> TargetScale | None:
-    """Fit what number targets are standardized by.
+    """Fit the scale by which number targets are standardized; None if they are not.
 
     Parameters
     ----------
     target
-        Of the rows that a training fits on, shape (rows, targets).
+        Targets of the rows that a training fits on, shape (rows, targets).
     how
         ``standard`` or ``none``.
     """

@@ -1,4 +1,4 @@
-"""Rows that a network can learn from: one form for tables and arrays, and its files."""
+"""Rows that a network can learn from: one type for tables and arrays, and its files."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ class Rows:
     ----------
     features
         A table of float64 columns (NaN where missing) and text columns (`MISSING` where missing),
-        or an array of any shape (rows, …). Until `gridloom.data.split.settle` has decided what the
-        columns are, a table as it was read.
+        or an array of any shape (rows, …). Before `gridloom.data.split.settle`, a table has the
+        types that it was read with.
     target
-        Class labels as text, shape (rows,); or float32, shape (rows, targets): numbers of a
-        regression, 0 and 1 of labels.
+        Class labels as text, shape (rows,); or float32, shape (rows, targets): the numbers of a
+        regression, or 0 and 1 for labels.
     weight
-        Of each row in the loss, float32, shape (rows,); None if all weigh alike.
+        Weight of each row in the loss, float32, shape (rows,); None if all are equal.
     group
-        Rows with one text belong together, shape (rows,); None without groups.
+        Group of each row as text, shape (rows,); None without groups.
     ordered
-        Whether the rows stand in the order of time.
+        Whether the rows are in the order of time.
     test
         Which rows are given as the test set, shape (rows,); None if it is to be drawn.
     kinds
         Column of a table's features → number, flag or category; see `gridloom.data.tables`.
     dropped
-        Column left out → why.
+        Column left out → reason.
     columns
-        Names of those that an array was made of; none if it came as an array.
+        Columns that were made into an array; empty if the data came as an array.
     lines
-        Where each row stands in its file, from 1; negative in the file of the test rows. Shape
-        (rows,); None where no message needs it.
+        Row number in the file, from 1, and negative in the file of the test rows; shape (rows,).
+        None if no message needs it.
     dtype
-        Of the training rows' array; None where all rows have one.
+        Type of the training rows' array; None if all rows have the same.
     """
 
     features: Features
@@ -99,8 +99,8 @@ def texts(values: Any) -> np.ndarray:
 def write_rows(rows: Rows, path: Path) -> None:
     """Write rows as Parquet (a table) or NPZ (an array), by the ending of `path`.
 
-    Beside the features stand `target` (`target 0`, `target 1`, …), `weight` and `group`; in a
-    table, names of columns open with their role, so that none is taken twice.
+    The file also holds `target` (`target 0`, `target 1`, …), `weight` and `group`. In a table, the
+    name of a feature's column begins with `feature`, so that no name occurs twice.
     """
     given = {"weight": rows.weight, "group": rows.group}
     extra: dict[str, Any] = {name: array for name, array in given.items() if array is not None}

@@ -1,8 +1,8 @@
-"""What jobs of the data are told by the environment: addresses as they are, limits, sizes of jobs.
+"""Settings that the data jobs get through the environment: full addresses, limits, sizes of jobs.
 
-As a rule's params, the secrets of an address would stand in Snakemake's notes, and a change of any
-of these would bring the data anew though no row depends on it. Standard library only: each job's
-Snakemake imports it.
+They are not parameters of rules, for two reasons. Snakemake's notes would contain the secrets of an
+address, and a change of any setting would download the data again, although no row depends on it.
+Standard library only, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _VARIABLE = "GRIDLOOM_DATA"
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What decides about no row.
+    """Settings on which no row depends.
 
     Attributes
     ----------
     source, test_source
-        As in the study.
+        As in the study, with secrets.
     size, seconds
         See `gridloom.data.sources.Limits`.
     trainings
         Repetitions times folds that one job of `train` prepares rows for.
     parallel
-        Jobs of `train` that run together here; None on a cluster.
+        Jobs of `train` that run at once on this machine; None on a cluster.
     mem_mb
-        What a job of `train` asks for.
+        Memory that a job of `train` requests.
     """
 
     source: str
@@ -50,23 +50,23 @@ class DataSettings:
 
 
 def hand_over(rows: str, settings: DataSettings) -> None:
-    """Tell the jobs that this process starts; one workflow may hold several studies.
+    """Pass settings to the jobs that this process starts.
 
     Parameters
     ----------
     rows
-        Folder of the study's rows.
+        Folder of the study's rows, which identifies the study: a workflow may hold several.
     """
-    told = json.loads(os.environ.get(_VARIABLE, "{}"))
-    os.environ[_VARIABLE] = json.dumps({**told, rows: asdict(settings)})
+    others = json.loads(os.environ.get(_VARIABLE, "{}"))
+    os.environ[_VARIABLE] = json.dumps({**others, rows: asdict(settings)})
 
 
 def handed_over(file: str) -> DataSettings:
-    """Return what this job was told.
+    """Return the settings that were handed over to this job.
 
     Parameters
     ----------
     file
-        One of those that it makes, in the folder of the study's rows.
+        An output of the job, in the folder of the study's rows.
     """
     return DataSettings(**json.loads(os.environ[_VARIABLE])[str(Path(file).parent)])

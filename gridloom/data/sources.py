@@ -1,7 +1,7 @@
-"""Where raw data comes from: sets that scikit-learn ships, OpenML, local files, web addresses.
+"""Sources of raw data: scikit-learn's data sets, OpenML, local files, web addresses.
 
-What arrives packed (gzip, or a member of a zip) is unpacked here, so that the steps after it see
-one plain file. An archive's own names are never used as paths.
+Packed files (gzip, or a member of a zip) are unpacked here, so that later steps see one plain file.
+Names inside an archive are never used as paths.
 """
 
 from __future__ import annotations
@@ -33,15 +33,14 @@ TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class Limits:
-    """What data may take before it is refused: a larger file is more likely a trap than a table.
+    """Limits above which data is refused, because it is more likely a mistake than a table.
 
     Attributes
     ----------
     size
-        Bytes that may be downloaded, or come out of a packed file, or that the arrays of a file
-        may take in memory.
+        Largest size in bytes of a download, of an unpacked file, and of arrays in memory.
     seconds
-        Time that a download may take.
+        Longest time of a download.
     """
 
     size: int = 8 * 2**30
@@ -54,7 +53,7 @@ class Limits:
         return f"{size} GiB; if you trust it, raise limits.gib"
 
 
-#: What holds where no study sets limits.
+#: The limits where no study sets them.
 LIMITS = Limits()
 
 
@@ -67,33 +66,33 @@ def download(
     sha256: str | None = None,
     limits: Limits = LIMITS,
 ) -> dict[str, Any]:
-    """Bring the raw data here.
+    """Fetch and unpack the raw data.
 
     Parameters
     ----------
     source
         ``builtin:NAME``, ``openml:ID``, a path, or an http(s) address.
     format
-        What `table_format` says of it.
+        Its format, from `table_format`.
     table
-        File to write: the data as it came, unpacked.
+        File to write: the unpacked data.
     member
         File inside a zip.
     sha256
-        What the SHA-256 of the file as it came must be; None accepts any.
+        SHA-256 that the packed file must have; None accepts any.
     limits
-        Of its size and of the time that it takes.
+        Limits of its size and of the time of a download.
 
     Returns
     -------
     dict
-        For ``raw.json``: source, format, bytes and SHA-256 of the file as it came, and the member
-        of a zip.
+        For ``raw.json``: source, format, bytes and SHA-256 of the packed file, and the member of a
+        zip.
 
     Raises
     ------
     DataError
-        If the data cannot be had or is not what was promised; nothing is then written.
+        If the data cannot be fetched or has another SHA-256. Then nothing is written.
     """
     name = shown(source)
     problem = why_no_source(source)
@@ -122,11 +121,11 @@ def download(
             "bytes": beside.stat().st_size,
             "sha256": found,
         }
-        _refuse_what_is_no_table(beside, name)
+        _require_table(beside, name)
         inside = unpack(beside, name, format, member=member, to=beside, limits=limits)
         if inside is not None:
             notes["member"] = inside
-            _refuse_what_is_no_table(beside, name)
+            _require_table(beside, name)
     return notes
 
 
@@ -141,7 +140,7 @@ def _write_builtin(name: str, path: Path) -> None:
     bunch = getattr(datasets, f"load_{name}")(as_frame=True)
     frame = bunch.frame
     if "target_names" in bunch and name != "digits":
-        # Names, as in the files people have: M/B and malignant/benign then sort alike.
+        # Names instead of numbers, as in published files: M/B and malignant/benign sort alike.
         frame["target"] = bunch.target_names[frame["target"]]
     frame.to_csv(path, index=False)
 
@@ -155,11 +154,13 @@ def _write_openml(number: int, path: Path) -> None:
                 data_id=number, as_frame=True, parser="auto", data_home=cache, n_retries=ATTEMPTS
             ).frame
         except OSError as error:  # HTTPError and URLError among them
-            told = getattr(error, "reason", None) or error
-            raise DataError(f"dataset.source: openml:{number} cannot be had ({told})") from None
+            reason = getattr(error, "reason", None) or error
+            raise DataError(
+                f"dataset.source: openml:{number} cannot be downloaded ({reason})"
+            ) from None
         except ValueError as error:
             raise DataError(f"dataset.source: openml:{number}: {error}") from None
-    frame.to_parquet(path, index=False)  # its nominal columns stay categories, numbers or not
+    frame.to_parquet(path, index=False)  # keeps nominal columns as categories, even of numbers
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -172,9 +173,9 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _in_time(bring: Callable[[], None], name: str, limits: Limits) -> None:
-    """Run a download, or give it up after a while: a server may send a byte now and then for ever.
+    """Run a download, and give up at the time limit: a slow server may keep sending single bytes.
 
-    Whatever it waits for, in a thread of its own it can be left behind; it ends with the process.
+    The download runs in a separate thread, which can be abandoned and ends with the process.
     """
     ended: list[BaseException | None] = []
 
@@ -190,15 +191,15 @@ def _in_time(bring: Callable[[], None], name: str, limits: Limits) -> None:
     worker.join(limits.seconds)
     if not ended:
         raise DataError(
-            f"dataset.source: {name} is not here after {limits.seconds / 60:.3g} minutes; bring it "
-            "by hand and give its path, or raise limits.minutes"
+            f"dataset.source: {name} takes longer than {limits.seconds / 60:.3g} minutes; download "
+            "it by hand and give its path, or raise limits.minutes"
         )
     if ended[0] is not None:
         raise ended[0]
 
 
 class _Bounded:
-    """A file that takes no more bytes than a download may bring."""
+    """A file that refuses more bytes than a download may have."""
 
     def __init__(self, stream: IO[bytes], name: str, limits: Limits) -> None:
         self._stream, self._name, self._limits, self._left = stream, name, limits, limits.size
@@ -225,20 +226,21 @@ def _retrieve(address: str, name: str, path: Path, limits: Limits) -> None:
             return
         except requests.HTTPError as error:
             status = error.response.status_code
-            told = f"the server answered {status} {error.response.reason}"
+            reason = f"the server answered {status} {error.response.reason}"
             if status < 500:
-                raise DataError(f"dataset.source: {name}: {told}; check it") from None
+                raise DataError(f"dataset.source: {name}: {reason}; check the address") from None
         except requests.exceptions.InvalidURL:
-            raise DataError(f"dataset.source: {name} is no address") from None
+            raise DataError(f"dataset.source: {name} is not an address") from None
         except requests.RequestException as error:
             host = urlsplit(address).netloc
-            told = f"no answer from {host} ({type(error).__name__})"
+            reason = f"no answer from {host} ({type(error).__name__})"
         if attempt < ATTEMPTS:
             time.sleep(attempt)
-    raise DataError(f"dataset.source: {name}: {told}, tried {ATTEMPTS} times")
+    raise DataError(f"dataset.source: {name}: {reason}, tried {ATTEMPTS} times")
 
 
-def _refuse_what_is_no_table(path: Path, name: str) -> None:
+def _require_table(path: Path, name: str) -> None:
+    """Refuse an empty file, a web page and a git-lfs pointer."""
     with path.open("rb") as stream:
         start = stream.read(2048)
     if not start.strip():
@@ -250,7 +252,7 @@ def _refuse_what_is_no_table(path: Path, name: str) -> None:
         )
     if start.startswith(b"version https://git-lfs"):
         raise DataError(
-            f"dataset.source: {name} is only git-lfs's note of a file; run `git lfs pull`"
+            f"dataset.source: {name} is only a git-lfs pointer to a file; run `git lfs pull`"
         )
 
 
@@ -263,18 +265,33 @@ def unpack(
     to: Path,
     limits: Limits = LIMITS,
 ) -> str | None:
-    """Write what is in a packed file to another one; return its name, None if it is not packed.
+    """Unpack a file; return the name of the member, "" for gzip, None if it is not packed.
+
+    Parameters
+    ----------
+    path
+        File that may be packed.
+    name
+        Its name in messages.
+    format
+        Format of the data; an NPZ file is a zip, but is only unpacked to get a `member`.
+    member
+        File inside a zip; None if it holds one only.
+    to
+        File to write.
+    limits
+        Largest size of the unpacked file.
 
     Raises
     ------
     DataError
-        If the archive is damaged, holds several files, or too much.
+        If the archive is damaged, holds several files, or is too large.
     """
     with path.open("rb") as stream:
         magic = stream.read(4)
     zipped = magic == b"PK\x03\x04" and (format != "npz" or member is not None)
     if not zipped and member is not None:
-        raise DataError(f"dataset.member: {name} is no zip; remove the key")
+        raise DataError(f"dataset.member: {name} is not a zip file; remove the key")
     if not zipped and magic[:2] != b"\x1f\x8b":
         return None
     try:
@@ -300,7 +317,7 @@ def unpack(
 def _opened(
     path: Path, name: str, zipped: bool, member: str | None
 ) -> Iterator[tuple[IO[bytes], str]]:
-    """Open the one file in an archive that is meant."""
+    """Open the only file of an archive, or its `member`."""
     if not zipped:
         with gzip.open(path) as unzipped:
             yield cast(IO[bytes], unzipped), ""

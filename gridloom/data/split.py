@@ -1,4 +1,4 @@
-"""From checked rows to training and test rows, and what a training has to know of them."""
+"""From checked rows to training rows, test rows and their description."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read_raw(
     split: Split,
     limits: Limits = LIMITS,
 ) -> Rows:
-    """Read the raw file, and the one with the test rows if there is one.
+    """Read the raw file, and the file with the test rows if there is one.
 
-    What the features are is not decided yet: see `settle`.
+    The kinds of the features are decided later, by `settle`.
 
     Raises
     ------
     DataError
-        If a network cannot be trained on them.
+        If a network cannot be trained on these rows.
     """
     if format == "npz":
         return read_arrays(files, dataset, limits)
@@ -45,13 +45,12 @@ def read_raw(
 
 
 def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows, Rows]:
-    """Read the features as what they are by the training rows alone.
+    """Decide the kinds of the features by the training rows alone, and convert both parts.
 
     Raises
     ------
     DataError
-        If a column is nothing that a network can learn from, or test rows hold what the training
-        rows' columns are not.
+        If a network cannot learn from a column, or a test row does not fit a column's kind.
     """
     if isinstance(train.features, pd.DataFrame):
         assert train.lines is not None
@@ -59,7 +58,7 @@ def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows
         dropped = {str(name): "no value" for name in train.features if name not in kinds}
         parts = [_typed(part, kinds, dropped, dataset) for part in (train, test)]
     else:
-        # Arrays of test rows may hold more exact numbers; the training rows stay what they were.
+        # Test rows of a wider type must not change the type of the training rows.
         kept = (
             train.features
             if train.dtype is None
@@ -85,19 +84,19 @@ def _typed(rows: Rows, kinds: dict[str, str], dropped: dict[str, str], dataset: 
 
 
 def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
-    """Return features as an array of rows of a shape; a table of whole numbers up to 255 as bytes.
+    """Reshape the rows of features; a table of whole numbers from 0 to 255 becomes bytes.
 
     Raises
     ------
     DataError
-        If a column is no number, or their number does not fit the shape.
+        If a column does not hold numbers, or the number of columns does not fit the shape.
     """
     if isinstance(features, pd.DataFrame):
         for name, column in features.items():
             if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
                 raise DataError(
-                    f"dataset.shape: column {name!r} holds text or misses values; add it to "
-                    "dataset.drop, or mend the file"
+                    f"dataset.shape: column {name!r} holds text or missing values; add it to "
+                    "dataset.drop, or correct the file"
                 )
         values = features.to_numpy()
         if ((values % 1 == 0) & (values >= 0) & (values <= 255)).all():
@@ -115,14 +114,14 @@ def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
 def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
     """Split into training and test rows, each in the order of the table (or of time).
 
-    Test rows that are given (by a file, a column, or arrays of their own) are kept; else a
-    fraction is drawn, by `split.seed` alone: whole groups if there are groups, the last rows if
-    they have an order in time, otherwise with equal shares of the classes (`split.stratify`).
+    Test rows that are given (by a file, a column, or separate arrays) are kept. Otherwise a
+    fraction is drawn by `split.seed` alone: whole groups if there are groups, the last rows if
+    they have an order in time, else equal shares of the classes (`split.stratify`).
 
     Raises
     ------
     DataError
-        If a class is too small to be in both parts, or test rows hold one that training rows lack.
+        If a class is too small for both parts, or only test rows have it.
     """
     classified = dataset.task == "classification"
     if rows.test is not None:
@@ -131,8 +130,8 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
             both = sorted(set(train.group) & set(test.group))  # type: ignore[arg-type]
             if both:
                 raise DataError(
-                    f"dataset.group: {both[0]!r} is in the training and in the test rows that are "
-                    "given; remove dataset.group, or mend the rows"
+                    f"dataset.group: {both[0]!r} is in the training rows and in the given test "
+                    "rows; remove dataset.group, or correct the rows"
                 )
     else:
         labels = rows.target if classified and split.stratify else None
@@ -146,7 +145,7 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
             ) from None
         train, test = rows.take(kept), rows.take(held)
     if classified and len(set(train.target)) < 2:
-        raise DataError("dataset.target: the training rows are of one class only")
+        raise DataError("dataset.target: the training rows have one class only")
     unseen = sorted(set(test.target) - set(train.target)) if classified else []
     if unseen:
         remedy = "" if rows.test is not None else "; set another split.seed"
@@ -157,9 +156,9 @@ def split_rows(rows: Rows, dataset: Dataset, split: Split) -> tuple[Rows, Rows]:
 def describe_split(train: Rows, test: Rows, dataset: Dataset) -> SplitDescription:
     """Describe a split for ``split.json``.
 
-    Which columns there are, and which categories, is read off the training rows, once: so every
-    repetition and fold trains a network of one shape. What is fitted (`gridloom.data.preparation`)
-    sees only the rows that a training fits on.
+    Columns and categories are taken from all training rows, once, so that every repetition and
+    fold trains a network of the same shape. Transformers (`gridloom.data.preparation`) are fitted
+    only to the rows that a training fits on.
 
     Raises
     ------
@@ -186,7 +185,7 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> SplitDescriptio
 
 
 def _roles(dataset: Dataset) -> dict[str, str]:
-    """Return column → its role, of those that are no features."""
+    """Return column → role, for columns that are not features."""
     targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
     roles = dict.fromkeys(targets, "target")
     for role in ("group", "order", "weight"):
@@ -218,7 +217,7 @@ def _layout(features: pd.DataFrame, dropped: dict[str, str]) -> dict[str, Any]:
 
 
 def _class_order(label: str) -> tuple[int, float, str]:
-    """Sort labels that are numbers by size, others as text."""
+    """Return a key that sorts labels that are numbers by size, and others after them as text."""
     try:
         return (0, float(label), label)
     except ValueError:
@@ -253,8 +252,8 @@ def write_split(
     description.write(description_file)
 
 
-def tell_dropped(description: SplitDescription) -> str | None:
-    """Say which columns were left out, and why; None if none was."""
+def describe_dropped(description: SplitDescription) -> str | None:
+    """Say which columns were left out and why; None if none was."""
     if not description.dropped:
         return None
     return "Left out of the features: " + "; ".join(

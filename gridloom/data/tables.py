@@ -1,4 +1,7 @@
-"""From a raw table (CSV, TSV, Parquet) to checked rows, or one message: column, row, remedy."""
+"""From a raw table (CSV, TSV, Parquet) to checked rows.
+
+A flaw of the table ends in one message, which names the column, the row and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,16 @@ from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, nearest
 from gridloom.study.schema import Dataset
 
-#: A column of text with more different values than this is hardly one of categories.
+#: ASSUME: a column of text with more different values does not hold categories.
 MAX_CATEGORIES = 50
 
 #: Columns named in a message.
 MAX_NAMED = 8
 
-#: What a column of features is.
+#: Kinds of a column of features.
 NUMBER, FLAG, CATEGORY = "number", "flag", "category"
 
-#: Texts that pandas, and so most files, take for true and false.
+#: Texts that pandas, and so most files, use for true and false.
 _FLAGS = {"True": 1, "TRUE": 1, "true": 1, "False": 0, "FALSE": 0, "false": 0}
 
 
@@ -43,23 +46,25 @@ def read_table(
 ) -> Rows:
     """Read a raw table, its target and the other columns that have a role.
 
-    What the columns to predict from are, training rows decide: see `column_kinds`.
+    The kinds of the features are decided later, by the training rows: see `column_kinds`.
 
     Parameters
     ----------
     files
-        The table, and the one with the test rows if there is one.
+        The table, and the file with the test rows if there is one.
     format
         ``csv``, ``tsv`` or ``parquet``.
     dataset
-        Roles of columns, and how text is to be read.
+        Roles of columns, and how to read text.
     test
         A column, and its value in test rows.
+    limits
+        Largest size of a Parquet file's rows in memory.
 
     Raises
     ------
     DataError
-        Naming the column, the row (counted from 1, without a header) and the remedy.
+        Which names the column, the row (counted from 1, without the header) and the remedy.
     """
     targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
     roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
@@ -81,8 +86,8 @@ def read_table(
 
     for name in [*targets, *(column for column in roles.values() if column is not None)]:
         if table[name].isna().any():
-            told = place(table[name].isna())
-            raise DataError(f"dataset: column {name!r} is missing in {told}; mend the file")
+            missing = place(table[name].isna())
+            raise DataError(f"dataset: column {name!r} is missing in {missing}; correct the file")
     others = [*dataset.drop, *targets, *(name for name in roles.values() if name is not None)]
     rows = Rows(
         features=table.drop(columns=list(dict.fromkeys(others))),
@@ -101,14 +106,14 @@ def read_table(
 
 
 def row_of(lines: np.ndarray, flags: Any) -> str:
-    """Say where the first flagged row stands.
+    """Return the place of the first flagged row, for messages.
 
     Parameters
     ----------
     lines
         As in `Rows`, shape (rows,).
     flags
-        Shape (rows,); one at least is set.
+        Shape (rows,); at least one is set.
     """
     flagged = lines[np.asarray(flags, dtype=bool)]
     if (flagged > 0).any():
@@ -119,7 +124,7 @@ def row_of(lines: np.ndarray, flags: Any) -> str:
 def _read_alike(
     files: Sequence[Path], format: str, dataset: Dataset, named: Collection[str], limits: Limits
 ) -> list[pd.DataFrame]:
-    """Read tables so that a column which is text in one of them is text in all."""
+    """Read tables so that a column that is text in one of them is text in all."""
     tables = [read_raw_table(path, format, dataset, named, limits) for path in files]
     if len(tables) == 2:
         differing = sorted(set(tables[0].columns) ^ set(tables[1].columns))
@@ -135,7 +140,7 @@ def _read_alike(
         for parts in columns
         if not all(map(_is_numeric, parts)) and not all(map(_is_flags, parts))
     }
-    # pandas reads numbers, also those of more than 64 bits, as what they are in this file.
+    # pandas decides for each file alone; read again so that such columns are text in every file.
     if all(_is_text(table[name]) for name in texts_all for table in tables):
         return tables
     return [read_raw_table(path, format, dataset, texts_all | {*named}) for path in files]
@@ -160,12 +165,20 @@ def read_raw_table(
     texts: Collection[str] = (),
     limits: Limits = LIMITS,
 ) -> pd.DataFrame:
-    """Read a table as it is, its columns' names as text.
+    """Read a table without checking its columns; their names become text.
 
     Parameters
     ----------
+    path
+        An unpacked file.
+    format
+        ``csv``, ``tsv`` or ``parquet``.
+    dataset
+        How to read text.
     texts
-        Columns to read as the text that the file has, such as ``01``; a Parquet file has types.
+        Columns to read as the text of the file, such as ``01``; a Parquet file has types.
+    limits
+        Largest size of a Parquet file's rows in memory.
 
     Raises
     ------
@@ -176,9 +189,9 @@ def read_raw_table(
         try:
             _check_size(path, limits)
             table = pd.read_parquet(path)
-        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's are of these kinds
-            told = str(error).splitlines()[0]
-            raise DataError(f"dataset.source: not a readable Parquet file ({told})") from None
+        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's errors are of these
+            reason = str(error).splitlines()[0]
+            raise DataError(f"dataset.source: not a readable Parquet file ({reason})") from None
     else:
         table = _read_text(path, "\t" if format == "tsv" else ",", dataset, texts)
     table.columns = table.columns.map(str)
@@ -188,7 +201,7 @@ def read_raw_table(
 
 
 def _check_size(path: Path, limits: Limits) -> None:
-    """Refuse a Parquet file whose rows take too much memory: a few bytes may stand for many."""
+    """Refuse a Parquet file whose rows take too much memory: a small file can hold many rows."""
     file = parquet.ParquetFile(path)
     columns = [file.schema.column(place) for place in range(len(file.schema))]
     wide = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
@@ -202,13 +215,13 @@ def _check_size(path: Path, limits: Limits) -> None:
             break
     if size > limits.size:
         raise DataError(
-            f"dataset.source: its {file.metadata.num_rows:,} rows take {size / 2**30:.3g} GiB of "
-            f"memory or more, beyond {limits.shown}"
+            f"dataset.source: its {file.metadata.num_rows:,} rows take at least "
+            f"{size / 2**30:.3g} GiB of memory, more than {limits.shown}"
         )
 
 
 def _letters(path: Path, columns: list[str]) -> Iterator[int]:
-    """Count the bytes of a Parquet file's texts, part by part, without writing them out."""
+    """Yield the bytes of a Parquet file's texts, part by part, without expanding them."""
     file = parquet.ParquetFile(path, read_dictionary=columns)
     for group in range(file.num_row_groups if columns else 0):
         for column in file.read_row_group(group, columns=columns).columns:
@@ -224,7 +237,7 @@ def _read_text(
     try:
         names = _header(path, separator, dataset)
         with warnings.catch_warnings():
-            # Rows longer than the header: pandas would cut them, with a warning only.
+            # pandas cuts rows that are longer than the header, with only a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table: pd.DataFrame = pd.read_csv(
                 path,
@@ -245,9 +258,10 @@ def _read_text(
             "as latin-1 or utf-16, or save it as UTF-8"
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
-        told = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
         raise DataError(
-            f"dataset.source: not a readable table ({told}); check the file's separator and quotes"
+            f"dataset.source: not a readable table ({reason}); check the file's separator and "
+            "quotes"
         ) from None
     except csv.Error as error:
         raise DataError(f"dataset.source: not a readable table ({error})") from None
@@ -255,14 +269,14 @@ def _read_text(
 
 
 def _header(path: Path, separator: str, dataset: Dataset) -> list[str]:
-    """Return the columns' names: the first row's, or the study's; further ones by their place."""
+    """Return the columns' names, from the first row or the study; others get their position."""
     with path.open(encoding=dataset.encoding, newline="") as stream:
-        # A mark of the byte order, as Excel writes it, would stand before the first quote.
+        # Skip a byte order mark, as Excel writes it: it would come before the first quote.
         if stream.read(1) != "\ufeff":
             stream.seek(0)
         first = next(csv.reader(stream, delimiter=separator, skipinitialspace=True), [])
     if not first:
-        raise DataError("dataset.source: the file has no rows, or opens with an empty line")
+        raise DataError("dataset.source: the file has no rows, or begins with an empty line")
     given = list(dataset.columns) if dataset.columns is not None else first
     if len(given) > len(first):
         raise DataError(
@@ -334,8 +348,8 @@ def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
             values = numbers.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(
-                f"dataset.target: column {name!r} holds infinite values, or some above 3e38; mend "
-                "or rescale it"
+                f"dataset.target: column {name!r} holds infinite values or values above 3e38; "
+                "correct or rescale it"
             )
         if task == "multilabel" and not np.isin(values, (0, 1)).all():
             wrong = values[~np.isin(values, (0, 1))][0]
@@ -353,7 +367,7 @@ def _labels(column: pd.Series) -> np.ndarray:
             "regression"
         )
     labels = as_categories(column)
-    if whole:  # 1.0 is the class 1; 01 is a text
+    if whole:  # 1.0 is the class 1, but 01 stays 01
         labels = np.array([re.sub(r"\.0*$", "", label) for label in labels], dtype=object)
     if len(set(labels)) < 2:
         raise DataError(f"dataset.target: column {column.name!r} has one class only, {labels[0]!r}")
@@ -372,7 +386,7 @@ def _weights(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
 
 
 def _times(column: pd.Series) -> np.ndarray:
-    """Return sortable values of the column that orders the rows: numbers, or dates as text."""
+    """Return sortable values of the column that orders the rows: numbers or dates."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return column.to_numpy()
     try:
@@ -399,16 +413,18 @@ def _with_test_column(rows: Rows, column: pd.Series, value: str) -> Rows:
 def column_kinds(
     features: pd.DataFrame, dataset: Dataset, lines: np.ndarray, *, typed: bool
 ) -> dict[str, str]:
-    """Decide what each column of the training rows is; one without any value is nothing.
+    """Decide the kind of each column of the training rows; a column without values has none.
 
     Parameters
     ----------
     features
-        As `read_table` returns them: a column that is not of numbers alone is text.
+        As `read_table` returns them: a column that holds more than numbers is text.
+    dataset
+        Which columns are categories, and the decimal sign.
     lines
         As in `gridloom.data.rows.Rows`.
     typed
-        Whether the file itself says what is text, as Parquet does.
+        Whether the file itself has types, as Parquet does.
 
     Returns
     -------
@@ -418,7 +434,7 @@ def column_kinds(
     Raises
     ------
     DataError
-        If a column is none of these: a slip among numbers, an id, a free text, a date.
+        If a column is none of these: one wrong text among numbers, an id, free text, a date.
     """
     kinds = {}
     for name in map(str, features.columns):
@@ -457,7 +473,7 @@ def _kind(column: pd.Series, dataset: Dataset, lines: np.ndarray, typed: bool) -
 def typed_columns(
     features: pd.DataFrame, kinds: Mapping[str, str], dataset: Dataset, lines: np.ndarray
 ) -> pd.DataFrame:
-    """Return the columns that have a kind, as what they are.
+    """Return the columns that have a kind, converted to it.
 
     Raises
     ------
@@ -475,13 +491,18 @@ def typed_columns(
 
 
 def as_kind(column: pd.Series, kind: str, sign: str = ".") -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as what it is known to be.
+    """Convert a column to a kind.
+
+    Parameters
+    ----------
+    sign
+        Decimal sign of numbers.
 
     Returns
     -------
     (values, wrong)
-        Text with `MISSING` for a category; else float64, NaN where missing, 1 and 0 for true and
-        false. And which values are not of this kind, shape (rows,).
+        The values: for a category, text with `MISSING`; else float64 with NaN where missing, and 1
+        and 0 for true and false. And which values are not of this kind, shape (rows,).
     """
     if kind == CATEGORY:
         return as_categories(column), np.zeros(len(column), dtype=bool)
@@ -504,42 +525,46 @@ def as_kind(column: pd.Series, kind: str, sign: str = ".") -> tuple[np.ndarray, 
 
 
 def _with_point(value: Any) -> Any:
-    """Spell a number with a decimal comma as Python does; one with a point is none."""
+    """Replace a decimal comma by a point; text with a point becomes unreadable as a number."""
     return value.replace(".", "?").replace(",", ".") if isinstance(value, str) else value
 
 
 def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> None:
-    """Check that a column of numbers holds none that a network cannot compute with.
+    """Check that a network can compute with all numbers of a column.
 
     Parameters
     ----------
+    values
+        Of the column; categories pass.
+    name
+        Of the column, for messages.
     place
-        Says where the first of some flags stands.
+        Returns the place of the first flagged row, as `row_of` does.
 
     Raises
     ------
     DataError
-        If it is.
+        If a number is infinite or too large.
     """
     if values.dtype == object:
         return
     if np.isinf(values).any():
         raise DataError(
-            f"dataset: column {name!r} is infinite in {place(np.isinf(values))}; mend the "
+            f"dataset: column {name!r} is infinite in {place(np.isinf(values))}; correct the "
             "file, or add 'inf' to dataset.missing if it means a missing value"
         )
     large = np.abs(values) > LARGEST
     if large.any():
         raise DataError(
             f"dataset: column {name!r} holds {values[large][0]:g} in {place(large)}, above 3e38, "
-            "the largest number that a network computes with; mend or rescale it"
+            "the largest number that a network computes with; correct or rescale it"
         )
 
 
 def as_categories(column: pd.Series) -> np.ndarray:
-    """Return a column as texts, whole numbers without a point, `MISSING` where missing.
+    """Return a column as text, with `MISSING` where missing.
 
-    Text stays as it is: ``01`` and ``1.0`` are not ``1``.
+    Whole numbers have no decimal point. Text is not changed: ``01`` and ``1.0`` are not ``1``.
     """
     if pd.api.types.is_float_dtype(column):
         given = column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -552,13 +577,13 @@ def _slip(column: pd.Series, wrong: np.ndarray, kind: str, lines: np.ndarray) ->
     among = "numbers" if kind == NUMBER else "true and false"
     return DataError(
         f"dataset: column {column.name!r} holds {found!r} among {among} in "
-        f"{row_of(lines, wrong)}; mend the file, or add {found!r} to dataset.missing if it means a "
-        "missing value, or the column to dataset.categorical if its values are names"
+        f"{row_of(lines, wrong)}; correct the file, or add {found!r} to dataset.missing if it "
+        "means a missing value, or the column to dataset.categorical if its values are names"
     )
 
 
 def _check_text(column: pd.Series, dataset: Dataset, lines: np.ndarray) -> None:
-    """Refuse text that is no category: a slip among numbers, an id, a free text."""
+    """Refuse text that is not a category: one wrong text among numbers, an id, free text."""
     present = column.notna()
     _, wrong = as_kind(column, NUMBER, dataset.decimal)
     if wrong.any() and (present.sum() - wrong.sum()) * 2 >= present.sum():

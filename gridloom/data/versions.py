@@ -1,8 +1,8 @@
-"""Versions of sources on the web: an address stays the same where what is behind it changes.
+"""Versions of sources on the web, whose content may change behind the same address.
 
-A file of the results notes which SHA-256 each address gave. The version that came first has no
-name, so that a study without a sum, and one with the sum of just that version, have the same rows;
-every later one is named by its SHA-256.
+A file in the results notes which SHA-256 each address gave. The version that came first has an
+empty name, so that adding its sum to a study does not change the name of the rows. Later versions
+are named by their SHA-256.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ FILE = "sources.json"
 
 
 def is_on_the_web(source: str) -> bool:
-    """Tell whether a source is an address, whose content may change at any time."""
+    """Return whether a source is an address, whose content may change at any time."""
     return source.startswith(("http://", "https://"))
 
 
 def version_of(source: str, sha256: str | None, file: Path) -> str:
-    """Return the name of the version of a source that a study means.
+    """Return the name of the version of a source that a study uses.
 
     Parameters
     ----------
+    source
+        As in the study; a source that is not on the web has the empty name.
     sha256
-        What the study asks for; None for the version downloaded last.
+        Sum in the study; None for the version downloaded last.
     file
-        Where versions are noted.
+        Notes on versions.
     """
     if not is_on_the_web(source):
         return ""
@@ -45,22 +47,26 @@ def version_of(source: str, sha256: str | None, file: Path) -> str:
 def check_version(
     source: str, sha256: str | None, found: str, *, planned: str | None, file: Path
 ) -> None:
-    """See that what came from a source is what its rows are called after; note what the web gave.
+    """Check that a source gave the version that its rows are named after, and note new versions.
 
     Parameters
     ----------
+    source
+        As in the study.
     sha256
-        What the study asks for; None for any.
+        Sum in the study; None for any.
     found
-        SHA-256 of what came.
+        SHA-256 of the file that came.
     planned
-        That of a local file when the study was read; None for other sources.
+        SHA-256 of a local file when the study was read; None for other sources.
+    file
+        Notes on versions.
 
     Raises
     ------
     DataError
-        If something else came. From the web, where it was asked for (see `ask_anew`), it is noted
-        and the next run has it; else the next run, too, means what came before.
+        If another version came. If the user asked for it (see `ask_anew`), it is noted and the next
+        run uses it; otherwise the next run still expects the earlier version.
     """
     if planned is not None and found != planned:
         raise DataError(
@@ -82,8 +88,8 @@ def check_version(
         remedy = (
             "the new version is noted: run `snakemake` again and it trains anew"
             if asked_anew
-            else "`snakemake --forcerun download` takes the new version, which trains anew; "
-            f"`dataset.sha256: {before}` insists on the one before"
+            else "`snakemake --forcerun download` accepts the new version, which trains anew; "
+            f"`dataset.sha256: {before}` insists on the earlier one"
         )
         raise DataError(
             f"dataset.source: {shown(source)} changed: it had SHA-256 {before}, now it has "
@@ -92,7 +98,7 @@ def check_version(
 
 
 def ask_anew(sources: list[str], file: Path) -> None:
-    """Note that a person asks for what these sources hold today."""
+    """Note that the user asks for the current content of these sources."""
     notes = _read(file)
     for source in sources:
         if _key(source) in notes:
@@ -101,7 +107,7 @@ def ask_anew(sources: list[str], file: Path) -> None:
 
 
 def _key(source: str) -> str:
-    """Name an address by a fingerprint: there may be a secret in it."""
+    """Return a fingerprint of an address, which may contain a secret."""
     return fingerprint([], source)
 
 
@@ -117,7 +123,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StudyError(
             f"{file}: cannot be read ({error}); it notes which versions of sources on the web were "
-            "trained on; bring it back, or remove it to go by what comes next"
+            "trained on; restore it, or remove it to accept the next version that comes"
         ) from None
     return dict(notes)
 

@@ -1,1 +1,1 @@
-"""Engines: how a training is fitted."""
+"""Engines, which fit trainings."""

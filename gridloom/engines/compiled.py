@@ -1,11 +1,11 @@
 """The compiled fit: all epochs and steps of a training as one TensorFlow graph.
 
-A *program* is what the graph runs: one model (`OneByOne`), or the stacked repetitions of one
-(`Lockstep`). `CompiledFit` is the loop around it: shuffled batches, validation after each epoch,
-early stopping with the best weights restored. What varies from point to point without changing
-the graph (rows, their number and order, batch size, epochs, learning rate, seeds, weights) is
-handed to the graph, so one trace serves many points. Before a graph serves another network than the
-one that it was traced from, one step of both is compared (`check_step`).
+The graph runs a *program*: one model (`OneByOne`), or the stacked repetitions of one model
+(`Lockstep`). `CompiledFit` is the loop around the program: shuffled batches, validation after each
+epoch, early stopping with the best weights restored. The graph takes as input what varies between
+points without changing the computation (rows, their number and order, batch size, epochs, learning
+rate, seeds, weights), so one trace serves many points. Before a graph is used for another network
+than it was traced from, one step of both is compared (`check_step`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gridloom.engines.monitoring import improves, make_metrics, monitored_place
 from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import Fitted, Stopping, Training, cannot, set_start
 from gridloom.errors import ModelError
-from gridloom.networks.error_text import ran_out_of_memory, told
+from gridloom.networks.error_text import describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import no_draws
 from gridloom.study.seeds import row_orders
 
@@ -34,9 +34,9 @@ class CompiledFit:
     Parameters
     ----------
     program
-        What to run.
+        The program to run.
     stopping
-        Whether the graph has early stopping; its numbers are data.
+        Whether the graph has early stopping; its settings are data.
     xla
         Whether to compile with XLA, which fixes batch size and epochs.
     """
@@ -45,7 +45,7 @@ class CompiledFit:
         self.program = program
         self.stopping = stopping
         self.xla = xla
-        #: How often a graph was traced.
+        #: Number of traces so far.
         self.traces = 0
         self._graphs: dict[tuple[int, ...] | None, Any] = {}
         self._best = [tf.Variable(variable.value, trainable=False) for variable in self._restored()]
@@ -67,16 +67,18 @@ class CompiledFit:
         Parameters
         ----------
         trainings
-            As many as the program has repetitions, all with the same numbers of rows.
+            One for each repetition of the program, all with the same numbers of rows.
         model
-            The point's network, freshly built: its learning rate and dropout are used.
-        batch_size, epochs, stopping
-            As in `model.fit`; None for no early stopping.
+            The point's network, freshly built: its learning rate and dropout rates are used.
+        batch_size, epochs
+            As in `model.fit`.
+        stopping
+            Early stopping; None for none.
 
         Raises
         ------
         ModelError
-            If early stopping monitors a metric that there is not.
+            If early stopping monitors a metric that does not exist.
         """
         program = self.program
         program.start(trainings, model)
@@ -105,7 +107,7 @@ class CompiledFit:
         except tf.errors.OpError as error:
             if ran_out_of_memory(error):
                 raise
-            raise cannot(f"a step that fails: it raised {told(error)}") from error
+            raise cannot(f"a step that fails: it raised {describe_error(error)}") from error
         if stopping is None:
             program.finish()
         values = history.numpy()
@@ -127,16 +129,17 @@ class CompiledFit:
         batch_size: int,
         stopping: Stopping | None,
     ) -> bool:
-        """Tell whether the graph does to the first batch what the model's own `train_step` does.
+        """Return whether a step of the graph equals one of the model's own `train_step`.
 
-        Weights and metrics after the step are compared, up to rounding.
+        Both train on the first batch. Weights and metrics after the step are compared, up to
+        rounding.
 
         Parameters
         ----------
         trainings
-            As in a call; the first one's network is `model`.
+            As in a call; `model` is the network of the first one.
         model
-            Freshly built and of no further use: it is trained.
+            Freshly built; it is trained here, so it cannot be used afterwards.
         batch_size, stopping
             As in a call.
         """
@@ -153,7 +156,7 @@ class CompiledFit:
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
-            raise cannot(f"a step that fails: it raised {told(error)}") from error
+            raise cannot(f"a step that fails: it raised {describe_error(error)}") from error
         (fitted, *_) = self(
             [replace(one, rows=_first(one.rows, count)) for one in trainings],
             model,
@@ -167,7 +170,7 @@ class CompiledFit:
         ) and all(map(_alike, self.program.weights_of(0), model.get_weights()))
 
     def _graph(self, batch_size: int, epochs: int, inputs: _Inputs) -> Any:
-        """Return the function for these settings: one for all, or one for each under XLA."""
+        """Return the graph for these settings: one for all settings, or with XLA one for each."""
         rows = (inputs.train[0].shape[1], inputs.held[0].shape[1])
         fixed = (batch_size, epochs, *rows) if self.xla else None
         if fixed not in self._graphs:
@@ -186,17 +189,19 @@ class CompiledFit:
                 autograph=False,
             )
             try:
-                # A trace draws once, from a state that depends on what this process did before.
+                # A trace would draw only once, from a state that depends on earlier draws.
                 with no_draws(
                     lambda whose: cannot(
-                        f"random numbers that a step draws by {whose}, which would not vary"
+                        f"random numbers that a step draws with {whose}, which would not vary"
                     )
                 ):
                     traced = graph.get_concrete_function()
             except ModelError:
                 raise
             except Exception as error:
-                raise cannot(f"a step that cannot be traced: it raised {told(error)}") from error
+                raise cannot(
+                    f"a step that cannot be traced: it raised {describe_error(error)}"
+                ) from error
             self.program.check_graph(traced, self._best)
             self._graphs[fixed] = graph
         return self._graphs[fixed]
@@ -207,7 +212,9 @@ class CompiledFit:
         Parameters
         ----------
         fixed
-            Batch size and epochs where XLA needs them as numbers; else they are tensors.
+            Batch size and epochs as numbers for XLA; None to use the tensors in `given`.
+        given
+            Inputs of the graph.
 
         Returns
         -------
@@ -232,7 +239,7 @@ class CompiledFit:
                 axis=0,
             )
             history = tf.tensor_scatter_nd_update(state.history, [[index]], metrics[None])
-            # A stopped repetition runs on beside the others; its epochs no longer count.
+            # A stopped repetition keeps running beside the others, but its epochs no longer count.
             ran = state.ran + tf.cast(~state.stopped, tf.int32)
             state = state._replace(history=history, ran=ran)
             return index + 1, self._watched(index, metrics, state, given)
@@ -255,11 +262,11 @@ class CompiledFit:
         return end.history, end.ran, end.best_epoch
 
     def _watched(self, index: Any, metrics: Any, state: _State, given: _Inputs) -> _State:
-        """Return the state after early stopping has looked at an epoch, as Keras does."""
+        """Return the state after early stopping has judged an epoch, as in Keras."""
         if not self.stopping:
             return state
         value = given.sign * tf.gather(metrics, given.monitor)
-        # The first epoch is the best so far, whatever its value.
+        # The first epoch is always the best so far.
         better = improves(value, given.min_delta, state.best) | (index == 0)
         better &= ~state.stopped
         waited = tf.where(better, 0, state.waited + 1)
@@ -275,18 +282,20 @@ class CompiledFit:
 
 
 class _Inputs(NamedTuple):
-    """What a graph gets: data of a point, so that one trace serves many.
+    """Inputs of a graph: the data and settings of a point.
 
     Attributes
     ----------
-    train, held
-        Arrays (R, rows, …): x, y and weights; x and y.
+    train
+        Tensors (R, rows, …) of the training rows: x, y and weights.
+    held
+        Tensors (R, rows, …) of the validation rows: x and y.
     orders
-        Rows of each epoch, int, shape (epochs, R, rows).
+        Order of the training rows in each epoch, int, shape (epochs, R, rows).
     batch_size, epochs, patience, min_delta
         As in `model.fit` and `keras.callbacks.EarlyStopping`.
     monitor
-        Place of the watched metric.
+        Index of the monitored metric.
     sign
         1 if less of it is better, else -1.
     """
@@ -303,14 +312,14 @@ class _Inputs(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What an epoch hands to the next one.
+    """State that an epoch passes to the next one.
 
     Attributes
     ----------
     history
         float32, shape (epochs, metrics, R).
     ran
-        Epochs that count, int32, shape (R,).
+        Epochs until a repetition stopped, int32, shape (R,).
     stopped
         Which repetitions stopped early, bool, shape (R,).
     best, best_epoch, waited
@@ -331,7 +340,7 @@ def _stacked(rows: Sequence[PreparedRows], names: Sequence[str]) -> tuple[Any, .
 
 
 def _any_rows(specs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return specs of arrays (R, rows, …) that take any number of rows."""
+    """Return specs of arrays (R, rows, …) with any number of rows."""
     return tuple(
         tf.TensorSpec([spec.shape[0], None, *spec.shape[2:]], spec.dtype) for spec in specs
     )
@@ -348,9 +357,10 @@ def _first(rows: PreparedRows, count: int) -> PreparedRows:
 
 
 def _alike(some: Any, other: Any) -> bool:
-    """Tell whether arrays agree up to rounding, in all but one number of a hundred.
+    """Return whether at least 99 % of the numbers of two arrays agree up to rounding.
 
-    An optimizer that looks at signs turns the rounding of a gradient near 0 into a whole step.
+    Not all must agree: an optimizer that uses signs turns a rounding error in a gradient near 0
+    into a whole step.
     """
     if np.shape(some) != np.shape(other):
         return False

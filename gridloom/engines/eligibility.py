@@ -1,4 +1,4 @@
-"""Which networks train in lockstep, and why the others do not."""
+"""Which networks can train in lockstep, and why others cannot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gridloom.engines.twins import TWINS, anything
 from gridloom.networks.keras_private import compile_arguments
 from gridloom.networks.structure import differs, from_keras, learning_rate
 
-#: Optimizers that treat every number of a weight alike, so that stacking repetitions is exact.
+#: Optimizers that update each number of a weight independently, so that stacking is exact.
 ELEMENTWISE_OPTIMIZERS = {
     "SGD",
     "RMSprop",
@@ -29,19 +29,19 @@ ELEMENTWISE_OPTIMIZERS = {
     "ScheduleFreeAdamW",
 }
 
-#: What a layer's place in a model decides, and no configuration tells.
+#: Attributes that depend on a layer's place in a model, not on its configuration.
 _OF_PLACE = {"_inbound_nodes", "_outbound_nodes", "_called", "_build_shapes_dict", "name"}
 
 
 def why_not_in_lockstep(model: keras.Model) -> str | None:
-    """Say what keeps a model's repetitions from training in lockstep; None if nothing does."""
-    told = _why_not_model(model)
-    if told:
-        return told
+    """Say why a model's repetitions cannot train in lockstep; None if they can."""
+    reason = _why_not_model(model)
+    if reason:
+        return reason
     for operation in model.operations if hasattr(model, "operations") else model.layers:
-        told = _why_not_layer(operation) or _why_not_calls(model, operation)
-        if told:
-            return told
+        reason = _why_not_layer(operation) or _why_not_calls(model, operation)
+        if reason:
+            return reason
     return (
         _why_not_optimizer(model.optimizer)
         or _why_not_loss(model.loss)
@@ -51,10 +51,10 @@ def why_not_in_lockstep(model: keras.Model) -> str | None:
 
 def _why_not_model(model: keras.Model) -> str | None:
     if not from_keras(type(model)):
-        return f"the model is of a class of its own, {type(model).__name__}"
+        return f"the model is of the model file's own class {type(model).__name__}"
     own = _own_attributes(model, _plain_attributes(type(model)))
     if own:
-        return f"the model has a {own[0]} of its own"
+        return f"the model has its own {own[0]}"
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 2:
         return "the model has several inputs or outputs, or an output that is not a row of numbers"
     if keras.config.dtype_policy().name != "float32":
@@ -63,7 +63,7 @@ def _why_not_model(model: keras.Model) -> str | None:
 
 
 def _plain_attributes(kind: type[keras.Model]) -> set[str]:
-    """Return the attributes that Keras gives a compiled model of its own class."""
+    """Return the attributes that a compiled model of Keras's own class has."""
     if kind not in _plain:
         inputs = keras.Input((1,))
         outputs = layers.Dense(1)(inputs)
@@ -92,7 +92,7 @@ def _why_not_layer(layer: Any) -> str | None:
         return f"the layer {layer.name} is more than its configuration"
     key = _not_honoured(layer)
     if key is not None:
-        return f"the layer {layer.name} has a {key} that its stacked twin does not know"
+        return f"the layer {layer.name} has a {key} that its stacked twin does not support"
     if isinstance(layer, layers.LayerNormalization):
         axis = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         if list(axis) not in ([-1], [len(layer.input.shape) - 1]):
@@ -108,19 +108,19 @@ def _inputs(layer: layers.Layer) -> list[Any]:
 
 
 def _is_its_configuration(layer: layers.Layer) -> bool:
-    """Tell whether a layer made from the configuration has the same attributes."""
+    """Return whether a layer equals one that is made from its configuration."""
     try:
         copy = type(layer).from_config(layer.get_config())
         shapes = [tuple(tensor.shape) for tensor in _inputs(layer)]
         copy.build(shapes[0] if len(shapes) == 1 else shapes)
-    except Exception:  # Keras raises anything where a part of one's own has no configuration
+    except Exception:  # Keras raises various errors if a custom part has no configuration
         return False
     values = [*layer.variables, *copy.variables]
     return not differs(layer, copy, _OF_PLACE, data=values)
 
 
 def _not_honoured(layer: layers.Layer) -> str | None:
-    """Return the first key of a layer's configuration that its twin does not honour."""
+    """Return the first key of a layer's configuration that its twin does not support."""
     parameters = inspect.signature(type(layer).__init__).parameters
     general = {"name": anything, "dtype": anything, "trainable": lambda value: value is True}
     honours = {**general, **TWINS[type(layer)].honours}
@@ -134,7 +134,7 @@ def _not_honoured(layer: layers.Layer) -> str | None:
 
 
 def _why_not_calls(model: keras.Model, layer: Any) -> str | None:
-    """Tell of a layer that keeps weights or draws masks, and is called more than once."""
+    """Say whether a layer that keeps weights or draws masks is called more than once."""
     calls = sum(
         node.operation is layer
         for nodes in getattr(model, "_functional", model)._nodes_by_depth.values()
@@ -152,7 +152,7 @@ def _why_not_optimizer(optimizer: Any) -> str | None:
     options = ("clipnorm", "global_clipnorm", "use_ema", "gradient_accumulation_steps")
     for option in (*options, "loss_scale_factor"):
         if getattr(optimizer, option, None):
-            return f"the optimizer's {option} looks at a whole weight"
+            return f"the optimizer's {option} depends on a whole weight"
     if learning_rate(optimizer) is None and not _is_schedule_of_keras(optimizer):
         return "the optimizer's learning rate is a function of the model file's own"
     # The twin's optimizer is made from the configuration.

@@ -1,4 +1,4 @@
-"""Stacked trainings of one network in a graph: repetitions in lockstep."""
+"""Repetitions in lockstep: stacked trainings of one network in one graph."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Lockstep(Program):
             variable.assign(value.reshape(variable.shape))
         self.optimizer_start.restart(model.optimizer)
         layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-        place = 0  # among the generators: in Keras, a rate of 0 has none
+        place = 0  # among the generators: a layer with a rate of 0 has none in Keras
         for twin, layer in zip(self.dropouts, layers, strict=True):
             twin.rate.assign(layer.rate)
             if layer.rate > 0:
@@ -55,7 +55,7 @@ class Lockstep(Program):
         return tf.reshape(flags, (self.repetitions, *(1,) * (rank - 1)))
 
     def _penalties(self) -> list[Any]:
-        """Return what each regularizer adds to the repetitions' losses, shape (R,)."""
+        """Return the penalties of each regularizer on the repetitions' losses, shape (R,)."""
         return [
             tf.stack([regularizer(tf.reshape(part, shape)) for part in tf.unstack(variable.value)])
             for layer in self.model.layers
@@ -63,10 +63,10 @@ class Lockstep(Program):
         ]
 
     def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
-        """Twins keep no state but their weights and seeds."""
+        """Accept every graph: twins keep no state except their weights and seeds."""
 
     def finish(self) -> None:
-        """No optimizer that has an end to finish trains in lockstep."""
+        """Do nothing: optimizers that change weights at the end do not train in lockstep."""
 
     def train_epoch(self, epoch: Any, batches: Batches) -> Any:
         rows, width = batches.rows, self.width
@@ -83,7 +83,7 @@ class Lockstep(Program):
             with tf.GradientTape() as tape:
                 predicted = self.model(x, training=True)
                 losses = [self.loss(y, predicted), *self._penalties()]
-            # Seeding the gradient with each row's share saves deriving a mean.
+            # Weighting the gradient of each row's loss avoids differentiating a mean.
             shares = [weight / count, *(tf.ones_like(penalty) for penalty in losses[1:])]
             gradients = tape.gradient(
                 losses, [variable.value for variable in variables], output_gradients=shares
@@ -92,7 +92,7 @@ class Lockstep(Program):
             loss = tf.add_n(
                 [tf.reduce_sum(losses[0] * weight, axis=1)] + [count * p for p in losses[1:]]
             )
-            # Metrics wait for the epoch's end: one evaluation of all rows, not one a step.
+            # Metrics are evaluated once at the end of the epoch, on all rows, not at each step.
             places = (start + tf.range(tf.shape(x)[1]))[:, None]
             outputs = tf.tensor_scatter_nd_update(
                 outputs, places, tf.transpose(predicted, [1, 0, 2])
@@ -115,7 +115,7 @@ class Lockstep(Program):
         return self._results(loss, y, outputs)
 
     def _results(self, loss: Any, y: Any, outputs: Any) -> Any:
-        # In the order of `directions`, whose names Keras makes unique where two metrics share one.
+        # In the order of `directions`: Keras makes names unique if two metrics share one.
         return tf.stack([loss, *(measure(metric, y, outputs) for metric in self.metrics)])
 
     def weights_of(self, place: int) -> list[np.ndarray]:

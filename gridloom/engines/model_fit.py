@@ -1,7 +1,7 @@
-"""The keras engine: a training by Keras's own `model.fit`, with everything that it can do.
+"""The keras engine: a training by Keras's own `model.fit`, with all of its features.
 
-For what the compiled fit cannot express: callbacks, steps that cannot be traced, a `fit` of the
-model's own. Initial weights, batches and dropout masks are those of the compiled fit.
+It is for what the compiled fit cannot do: callbacks, steps that cannot be traced, a model with its
+own `fit`. Initial weights, batches and dropout masks are those of the compiled fit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 from gridloom.engines.monitoring import monitored
 from gridloom.engines.types import Fitted, Stopping, Training, set_start
 from gridloom.errors import GridloomError, ModelError
-from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import gradient_registry, make_variables
 from gridloom.networks.pipeline import Pipeline
 from gridloom.study.seeds import row_orders
@@ -36,30 +36,33 @@ def fit(
 ) -> Fitted:
     """Fit one training with `model.fit`.
 
-    `fit` gets a `tf.data.Dataset` of (x, y, sample_weight), each epoch in the order that the
-    training's `shuffle` stream gives it, and the validation rows, if there are any, as arrays
-    without weights.
-    Generators of the layers are seeded by its `dropout` stream, and so are Python's, NumPy's and
-    TensorFlow's own, for all else that draws.
+    `fit` gets a `tf.data.Dataset` of (x, y, sample_weight), in each epoch in the order that the
+    training's `shuffle` stream draws, and the validation rows, if there are any, as arrays without
+    weights. The `dropout` stream seeds the generators of layers, and those of Python, NumPy and
+    TensorFlow.
 
     Parameters
     ----------
     model
-        The point's network, freshly built and of no other use: it is trained.
+        The point's network, freshly built; it is trained here, so it cannot be used afterwards.
+    training
+        The training to fit.
     callbacks
-        The model file's, freshly made.
+        The model file's callbacks, freshly made.
+    batch_size, epochs
+        As in `model.fit`.
     stopping
-        As `keras.callbacks.EarlyStopping` with the best weights restored.
+        As `keras.callbacks.EarlyStopping` with the best weights restored; None for none.
     xla
-        ``on``, ``off``, or ``auto``: what `compile` says.
+        ``on``, ``off``, or ``auto`` for the setting of `compile`.
     pipeline
-        The model file's, through which all rows go; None if it has none.
+        The model file's pipeline for all rows; None if it has none.
 
     Returns
     -------
     Fitted
-        Its history holds all that `fit` logs in an epoch, also what callbacks add; a metric of
-        several numbers as ``name_0``, ``name_1``, …; NaN in epochs that did not log a name.
+        Its history contains everything that `fit` and callbacks log in an epoch; a metric of
+        several numbers is ``name_0``, ``name_1``, …; NaN in epochs that did not log a name.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def fit(
     recorder = _Recorder()
     known_gradients = set(gradient_registry())
     stoppers = [] if stopping is None else _early_stopping(stopping)
-    # `fit` makes two iterators an epoch and reads one: what counts is the first element read.
+    # `fit` makes two iterators in each epoch but reads one, so a pass begins at its first element.
     passes = tf.Variable(-1, dtype=tf.int32, trainable=False)
     first = (rows.x_train[:1], rows.y_train[:1])
     watchers: list[keras.callbacks.Callback] = [recorder]
@@ -80,10 +83,10 @@ def fit(
         first = pipeline.specs(*first)
         watchers.append(_Passes(pipeline, passes))
     try:
-        # Keras miscounts some metrics (F1Score) in the batch that makes their variables.
+        # Keras miscounts some metrics (F1Score) in the batch that creates their variables.
         if not model.run_eagerly:
             make_variables(model.test_step, first)
-        # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
+        # Built inside a traced step, ScheduleFreeAdamW would reset its momentum in each step.
         model.optimizer.build(model.trainable_variables)
         keras.utils.set_random_seed(training.seeds.dropout)
         set_start(model, training)
@@ -106,18 +109,19 @@ def fit(
             raise ModelError(f"model: model.fit {OUT_OF_MEMORY}") from error
         if pipeline is not None and pipeline.is_of(error):
             raise pipeline.explained(error) from error
-        raise ModelError(f"model: model.fit raised {told(error)}") from error
+        raise ModelError(f"model: model.fit raised {describe_error(error)}") from error
     finally:
-        # The graphs of a model refer to it: only the collector frees them.
+        # A model and its graphs refer to each other, so only the garbage collector frees them.
         model = None
-        # TensorFlow never forgets the gradients of a step, nor with them its graph: 0.9 MB each.
+        # TensorFlow's registry keeps the gradients of a step, and so its graph, of 0.9 MB.
         for name in gradient_registry().keys() - known_gradients:
             if name.startswith("CustomGradient-"):
                 del gradient_registry()[name]
         gc.collect()
     if not recorder.logs:
         raise ModelError(
-            "model: its own fit ended no epoch; have it call super().fit with the callbacks it gets"
+            "model: its own fit finished no epoch; let it call super().fit with the callbacks that "
+            "it gets"
         )
     restored = len(recorder.logs) - 1
     for callback in (*callbacks, *stoppers):
@@ -137,19 +141,23 @@ def batches(
     passes: tf.Variable,
     pipeline: Pipeline | None = None,
 ) -> tf.data.Dataset:
-    """Return the training rows as batches, each pass in the order of the next epoch.
+    """Return the training rows as batches; each pass over them has the order of the next epoch.
 
     Parameters
     ----------
+    training
+        The training to fit.
+    batch_size, epochs
+        As in `model.fit`.
     passes
-        Number of the pass that was begun last, from 0; -1 before the first.
+        Number of the last pass that began, from 0; -1 before the first. Each pass adds 1.
     pipeline
-        What the rows go through, one by one, before they are batched; None for nothing.
+        Transforms single rows before they are batched; None for no transformation.
 
     Returns
     -------
     Dataset of (x, y, sample_weight)
-        As many batches as an epoch has, the last one shorter.
+        The batches of one epoch; the last one may be shorter.
     """
     rows = training.rows
     arrays = tuple(map(tf.constant, (rows.x_train, rows.y_train, rows.weights)))
@@ -183,9 +191,9 @@ def _early_stopping(stopping: Stopping) -> list[keras.callbacks.Callback]:
 
 
 class _Monitored(keras.callbacks.Callback):  # type: ignore[misc]
-    """Checks, at the first epoch's end, that there is what early stopping monitors.
+    """Checks, after the first epoch, that the monitored metric exists, and sets its direction.
 
-    Keras only warns about a metric that there is not, and trains on.
+    Keras only warns about a missing metric, and continues to train.
     """
 
     def __init__(self, early: keras.callbacks.EarlyStopping) -> None:
@@ -199,12 +207,12 @@ class _Monitored(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of logs; a metric of several numbers as ``name_0``, ``name_1`` etc."""
+    """Return the numbers in logs; a metric of several numbers becomes ``name_0``, ``name_1``, …."""
     flat: dict[str, float] = {}
     for name, value in logs.items():
         values = np.asarray(value)
         if values.dtype.kind not in "biuf":
-            continue  # a text that a callback left is no measurement
+            continue  # such as text that a callback added
         if values.ndim == 0:
             flat[name] = float(values)
         else:
@@ -213,7 +221,7 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 class _Passes(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sees that each epoch asks for the rows: a pipeline may keep those of the first one."""
+    """Checks that each epoch reads the rows again: a pipeline may cache those of the first one."""
 
     def __init__(self, pipeline: Pipeline, passes: tf.Variable) -> None:
         super().__init__()
@@ -227,7 +235,7 @@ class _Passes(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps what each epoch logged; the last of the callbacks, so it sees what the others add."""
+    """Keeps the logs of each epoch; it is the last callback, so it sees what the others add."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Metrics of a network: their names, and whether more or less of each is better."""
+"""Metrics of a network: their names, and whether more or less is better."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import tensorflow as tf
 
 from gridloom.engines.types import REMEDY, Training
 from gridloom.errors import ModelError, nearest
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.keras_private import make_variables
 
 
 def metric_variables(model: keras.Model) -> list[Any]:
-    """Return the variables of all metrics, the loss among them."""
+    """Return the variables of the loss and all metrics."""
     return [variable for metric in model.metrics for variable in metric.variables]
 
 
 def make_metrics(model: keras.Model, training: Training) -> None:
-    """Make the variables of loss and metrics, which must not be made inside of a graph."""
+    """Create the variables of loss and metrics, which must not be created inside a graph."""
     rows = training.rows
     try:
         make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
     except Exception as error:
-        raise ModelError(f"model: its test_step raised {told(error)}") from error
+        raise ModelError(f"model: its test_step raised {describe_error(error)}") from error
 
 
 def all_directions(model: keras.Model) -> dict[str, int]:
@@ -57,9 +57,9 @@ def compiled_metrics(model: keras.Model) -> list[Any]:
 
 
 def improves(value: Any, min_delta: Any, best: Any) -> Any:
-    """Tell whether a value is below the best one by more than `min_delta`, as Keras does.
+    """Return whether a value is below the best one by more than `min_delta`, as in Keras.
 
-    Keras's early stopping subtracts in float64, and rounds to float32 to compare.
+    Keras's early stopping adds in float64 and rounds to float32 to compare.
 
     Parameters
     ----------
@@ -74,16 +74,25 @@ def improves(value: Any, min_delta: Any, best: Any) -> Any:
 def monitored(monitor: str, names: Sequence[str], model: keras.Model) -> int:
     """Return 1 if less of a metric is better, -1 if more is.
 
+    Parameters
+    ----------
+    monitor
+        Name of the metric.
+    names
+        Names in the history.
+    model
+        The network, for the directions of its metrics.
+
     Raises
     ------
     ModelError
-        If there is no such metric, or Keras does not say.
+        If there is no such metric, or Keras does not give its direction.
     """
     return _direction(monitor, names, directions_of(model).get(monitor.removeprefix("val_"), 0))
 
 
 def monitored_place(monitor: str, directions: dict[str, int]) -> tuple[int, float]:
-    """Return the place of a metric in the history, and 1 if less of it is better, else -1."""
+    """Return the index of a metric in the history, and 1 if less of it is better, else -1."""
     names = [*directions, *(f"val_{name}" for name in directions)]
     direction = _direction(monitor, names, directions.get(monitor.removeprefix("val_"), 0))
     return names.index(monitor), float(direction)

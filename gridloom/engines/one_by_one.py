@@ -1,4 +1,4 @@
-"""One network in a graph, by its own `train_step` and `test_step`."""
+"""One network in a graph, with its own `train_step` and `test_step`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWN_PARTS = (
     "make_test_function",
 )
 
-#: Operations whose random numbers come from a state that no seed of ours sets.
+#: Operations whose random numbers come from a state that the training's seeds do not set.
 _UNSEEDED = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -37,7 +37,7 @@ _UNSEEDED = {
 
 
 class OneByOne(Program):
-    """One model, by its own `train_step` and `test_step`: whatever they do, the graph does."""
+    """One model, whose own `train_step` and `test_step` are traced into the graph."""
 
     def __init__(self, model: keras.Model, training: Training) -> None:
         self.model = model
@@ -50,7 +50,7 @@ class OneByOne(Program):
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         (training,) = trainings
         set_start(self.model, training)
-        # A metric of one's own may have a `reset_state` that does nothing.
+        # A custom metric may have a `reset_state` that does nothing.
         for variable, value in zip(metric_variables(self.model), self.metric_starts, strict=True):
             variable.assign(value)
         self.optimizer_start.restart(model.optimizer)
@@ -77,7 +77,7 @@ class OneByOne(Program):
         self.model.reset_metrics()
 
         def step(_: Any, batch: Sequence[Any]) -> tuple[()]:
-            # As `model.fit` does: validation rows have no weights.
+            # Validation rows have no weights, as in `model.fit`.
             logs = self.model.test_step(tuple(part[0] for part in batch))
             self._check_logs("test_step", logs)
             return ()
@@ -86,7 +86,7 @@ class OneByOne(Program):
         return self._results()
 
     def _check_logs(self, step: str, logs: Any) -> None:
-        """Refuse a step whose logs are not the model's metrics: Keras shows the last batch's."""
+        """Refuse a step whose logs are not the model's metrics; Keras would log the last batch."""
         names = set(logs) if isinstance(logs, dict) else {type(logs).__name__}
         if names != self.directions.keys():
             raise cannot(
@@ -113,10 +113,10 @@ class OneByOne(Program):
         handles |= {id(variable.value.handle) for variable in known}
         for variable in graph.graph.variables:
             if id(variable.handle) not in handles:
-                raise cannot(f"a state that is no weight of the model ({variable.name})")
+                raise cannot(f"a state that is not a weight of the model ({variable.name})")
 
     def finish(self) -> None:
-        # Averages of the weights (use_ema) take their place.
+        # With use_ema, averages of the weights replace the weights.
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def _results(self) -> Any:
@@ -130,12 +130,12 @@ class OneByOne(Program):
 
 
 def check_expressible(model: keras.Model) -> None:
-    """Refuse what shows in a built model and would be lost in a compiled fit.
+    """Refuse features of a built model that a compiled fit would ignore.
 
     Raises
     ------
     ModelError
-        Naming the feature and what to set.
+        Which names the feature and what to set.
     """
     for name in _OWN_PARTS:
         if not str(getattr(getattr(model, name), "__module__", "")).startswith("keras."):
@@ -150,7 +150,7 @@ def check_expressible(model: keras.Model) -> None:
         raise cannot("a distribution strategy")
     for layer in model._flatten_layers(include_self=False):
         if getattr(layer, "stateful", False):
-            raise cannot(f"the stateful layer {layer.name}, whose rows depend on batches before")
+            raise cannot(f"the stateful layer {layer.name}, which carries state between batches")
     for tensor in getattr(model, "inputs", None) or ():
         if tensor.shape[0] is not None:
             raise cannot(f"an input with a fixed batch size ({tensor.shape[0]})")

@@ -1,4 +1,4 @@
-"""A program: what the graph of a compiled fit runs, and the batches that it runs on."""
+"""The program that the graph of a compiled fit runs, and the batches that it runs on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gridloom.networks.structure import learning_rate
 
 
 class Batches:
-    """Rows in their order of one epoch, taken step by step.
+    """Rows in the order of an epoch, cut into batches.
 
     Parameters
     ----------
     arrays
         Tensors of shape (R, rows, …).
     size
-        Rows a step: a tensor, or a number where shapes must be known (XLA).
+        Rows in a batch: a tensor, or a number if shapes must be known (XLA).
     """
 
     def __init__(self, arrays: Sequence[Any], size: Any) -> None:
@@ -49,7 +49,7 @@ class Batches:
         return parts
 
     def each(self, step: Callable[..., Any], carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Run ``step(start, batch, *carried) -> carried`` for every batch, the last one shorter."""
+        """Run ``step(start, batch, *carried) -> carried`` for each batch, in order."""
         size = self.size
         if tf.is_tensor(size):
 
@@ -73,15 +73,15 @@ class Batches:
 
 
 class Program(ABC):
-    """What a compiled fit runs.
+    """The computation inside a compiled fit.
 
     Attributes
     ----------
     repetitions
-        R, the leading axis of all data.
+        R, the length of the leading axis of all data.
     directions
-        Metrics, in the order in which `train_epoch` and `validate` give them: 1 if less is
-        better, -1 if more is, 0 if Keras does not say.
+        Metric → 1 if less is better, -1 if more is, 0 if Keras does not say; in the order in which
+        `train_epoch` and `validate` return metrics.
     """
 
     repetitions: int
@@ -89,7 +89,7 @@ class Program(ABC):
 
     @abstractmethod
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
-        """Set weights, seeds and all else that `model`, freshly built, brings to the graph."""
+        """Set weights, seeds, and everything else that depends on the freshly built `model`."""
 
     @abstractmethod
     def variables(self) -> list[Any]:
@@ -109,43 +109,43 @@ class Program(ABC):
 
     @abstractmethod
     def check_graph(self, graph: Any, own: Sequence[Any]) -> None:
-        """Refuse a traced graph with a state in it that `start` does not reset.
+        """Refuse a traced graph with a state that `start` does not reset.
 
         Parameters
         ----------
         graph
             A concrete function.
         own
-            Variables of the loop around the program.
+            Variables of the loop around the program, which are allowed.
         """
 
     @abstractmethod
     def finish(self) -> None:
-        """Do what Keras does after the last epoch, unless early stopping restores weights."""
+        """Finish as Keras does after the last epoch; not called if early stopping is used."""
 
     @abstractmethod
     def weights_of(self, place: int) -> list[np.ndarray]:
-        """Return the present weights of the training at `place`, as `model.weights` orders them."""
+        """Return the current weights of the training at `place`, ordered as `model.weights`."""
 
 
-#: Added to all weights while an optimizer is built: a state that then equals a weight is its copy.
+#: Added to all weights while an optimizer is built, so that states that copy a weight show.
 _MARK = 0.734
 
 
 class OptimizerStart:
-    """The state that an optimizer starts with, to be restored for the next training.
+    """The initial state of an optimizer, which is restored for each training.
 
     Parameters
     ----------
     optimizer
         Not built yet, as `compile` leaves it.
     variables
-        What it trains.
+        The variables that it trains.
     """
 
     def __init__(self, optimizer: Any, variables: Sequence[Any]) -> None:
         self.optimizer = optimizer
-        # Some states start as copies of the weights (ScheduleFreeAdamW): marks tell which.
+        # Some states start as copies of weights (ScheduleFreeAdamW); marked weights show which.
         weights = [variable.numpy() for variable in variables]
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value + _MARK)
@@ -162,7 +162,7 @@ class OptimizerStart:
             variable.assign(value)
 
     def restart(self, fresh: Any) -> None:
-        """Set the optimizer back, with the learning rate of a fresh one."""
+        """Reset the optimizer, with the learning rate of a fresh one."""
         for place, variable in enumerate(self.optimizer.variables):
             variable.assign(self.copies.get(place, self.values[place]))
         rate = learning_rate(fresh)

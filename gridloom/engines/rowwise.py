@@ -1,4 +1,4 @@
-"""Losses and metrics of stacked rows: those that treat each row by itself."""
+"""Losses and metrics that can be computed on stacked rows, because they do not mix rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import losses, metrics
 
 from gridloom.networks.structure import from_keras
 
-#: Losses that reduce the last axis only.
+#: Losses that reduce only the last axis.
 ROWWISE_LOSSES = {
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -32,8 +32,8 @@ ROWWISE_LOSSES = {
     "squared_hinge",
 }
 
-#: Metrics that give the same from all rows at once as batch by batch. Those of a cross-entropy are
-#: none: Keras takes them from what went into a softmax or sigmoid, which an epoch does not keep.
+#: Metrics with the same value from all rows at once as batch by batch. Cross-entropy metrics are
+#: not among them: Keras computes them from the inputs of a softmax or sigmoid, which are not kept.
 ROWWISE_METRICS = {
     getattr(metrics, name)
     for name in (
@@ -75,15 +75,15 @@ ROWWISE_METRICS = {
 
 
 def measures_rows(metric: Any) -> bool:
-    """Tell whether a metric is taken over rows, however these are cut into batches."""
+    """Return whether a metric does not depend on how rows are cut into batches."""
     if metric is None or metric in ("accuracy", "acc"):
         return True
     if isinstance(metric, str):
         try:
             metric = metrics.get(metric)
-        except ValueError:  # Keras says it better, when it makes the metric
+        except ValueError:  # Keras reports an unknown name when it makes the metric
             return False
-    # A loss or a function as a metric is averaged over batches, whatever their size.
+    # A loss or a function as a metric is averaged over batches, regardless of their size.
     return (
         type(metric) in ROWWISE_METRICS
         and not any(name in vars(metric) for name in _METHODS)
@@ -91,14 +91,14 @@ def measures_rows(metric: Any) -> bool:
     )
 
 
-#: Methods that a person may replace on one object.
+#: Methods that a user may replace on a single object.
 _METHODS = ("call", "__call__", "update_state", "result", "reset_state")
 
 
 def row_loss(loss: Any) -> Callable[[Any, Any], Any] | None:
-    """Return the loss of each row as a function, or None if rows may mix.
+    """Return a function for the loss of each row, or None if the loss may mix rows.
 
-    The function takes targets and outputs of shape (R, rows, …) and gives (R, rows).
+    The function takes targets and outputs of shape (R, rows, …) and returns (R, rows).
     """
     if isinstance(loss, str):
         loss = losses.get(loss)
@@ -113,20 +113,20 @@ def row_loss(loss: Any) -> Callable[[Any, Any], Any] | None:
     named = getattr(function, "__name__", None)
     if not from_keras(function) or named not in ROWWISE_LOSSES:
         return None
-    # Without rows of an ignored class, a batch's mean is over fewer rows.
+    # With an ignored class, the mean of a batch is over fewer rows.
     if options.get("axis", -1) != -1 or options.get("ignore_class") is not None:
         return None
     return rowwise(loss.call if isinstance(loss, losses.Loss) else loss)
 
 
 def rowwise(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Let a loss or metric that takes (rows, …) take (R, rows, …); it gives (R, values)."""
+    """Wrap a loss or metric of (rows, …) so that it takes (R, rows, …) and returns (R, values)."""
 
     def stacked(targets: Any, outputs: Any) -> Any:
         flat = tf.reshape(outputs, (-1, outputs.shape[-1]))
         logits = getattr(outputs, "_keras_logits", None)
         if logits is not None:
-            # Keras takes the loss from what went into a softmax or sigmoid, kept on its output.
+            # Keras computes the loss from the inputs of a softmax or sigmoid, kept on its output.
             flat._keras_logits = tf.reshape(logits, (-1, logits.shape[-1]))
         values = function(tf.reshape(targets, (-1, *targets.shape[2:])), flat)
         return tf.reshape(values, (outputs.shape[0], -1))
@@ -140,7 +140,7 @@ def measure(metric: Any, targets: Any, outputs: Any) -> Any:
     Parameters
     ----------
     metric
-        One of `ROWWISE_METRICS`, its variables made.
+        One of `ROWWISE_METRICS`, with its variables created.
     targets, outputs
         Shape (R, rows, …).
 

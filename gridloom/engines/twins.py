@@ -1,11 +1,11 @@
-"""Repetitions in lockstep: the stacked twin of a model, whose layers carry R sets of weights.
+"""The stacked twin of a model, whose layers carry R sets of weights, for repetitions in lockstep.
 
-A stacked layer takes and gives tensors of shape (R, rows, …) and computes for each repetition
-what the layer it stands for would compute. A twin stands in for a layer only if that layer is
-nothing but its configuration, and each key of it is one that the twin honours or has its default.
-To let a further layer train in lockstep, write its twin here and add it to `TWINS`;
-`tests/engines/test_lockstep.py` holds every twin and each of its keys to the plain fit. Models
-with any other layer train one repetition after the other.
+A stacked layer takes and returns tensors of shape (R, rows, …), and computes for each repetition
+what the original layer would compute. A layer can be replaced by its twin only if it equals a layer
+made from its configuration, and if each key of the configuration is supported by the twin or has
+its default value. To let another layer train in lockstep, write its twin here and add it to
+`TWINS`; `tests/engines/test_lockstep.py` compares every twin, with each of its keys, with the plain
+fit. Models with any other layer train one repetition after the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from keras import activations, layers, regularizers
 
-#: Activations that compute each row from its own last axis, in any number of dimensions.
+#: Activations that work along the last axis, in any number of dimensions.
 ROWWISE_ACTIVATIONS = {
     getattr(activations, name)
     for name in (
@@ -51,7 +51,7 @@ ROWWISE_ACTIVATIONS = {
     )
 }
 
-#: Regularizers of Keras's own, each called on one repetition's weight in its own shape.
+#: Keras's own regularizers; each is called on the weight of one repetition in its original shape.
 REGULARIZERS = (
     regularizers.L1,
     regularizers.L2,
@@ -61,7 +61,7 @@ REGULARIZERS = (
 
 
 def anything(value: Any) -> bool:
-    """Take any value of a key."""
+    """Accept any value of a key."""
     del value
     return True
 
@@ -80,14 +80,14 @@ class _Twin(layers.Layer):  # type: ignore[misc]
     Parameters
     ----------
     layer
-        The built layer that it stands for.
+        The original layer, built.
     repetitions
         R.
 
     Attributes
     ----------
     honours
-        Key of the layer's configuration → whether the twin computes with a value of it.
+        Key of the layer's configuration → function that returns whether the twin supports a value.
     """
 
     honours: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
@@ -96,14 +96,14 @@ class _Twin(layers.Layer):  # type: ignore[misc]
         super().__init__(name=layer.name)
         self.layer_config = layer.get_config()
         self.repetitions = repetitions
-        #: Regularizer, the stacked weight, the shape of one repetition's.
+        #: Regularizer, stacked weight, shape of the weight of one repetition.
         self.regularized: list[tuple[Any, Any, tuple[int, ...]]] = []
         for weight in layer.weights:
             self._stacked(layer, weight)
 
     def _stacked(self, layer: layers.Layer, weight: Any) -> None:
         name = weight.name
-        # With an axis of one in the place of the rows, (R, 1, …), vectors broadcast as they are.
+        # Vectors get an axis of length 1 for the rows, (R, 1, …), so that they broadcast.
         ones = (1,) * (2 - len(weight.shape))
         variable = self.add_weight(
             name=name, shape=(self.repetitions, *ones, *weight.shape), trainable=weight.trainable
@@ -154,9 +154,9 @@ class StackedDense(_Twin):
 
 
 class StackedDropout(_Twin):
-    """`Dropout`, drawing for each repetition the very mask that Keras would draw.
+    """`Dropout`, with exactly the masks that Keras would draw for each repetition.
 
-    The rate is data to the graph, so points that differ in it share one.
+    The rate is an input of the graph, so that points with different rates share a graph.
     """
 
     honours: ClassVar = {"rate": anything, "seed": anything}
@@ -165,11 +165,11 @@ class StackedDropout(_Twin):
         super().__init__(layer, repetitions)
         self.rate = tf.Variable(layer.rate, trainable=False, dtype=tf.float32)
         self.seeds = tf.Variable(np.zeros(repetitions, np.int32), trainable=False)
-        #: Set while the graph of a step is traced: how many steps came before it.
+        #: Number of the step, set while its graph is traced.
         self.draw: Any = None
 
     def hoist(self) -> None:
-        """Read what stays the same over an epoch, outside the loop over its steps."""
+        """Read the values that are constant in an epoch outside the loop over its steps."""
         rate = self.rate.read_value()
         self.hoisted = (rate, 1.0 / (1.0 - rate), self.seeds.read_value())
 
@@ -191,7 +191,7 @@ class StackedDropout(_Twin):
 
 
 def _uniform(shape: Any, seed: Any) -> Any:
-    """Draw what ``tf.random.stateless_uniform`` draws in [0, 1), without scaling by 1 and 0."""
+    """Draw like ``tf.random.stateless_uniform`` in [0, 1), without its scaling by 1 and 0."""
     drawn = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     return tf.raw_ops.StatelessRandomUniformV2(
         shape=shape,
@@ -225,7 +225,7 @@ class StackedLayerNormalization(_Twin):
     """`LayerNormalization` over the last axis."""
 
     honours: ClassVar = {
-        # As built, an axis is a place among the inputs' axes; see `_why_not_layer`.
+        # `_why_not_layer` checks the axis against the rank of the inputs.
         "axis": anything,
         "epsilon": anything,
         "center": anything,
@@ -256,7 +256,7 @@ class StackedLayerNormalization(_Twin):
 
 
 class StackedNormalization(layers.Layer):  # type: ignore[misc]
-    """`Normalization` with a mean and variance that are given."""
+    """`Normalization` with a given mean and variance."""
 
     honours: ClassVar = {"axis": anything, "mean": anything, "variance": anything}
 
@@ -275,7 +275,7 @@ class StackedNormalization(layers.Layer):  # type: ignore[misc]
 
 
 class _Same:
-    """An element-wise layer as it is: a leading axis changes nothing."""
+    """An element-wise layer, which needs no change for a leading axis."""
 
     honours: ClassVar = {
         "activation": _activation,

@@ -1,4 +1,4 @@
-"""What all engines share: the training that they get, and the fit that they return."""
+"""Types that all engines share: the training that they get and the fit that they return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gridloom.errors import ModelError
 from gridloom.networks.generators import generator_seed, seed_states
 from gridloom.study.seeds import Seeds
 
-#: What to set where the compiled fit cannot follow `model.fit`.
+#: Remedy for features that only `model.fit` supports.
 REMEDY = "set `trainer: {engine: keras}`"
 
 
@@ -23,11 +23,11 @@ class Training:
     Attributes
     ----------
     repetition, fold
-        Which one it is; fold 0 where there are no folds.
+        Both counted from 0; fold 0 if there are no folds.
     seeds
-        Its random streams.
+        Seeds of its random streams.
     rows
-        Its arrays, targets in the form that the loss takes.
+        Its arrays, with targets in the form that the loss takes.
     weights
         Initial values of `model.weights`, in order.
     """
@@ -41,7 +41,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Stopping:
-    """Early stopping, in the words of `keras.callbacks.EarlyStopping`."""
+    """Early stopping, with the arguments of `keras.callbacks.EarlyStopping`."""
 
     patience: int
     min_delta: float
@@ -50,12 +50,12 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit gives for one training.
+    """The fit of one training.
 
     Attributes
     ----------
     history
-        Metric → its value after each epoch run, float32; `val_` names first seen at validation.
+        Metric → its value after each epoch, float32; validation metrics begin with ``val_``.
     restored_epoch
         Index of the epoch whose weights the training ends with: the last one, or the best one
         after early stopping.
@@ -66,7 +66,7 @@ class Fitted:
 
 
 def set_start(model: keras.Model, training: Training) -> None:
-    """Give a model the initial weights of a training, and its generators their seeds."""
+    """Set the initial weights of a training in a model, and the seeds of its generators."""
     for variable, value in zip(model.weights, training.weights, strict=True):
         variable.assign(value)
     for place, state in enumerate(seed_states(model)):
@@ -74,5 +74,5 @@ def set_start(model: keras.Model, training: Training) -> None:
 
 
 def cannot(feature: str) -> ModelError:
-    """Return the error for what `model.fit` can do and the compiled fit cannot."""
+    """Return the error for a feature that `model.fit` has and the compiled fit lacks."""
     return ModelError(f"model: the compiled fit cannot do {feature}; {REMEDY}")

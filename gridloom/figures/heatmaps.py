@@ -26,14 +26,14 @@ from gridloom.analysis.cells import read_csv
 from gridloom.analysis.selection import best_point
 from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
 
-#: More cells than this in a row or column are drawn without numbers.
+#: Most cells in a row or column for which numbers are drawn.
 MAX_ANNOTATED = 25
 
 
-#: Marks trainings that are in no mean, as they diverged or measured no objective.
+#: Marks lost trainings, which no mean includes: they diverged or their objective has no value.
 LOST = "✕"
 
-#: A cell that lost a larger share of its trainings is given no value and no colour.
+#: A cell that lost a larger share of its trainings gets no value and no colour.
 MAX_LOST = 0.5
 
 
@@ -47,14 +47,13 @@ class Heatmap:
         Names of the axes down the side and along the bottom.
     values
         Means of the objective, shape (values of rows, values of columns); NaN where there is none,
-        or more than `MAX_LOST` of the trainings are lost.
+        or where more than `MAX_LOST` of the trainings are lost.
     lost, trainings
-        How many trainings are in no mean, as they diverged or measured no objective, and how many
-        there are; whole numbers, same shape.
+        Number of lost trainings (see `LOST`) and of all trainings; whole numbers, same shape.
     not_estimable
-        Cells that nothing can be compared with, same shape.
+        Cells that cannot be compared with the others, same shape.
     subtitle
-        What each cell is.
+        Says what each cell shows.
     name
         File name without its suffix.
     """
@@ -72,10 +71,10 @@ class Heatmap:
 def mean_heatmap(
     summary: pd.DataFrame, axes: Mapping[str, Sequence[str]], rows: str, columns: str, column: str
 ) -> Heatmap:
-    """Average the objective over all other axes, like compared with like.
+    """Average the objective over all other axes, so that cells compare like with like.
 
-    The cells are adjusted means (see `gridloom.analysis.adjusted`): plain means where every cell
-    has a result for the same values of the other axes.
+    The cells are adjusted means (see `gridloom.analysis.adjusted`). These are plain means if every
+    cell has results for the same values of the other axes.
 
     Parameters
     ----------
@@ -83,6 +82,8 @@ def mean_heatmap(
         ``summary.csv`` with the axes as text.
     axes
         Axis → its values as text, in the order in which they are drawn.
+    rows, columns
+        Names of the axes of the heatmap.
     column
         Column of the summary, such as ``val_loss_mean``.
     """
@@ -111,7 +112,7 @@ def _heatmap(
     subtitle: str,
     kind: str,
 ) -> Heatmap:
-    """Count the trainings of each cell, and take the value from cells that lost most of them."""
+    """Count the trainings of each cell, and remove the value of cells that lost most of them."""
     grouped = points.assign(lost=points["n_diverged"] + points["n_missing"])
     counts = grouped.groupby([rows, columns])[["lost", "n_trainings"]].sum()
     lost, trainings = (
@@ -135,20 +136,22 @@ def slice_heatmap(
     at: Mapping[str, str],
     column: str,
 ) -> Heatmap:
-    """Take the objective where all axes but two are held at one value.
+    """Return the objective over two axes, with all other axes held fixed.
 
     Parameters
     ----------
+    summary, axes, rows, columns, column
+        As for `mean_heatmap`.
     at
-        Values of other axes, as text; those not named are the best point's.
+        Values of other axes, as text; axes that are not named have the best point's value.
     """
     best = best_point(summary)
     held = {name: at.get(name, best[name]) for name in axes if name not in (rows, columns)}
     chosen = summary
     for name, value in held.items():
         chosen = chosen[chosen[name] == value]
-    told = "at " + ", ".join(f"{name} = {value or '—'}" for name, value in held.items())
-    subtitle = told if held else "mean of repetitions"
+    fixed = "at " + ", ".join(f"{name} = {value or '—'}" for name, value in held.items())
+    subtitle = fixed if held else "mean of repetitions"
     means = chosen.groupby([rows, columns])[column].mean().unstack()
     values = means.reindex(index=list(axes[rows]), columns=list(axes[columns])).to_numpy()
     nowhere = np.zeros(values.shape, bool)
@@ -156,7 +159,7 @@ def slice_heatmap(
 
 
 def colour_scale(heatmaps: Sequence[Heatmap]) -> Normalize:
-    """Return one scale for all heatmaps, so that a colour means one value everywhere."""
+    """Return one scale for all heatmaps, so that a colour means the same value in each."""
     values = np.concatenate([heatmap.values.ravel() for heatmap in heatmaps])
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -172,15 +175,23 @@ def draw(
     metric: str,
     mode: str,
 ) -> Figure:
-    """Draw one heatmap; a cell's number is its value.
+    """Draw one heatmap, with the value of each cell as a number.
 
     Parameters
     ----------
+    heatmap
+        The numbers.
+    axes
+        Axis → its values as text, in the order in which they are drawn.
+    scale
+        Scale of the colours.
     title
-        Of the study.
-    metric, mode
-        What the values are; ``max`` if more is better, else ``min``. The better end of the colours
-        is the bright one, at the top of the bar.
+        Title of the study.
+    metric
+        Name of the objective.
+    mode
+        ``max`` if more is better, else ``min``. The bright end of the colours, at the top of the
+        bar, is better.
     """
     height, width = heatmap.values.shape
     colours = matplotlib.colormaps[COLOUR_MAPS[mode]].with_extremes(bad=MISSING)
@@ -213,7 +224,7 @@ def draw(
     if not many:
         _write_cells(plot, heatmap, colours, scale, drawn_width / width)
     better = "higher" if mode == "max" else "lower"
-    # In two lines: a metric's name alone may be as long as the bar.
+    # Two lines, because a metric's name alone may be as long as the bar.
     label = f"{metric}\n({better} is better)"
     bar = figure.colorbar(ScalarMappable(scale, colours), ax=plot, label=label)
     if mode == "min":
@@ -223,7 +234,7 @@ def draw(
     characters = max(int((drawn_width + 2.0) * 14), 20)
     lines = [heatmap.subtitle, *_legend(heatmap)]
     plot.set_title("\n".join(textwrap.fill(line, characters) for line in lines), fontsize=8)
-    # Laid out once, not once a file: that is half of the time of drawing.
+    # The layout takes half of the time of drawing, so it is done once and not for each file.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -254,7 +265,7 @@ def _hatch(plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize) ->
 def _write_cells(
     plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize, cell_width: float
 ) -> None:
-    """Write each cell's value, and how many of its trainings are lost.
+    """Write the value of each cell and the number of its lost trainings.
 
     Parameters
     ----------
@@ -266,11 +277,11 @@ def _write_cells(
     for row, column in np.ndindex(heatmap.values.shape):
         value, lost = float(heatmap.values[row, column]), int(heatmap.lost[row, column])
         background = _background(value, colours, scale)
-        told = f"{LOST} {lost:,} of {heatmap.trainings[row, column]:,}"
+        share = f"{LOST} {lost:,} of {heatmap.trainings[row, column]:,}"
         if np.isfinite(value):
-            lines = [f"{value:.{digits}f}"] + [told] * bool(lost)
+            lines = [f"{value:.{digits}f}"] + [share] * bool(lost)
         elif lost > MAX_LOST * heatmap.trainings[row, column]:
-            lines = [told]
+            lines = [share]
         else:
             lines = ["?" if heatmap.not_estimable[row, column] else "—"]
         heights = (5, -6) if len(lines) == 2 else (0,)
@@ -280,17 +291,17 @@ def _write_cells(
                 (column, row),
                 xytext=(0, height_above),
                 textcoords="offset points",
-                fontsize=size * 0.75 if line == told else size,
+                fontsize=size * 0.75 if line == share else size,
                 color=text_colour(background),
                 ha="center",
                 va="center",
-                # A number is no easier to read through the lines of a hatch.
+                # The lines of a hatch would make the number hard to read.
                 bbox={"facecolor": background, "edgecolor": "none", "pad": 1} if lost else None,
             )
 
 
 def _legend(heatmap: Heatmap) -> list[str]:
-    """Say what the marks in the cells mean."""
+    """Explain the marks in the cells."""
     lines = []
     if heatmap.lost.any():
         none = bool((heatmap.lost > MAX_LOST * heatmap.trainings).any())
@@ -301,7 +312,7 @@ def _legend(heatmap: Heatmap) -> list[str]:
 
 
 def _digits(scale: Normalize) -> int:
-    """Return the decimals that tell a hundredth of the scale apart, 0 to 4."""
+    """Return the number of decimals that show a hundredth of the scale, 0 to 4."""
     span = float(scale.vmax or 1.0) - float(scale.vmin or 0.0)
     return int(np.clip(np.ceil(2 - np.log10(max(span, 1e-12))), 0, 4))
 
@@ -327,13 +338,17 @@ def draw_all(
     axes
         Axis → its values as the summary spells them.
     slices
-        ``{"rows": axis, "columns": axis, "at": {axis: value}}`` each.
+        Slices, each ``{"rows": axis, "columns": axis, "at": {axis: value}}``.
     metric, mode
         The objective; ``min`` or ``max``.
+    title
+        Title of the study.
+    dpi
+        Dots per inch of PNG files.
     files
-        Files to write; their names and suffixes say what.
+        Files to write; a file's name says which heatmap, its suffix which format.
     processes
-        How many draw at once.
+        Number of processes that draw at once.
     """
     table = read_csv(summary, axes)
     if "partial" in table:

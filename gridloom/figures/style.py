@@ -1,4 +1,4 @@
-"""One look for all figures, safe for colour-blind readers."""
+"""The style of all figures, safe for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from matplotlib.figure import Figure
 
 from gridloom.files import atomic_path
 
-#: Equal steps in value look equal, in grey and to colour-blind eyes as well. The bright end is the
-#: better one, whether more or less is better.
+#: Colour maps in which equal steps in value look equal, also in grey and to colour-blind readers.
+#: The bright end is better, whether more or less is better.
 COLOUR_MAPS = {"max": "cividis", "min": "cividis_r"}
 
-#: Cells without a value.
+#: Colour of cells without a value.
 MISSING = "#d9d9d9"
 
 matplotlib.rcParams.update(
     {
-        "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+        "font.family": "DejaVu Sans",  # ships with matplotlib, so it is the same on every machine
         "font.size": 9,
         "axes.titlesize": 10,
         "hatch.linewidth": 0.7,
         "svg.fonttype": "none",
-        # Names inside an SVG are else random, and two runs would differ.
+        # Without this, names inside an SVG are random, and two runs would differ.
         "svg.hashsalt": "gridloom",
     }
 )
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure in the format of the path's suffix, without the date in it."""
+    """Write a figure in the format of the path's suffix, without a date inside."""
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with atomic_path(path) as beside:
         figure.savefig(beside, dpi=dpi, metadata=metadata.get(path.suffix[1:]))
@@ -41,7 +41,7 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
 def text_colour(background: tuple[float, ...]) -> str:
     """Return black or white, whichever has more contrast on an RGB(A) colour.
 
-    By relative luminance, as the Web Content Accessibility Guidelines 2.1 define it.
+    The contrast follows from relative luminance (Web Content Accessibility Guidelines 2.1).
     """
     channels = np.asarray(background[:3])
     linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

@@ -15,7 +15,7 @@ import pydantic
 from scipy.special import expit, softmax
 
 from gridloom.data.description import SplitDescription
-from gridloom.data.new_rows import read_new_rows, tell_unknown
+from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.data.rows import Features
 from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
 from gridloom.study.schema import Dataset
@@ -95,10 +95,11 @@ class FittedModel:
         except GridloomError:
             raise
         except Exception as error:
-            from gridloom.networks.error_text import told
+            from gridloom.networks.error_text import describe_error
 
             raise ModelError(
-                f"{folder / NETWORK}: is damaged, or made by another Keras ({told(error)}); {ANEW}"
+                f"{folder / NETWORK}: is damaged, or made by another Keras "
+                f"({describe_error(error)}); {ANEW}"
             ) from error
         return cls(network, preparation, about, pipeline)
 
@@ -136,7 +137,7 @@ class FittedModel:
         ModelError
             If the model file's `input_pipeline` fails, or changes the order of the rows.
         """
-        unknown = tell_unknown(features, self.split)
+        unknown = describe_unknown(features, self.split)
         if unknown:
             warnings.warn(unknown, GridloomWarning, stacklevel=2)
         inputs = self.preparation.transform(features)

@@ -40,7 +40,7 @@ from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_value
 from gridloom.networks.build import build
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.losses import loss_traits
 from gridloom.networks.model_code import read_model_code
 from gridloom.networks.model_file import load_model_file, make_callbacks
@@ -247,8 +247,9 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
         raise
     except Exception as error:
         raise ModelError(
-            f"model: Keras cannot save and load this network: {told(error, model_file)}; a class "
-            "of your own needs `get_config`, with all arguments of its constructor"
+            "model: Keras cannot save and load this network: "
+            f"{describe_error(error, model_file)}; a class of your own needs `get_config`, with "
+            "all arguments of its constructor"
         ) from error
     if not np.allclose(loaded, refitted.outputs, 1e-4, 1e-5):
         raise ModelError(

@@ -1,6 +1,6 @@
-"""Digests of files, computed anew only for those that changed: a large table is not read twice.
+"""Digests of files, which are kept so that a large table is read again only if it changed.
 
-Standard library only: each job's Snakemake asks this.
+Standard library only, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from gridloom.errors import StorageError
 from gridloom.files import write_text
 from gridloom.identity.source_code import Import, Source, read_source
 
-#: Raised when what is kept has another meaning than before.
+#: Increment on incompatible changes.
 FORMAT = 1
 
-#: A file changed so recently may change again without its time showing it.
+#: A file that changed this recently may change again with the same time stamp.
 SETTLED_NS = 2 * 10**9
 
 
 class Digests:
-    """Digests of files, kept in a file from one `snakemake` to the next.
+    """Digests of files, kept in a file between runs of `snakemake`.
 
-    A digest is taken from there while the file's size and time of change are those noted with it.
+    A kept digest is used if the size and the modification time noted with it are those of the file.
 
     Parameters
     ----------
     kept
-        The file; None to keep nothing.
+        File of kept digests; None to keep nothing.
     """
 
     def __init__(self, kept: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class Digests:
         self._noted: dict[str, list[Any]] = {}
         self._changed = False
         if kept is not None:
-            # Damaged or of another version: everything is computed anew.
+            # If it is damaged or of another version, everything is computed again.
             with suppress(OSError, ValueError, KeyError, TypeError):
                 read = json.loads(kept.read_text(encoding="utf-8"))
                 if read["format"] == FORMAT:
@@ -69,9 +69,9 @@ class Digests:
         )
 
     def _of(self, kind: str, path: Path | str, read: Any) -> Any:
-        """Return what `read` gives for a file, from the notes if it did not change."""
+        """Return the result of `read` for a file, from the notes if the file did not change."""
         status = os.stat(path)  # noqa: PTH116 (a path may be text)
-        # Below the working folder a relative path: the folder may be moved or copied.
+        # Paths below the working folder are relative, so that the folder may be moved or copied.
         full, here = Path(path).absolute(), Path.cwd()
         key = f"{kind} {full.relative_to(here) if full.is_relative_to(here) else full}"
         stamp = [status.st_size, status.st_mtime_ns]
@@ -87,6 +87,6 @@ class Digests:
     def keep(self) -> None:
         """Write the notes, if there are new ones."""
         if self._kept is not None and self._changed:
-            with suppress(StorageError):  # it only saves time; the run tells of a closed disk
+            with suppress(StorageError):  # notes only save time; other writes report a full disk
                 write_text(self._kept, json.dumps({"format": FORMAT, "files": self._noted}))
             self._changed = False

@@ -1,8 +1,9 @@
-"""What a record is called: a fingerprint of all that determines a training besides its point.
+"""The set-up of a training: everything that determines it besides its point and repetition.
 
-The fingerprint names the folder of the records, so it must hold whatever can change a number beyond
-rounding, and nothing else: a change opens a folder, taken back it finds the old one.
-Nothing heavy is imported here: each job's Snakemake asks this.
+The fingerprint of the set-up names the folder of the records. So the set-up must contain everything
+that can change a number beyond rounding, and nothing else. A changed set-up starts a new folder; if
+the change is undone, the old folder is used again.
+Nothing heavy is imported here, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -28,35 +29,35 @@ from gridloom.identity.source_code import Module, Source, code_fingerprint, impo
 from gridloom.study.schema import Dataset, Split, Study
 from gridloom.study.sources import is_local, table_format
 
-#: What a training process runs first; all that it imports of this library counts.
+#: Module that a training process runs first; every module of this library that it imports counts.
 TRAINING = "gridloom.workers.worker"
 
-#: What makes the training rows.
+#: Modules that make the training rows.
 ROWS = ("gridloom.data.sources", "gridloom.data.split")
 
-#: Modules that a training process imports and that cannot change a number, with the reason. All
-#: others count, also those yet to be written.
+#: Modules that a training process imports but that cannot change a number, with the reason. All
+#: other modules count, also new ones.
 NOT_COUNTED = {
     "gridloom.errors": "holds messages",
-    "gridloom.storage": "says what is wrong with a disk",
+    "gridloom.storage": "reports problems with the disk",
     "gridloom.workers.scope": "holds the names of folders and processes",
-    "gridloom.workers.client": "carries a job to a worker; what is in it, the set-up says",
-    "gridloom.workers.devices": "says which GPU a process gets",
+    "gridloom.workers.client": "sends a job to a worker; the set-up determines the job",
+    "gridloom.workers.devices": "assigns a GPU to a process",
     "gridloom.workers.worker": "starts and ends processes; `gridloom.training.trainer` trains",
-    "gridloom.identity.digests": "saves reading a file twice",
+    "gridloom.identity.digests": "avoids reading a file twice",
 }
 
-#: Packages whose versions tell records apart where `environment` is strict.
+#: Packages whose versions are part of the set-up if `environment` is strict.
 PACKAGES = ("keras", "numpy", "pandas", "scikit-learn", "tensorflow")
 
-#: What Keras takes where ``keras.json`` says nothing else, and what it may say.
+#: Settings in ``keras.json``: Keras's default, and the values that it allows.
 _KERAS = {
     "floatx": ("float32", ("float16", "float32", "float64")),
     "image_data_format": ("channels_last", ("channels_last", "channels_first")),
     "epsilon": (1e-7, None),
 }
 
-#: Variables of the environment that change numbers beyond rounding, by what they set.
+#: Setting that changes numbers beyond rounding → the environment variable that sets it.
 _VARIABLES = {
     "max_epochs": "KERAS_MAX_EPOCHS",
     "max_steps_per_epoch": "KERAS_MAX_STEPS_PER_EPOCH",
@@ -66,23 +67,26 @@ _VARIABLES = {
 
 @dataclass(frozen=True)
 class Setup:
-    """All that determines a training besides its point and repetition.
+    """Everything that determines a training besides its point and repetition.
 
     Attributes
     ----------
     data
         Name of the training rows (see `rows_name`).
     model_file
-        Fingerprint of the model file and of what it imports from its own folder.
+        Fingerprint of the model file and of its own modules (see `model_fingerprint`).
     training_code
-        Fingerprint of this library's part in a training.
-    seed, vary, validation, class_weight, scaling, target, engine, xla
-        As in the study; of `validation` the method and the one number that it uses; `target` is
-        ``none`` where targets are no numbers.
+        Fingerprint of this library's training code.
+    seed, vary, class_weight, scaling, engine, xla
+        As in the study.
+    validation
+        The method and the one number that it uses.
+    target
+        As in the study; ``none`` if targets are not numbers.
     libraries
-        Settings of Keras and TensorFlow that come from outside of the study (`library_settings`).
+        Settings of Keras and TensorFlow from outside the study (see `library_settings`).
     environment
-        Versions of packages and kind of device, where `environment` is strict; else None.
+        Versions of packages and kind of device if `environment` is strict; else None.
     """
 
     data: str
@@ -100,7 +104,7 @@ class Setup:
     environment: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is noted in a record, and told to a person where it changed."""
+        """Return the form for records; its keys are names for the user."""
         return {
             field.name if field.name == "class_weight" else field.name.replace("_", " "): _plain(
                 getattr(self, field.name)
@@ -116,7 +120,7 @@ class Setup:
 
     @property
     def name(self) -> str:
-        """Name of its folder: 16 hexadecimal digits."""
+        """Name of the folder of its records: 16 hexadecimal digits."""
         return fingerprint([], json.dumps(self.as_json(), sort_keys=True))
 
 
@@ -126,16 +130,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a study's rows and records are called.
+    """Names of a study's rows and records.
 
     Attributes
     ----------
     contents
-        SHA-256 of each source that is a file here; None for the others.
+        SHA-256 of each source that is a local file; None for the others.
     rows
-        Name of the rows: a fingerprint of all that decides them.
+        Name of the rows: a fingerprint of everything that determines them.
     setup
-        All that determines a training; its name is that of the records' folder.
+        Everything that determines a training; its name is that of the records' folder.
     """
 
     contents: list[str | None]
@@ -148,14 +152,18 @@ def identify(
 ) -> Identity:
     """Name a study's rows and records.
 
-    Each file is looked at once, so that all names are of one moment.
+    Each file is read once, so that all names describe the same state of the files.
 
     Parameters
     ----------
+    study
+        A checked study.
+    digests
+        Digests of files.
     versions
-        Where the versions of sources on the web are noted (see `gridloom.data.versions`).
+        Notes on the versions of sources on the web (see `gridloom.data.versions`).
     environment
-        Variables of the process.
+        Environment variables of the process.
 
     Raises
     ------
@@ -172,10 +180,14 @@ def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str
 
     Parameters
     ----------
+    study
+        A checked study.
     rows
         From `rows_name`.
+    digests
+        Digests of files.
     environment
-        Variables of the process.
+        Environment variables of the process.
 
     Raises
     ------
@@ -206,15 +218,15 @@ def used_validation(study: Study) -> dict[str, Any]:
 
 
 def model_fingerprint(path: Path, read: Callable[[Path], Source]) -> tuple[str, dict[str, Module]]:
-    """Return the fingerprint of a model file, and the modules of its own that it imports.
+    """Return the fingerprint of a model file, and its own modules.
 
-    These are looked for beside the model file, then in the working folder. Its own name does not
-    count.
+    These are the modules that it imports from its folder or from the working folder, directly or
+    indirectly. The name of the model file does not count.
 
     Raises
     ------
     StudyError
-        If one is not Python.
+        If a file is not Python.
     """
     modules = imported_modules(
         {"": path},
@@ -227,7 +239,7 @@ def model_fingerprint(path: Path, read: Callable[[Path], Source]) -> tuple[str, 
 
 
 def library_root() -> Path:
-    """Return the folder that this library is imported from, wherever that is."""
+    """Return the folder that this library is imported from."""
     return Path(gridloom.__path__[0]).parent
 
 
@@ -237,7 +249,7 @@ def library_file(module: str) -> Path:
 
 
 def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dict[str, Path]:
-    """List the modules of this library that some of its modules import, with themselves.
+    """List modules of this library and all modules of it that they import, also indirectly.
 
     Returns
     -------
@@ -250,7 +262,7 @@ def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dic
 
 
 def library_modules_of(script: Path, read: Callable[[Path], Source]) -> dict[str, Path]:
-    """List the modules of this library that a script imports, with what these import.
+    """List the modules of this library that a script imports, directly or indirectly.
 
     Returns
     -------
@@ -264,7 +276,10 @@ def library_modules_of(script: Path, read: Callable[[Path], Source]) -> dict[str
 
 
 def library_fingerprint(first: Iterable[str], digests: Digests) -> str:
-    """Return the fingerprint of some modules of this library and of all that these import."""
+    """Return the fingerprint of modules of this library and of all modules of it that they import.
+
+    Modules in `NOT_COUNTED` are left out.
+    """
     modules = library_modules(first, digests.source)
     return code_fingerprint(
         {
@@ -278,22 +293,26 @@ def library_fingerprint(first: Iterable[str], digests: Digests) -> str:
 def rows_name(
     study: Study, contents: Sequence[str | None], digests: Digests, versions: Path
 ) -> str:
-    """Return the name of a study's rows: a fingerprint of all that decides them.
+    """Return the name of a study's rows: a fingerprint of everything that determines them.
 
-    A local file counts by its content, wherever it lies. A source on the web counts by its address
-    and version; the one that came first needs no sum (see `gridloom.data.versions`).
+    A local file counts by its content, not by its path. A source on the web counts by its address
+    and version (see `gridloom.data.versions`).
 
     Parameters
     ----------
+    study
+        A checked study.
     contents
         From `local_digests`.
+    digests
+        Digests of files.
     versions
-        Where the versions of sources on the web are noted.
+        Notes on the versions of sources on the web.
 
     Raises
     ------
     StudyError
-        If a local file is not the one that its `sha256` asks for.
+        If a local file does not have the SHA-256 that the study asks for.
     """
     dataset, split = study.dataset, acting_split(study)
     sources: list[Any] = []
@@ -312,7 +331,7 @@ def rows_name(
     return fingerprint(
         [],
         json.dumps([sources, format_of(dataset), library_fingerprint(ROWS, digests)])
-        # Without defaults, so that a key new to Gridloom leaves finished studies as they are.
+        # Without defaults, so that a new key in Gridloom does not retrain finished studies.
         + dataset.model_dump_json(exclude=named, exclude_defaults=True)
         + split.model_dump_json(exclude_defaults=True),
     )
@@ -325,55 +344,55 @@ def _sources(dataset: Dataset) -> Sequence[tuple[str, str]]:
 
 
 def local_digests(dataset: Dataset, digests: Digests) -> list[str | None]:
-    """Return the SHA-256 of each source that is a file here; None for the others."""
+    """Return the SHA-256 of each source that is a local file; None for the others."""
     return [
         digests.content(source) if is_local(source) else None for source, _ in _sources(dataset)
     ]
 
 
 def format_of(dataset: Dataset) -> str:
-    """Return in which format a study's rows come."""
+    """Return the format of a study's data."""
     return table_format(dataset.source, dataset.format, dataset.member)
 
 
 def acting_split(study: Study) -> Split:
-    """Return a study's split as it acts: where the data brings its own test rows, nothing of it."""
+    """Return a study's split; the default split if the data has its own test rows."""
     return Split() if _holds_test_rows(study.dataset) else study.split
 
 
 def _holds_test_rows(dataset: Dataset) -> bool:
-    """Tell whether a local file of arrays has test rows of its own."""
+    """Return whether a local file of arrays has its own test rows."""
     if format_of(dataset) != "npz" or not is_local(dataset.source) or dataset.member is not None:
         return False
     try:
         with zipfile.ZipFile(dataset.source) as arrays:
             return "x_test.npy" in arrays.namelist()
-    except (OSError, zipfile.BadZipFile):  # packed, or damaged, which `split` tells
+    except (OSError, zipfile.BadZipFile):  # packed, or damaged, which `split` reports
         return False
 
 
 def library_settings(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what Keras and TensorFlow are told from outside of a study, as they read it.
+    """Return the settings of Keras and TensorFlow from outside a study, without importing Keras.
 
-    Keras is not imported.
+    They are read as Keras and TensorFlow read them, from ``keras.json`` and environment variables.
 
     Parameters
     ----------
     environment
-        Variables of the process.
+        Environment variables of the process.
 
     Raises
     ------
     StudyError
-        If ``keras.json`` does not hold what Keras allows.
+        If ``keras.json`` holds a value that Keras does not allow.
     """
     file = _keras_folder(environment) / "keras.json"
     try:
         given = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # Keras, too, goes on without it
+    except (OSError, ValueError):  # Keras ignores such a file, too
         given = {}
     if not isinstance(given, dict):
-        raise StudyError(f"{file}: must hold settings of Keras in braces; mend or remove it")
+        raise StudyError(f"{file}: must hold settings of Keras in braces; correct or remove it")
     settings: dict[str, Any] = {}
     for name, (default, allowed) in _KERAS.items():
         settings[name] = given.get(name, default)

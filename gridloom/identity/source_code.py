@@ -1,8 +1,8 @@
-"""Python source: what of it can change a result, and which files a program is made of.
+"""Python source: the part of a file that can change a result, and the files of a program.
 
-Nothing is run or imported: files are parsed. So an import by a name that only the running program
-knows (``importlib.import_module(name)``) is not seen.
-Standard library only: each job's Snakemake asks this.
+Files are parsed, never run or imported. So an import by a name that is only known at run time
+(``importlib.import_module(name)``) is not seen.
+Standard library only, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Import:
     Attributes
     ----------
     module
-        What stands behind ``import`` or ``from``; empty in ``from . import x``.
+        Name after ``import`` or ``from``; empty in ``from . import x``.
     names
-        What stands behind ``from … import``; none in ``import x``.
+        Names after ``from … import``; empty in ``import x``.
     level
         Number of leading dots.
     line
-        Where it stands, from 1.
+        Its line, from 1.
     """
 
     module: str
@@ -44,14 +44,14 @@ class Import:
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be known of a source file.
+    """The digest and the imports of a source file.
 
     Attributes
     ----------
     digest
         SHA-256 of its `essential_text`, in hexadecimal digits.
     imports
-        Every import statement, also inside of functions.
+        All import statements, also those inside functions.
     """
 
     digest: str
@@ -64,9 +64,9 @@ def read_source(content: bytes, path: Path | str) -> Source:
     Parameters
     ----------
     content
-        Of the file.
+        Content of the file.
     path
-        Its name, for messages.
+        Its path, for messages.
 
     Raises
     ------
@@ -85,16 +85,16 @@ def read_source(content: bytes, path: Path | str) -> Source:
 
 
 def essential_text(text: str) -> str:
-    """Return a source text without comments, docstrings, blank lines and space at line ends.
+    """Return a source text without comments, docstrings, blank lines and trailing spaces.
 
-    The text is cut, not written anew from its syntax tree or tokens, which differ between versions
-    of Python: the result is the same on all. What it says is kept to the letter, also in texts
-    over several lines.
+    These are cut out of the text. The text is not generated from its syntax tree or tokens, which
+    differ between versions of Python, so the result is the same under all of them. String literals
+    are kept exactly, also those over several lines.
 
     Parameters
     ----------
     text
-        The source, its lines ended by line feeds.
+        The source, with line feeds as line ends.
 
     Raises
     ------
@@ -109,7 +109,7 @@ _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 
 @dataclass
 class _Parts:
-    """The parts of a syntax tree that matter here."""
+    """The imports, docstrings and string literals of a syntax tree."""
 
     imports: list[Import] = field(default_factory=list)
     docstrings: list[ast.expr] = field(default_factory=list)
@@ -127,7 +127,7 @@ class _Parts:
                     parts.texts.append(node)  # type: ignore[arg-type]
                 continue
             if kind is ast.JoinedStr:
-                # What is inside of an f-string has a place of its own in some versions only.
+                # Only some versions of Python give positions for the parts of an f-string.
                 parts.texts.append(node)  # type: ignore[arg-type]
                 continue
             if isinstance(node, ast.Import):
@@ -153,7 +153,7 @@ def _cut(text: str, parts: _Parts) -> str:
     cuts = _spans(parts.docstrings, lines)
     docstrings = set(map(id, parts.docstrings))
     texts = [one for one in parts.texts if id(one) not in docstrings]
-    #: Lines that end inside of a text, from 0.
+    #: Lines that end inside a string literal, from 0.
     inside = {line for one in texts for line in range(one.lineno - 1, (one.end_lineno or 0) - 1)}
     comments = _comments(lines, _spans(texts, lines), cuts, inside)
     if comments is None:
@@ -164,7 +164,7 @@ def _cut(text: str, parts: _Parts) -> str:
             if token.type == tokenize.COMMENT
         ]
     cuts += [(line, start, len(lines[line])) for line, start in comments]
-    for line, start, end in sorted(cuts, reverse=True):  # the last first, so that places hold
+    for line, start, end in sorted(cuts, reverse=True):  # from the end: positions stay valid
         lines[line] = lines[line][:start] + lines[line][end:]
         inside.discard(line)
     return "".join(
@@ -175,7 +175,7 @@ def _cut(text: str, parts: _Parts) -> str:
 
 
 def _spans(nodes: Iterable[ast.expr], lines: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Return the line (from 0), first character and end of each line's part of nodes."""
+    """Return the parts of lines that nodes cover: line (from 0), first character, end."""
     spans = []
     for node in nodes:
         first, last = node.lineno - 1, (node.end_lineno or 0) - 1
@@ -188,7 +188,7 @@ def _spans(nodes: Iterable[ast.expr], lines: Sequence[str]) -> list[tuple[int, i
 
 
 def _character(line: str, offset: int) -> int:
-    """Turn an offset in bytes, as syntax trees have them, into one in characters."""
+    """Convert an offset in bytes, as in syntax trees, to an offset in characters."""
     return offset if line.isascii() else len(line.encode()[:offset].decode())
 
 
@@ -198,10 +198,10 @@ def _comments(
     docstrings: Sequence[tuple[int, int, int]],
     inside: set[int],
 ) -> list[tuple[int, int]] | None:
-    """Find where comments begin; None where that takes a tokenizer, a tenfold of the time.
+    """Find where comments begin; None if this needs the tokenizer, which is ten times slower.
 
-    It does where a ``#`` is in a text of several lines, which may be several texts with comments
-    between them.
+    The tokenizer is needed if a ``#`` is in a string over several lines, because this may be
+    several strings with comments between them.
     """
     several = inside | {line + 1 for line in inside}
     spans: dict[int, list[tuple[int, int]]] = {}
@@ -229,9 +229,9 @@ class Module:
     Attributes
     ----------
     path
-        Its file; of a package without ``__init__.py``, its folder.
+        Its file, or its folder if it is a package without ``__init__.py``.
     is_package
-        Whether it holds others.
+        Whether it can contain modules.
     """
 
     path: Path
@@ -249,18 +249,18 @@ def imported_modules(
     read: Callable[[Path], Source],
     wanted: Callable[[str], bool] = lambda name: name not in sys.stdlib_module_names,
 ) -> dict[str, Module]:
-    """Find the modules that files import, those that these import, and so on.
+    """Find the modules that files import, directly or indirectly.
 
     Parameters
     ----------
     files
-        Name → file of what is run first. A name without a dot is in no package.
+        Name → file that is run first. A name without a dot is not in a package.
     folders
-        Where modules are looked for, the first that has one wins; others are left out.
+        Folders to search for modules, in this order. Modules in other folders are left out.
     read
         Reads a source file.
     wanted
-        Whether to look for a module, by the first part of its name.
+        Takes the first part of a module's name and returns whether to look for the module.
 
     Returns
     -------
@@ -270,7 +270,7 @@ def imported_modules(
     Raises
     ------
     StudyError
-        If a file is not Python, or one that is in no package imports relatively.
+        If a file is not Python, or imports relatively but is not in a package.
     """
     found: dict[str, Module] = {}
     looked_for: set[str] = set()
@@ -304,18 +304,18 @@ def _named_by(importer: str, module: Module, imports: Iterable[Import]) -> Itera
                     else f"write `from {one.module} import …`"
                 )
                 raise StudyError(
-                    f"model: {module.path}, line {one.line}: `from {dots} import …`, but there is "
-                    f"no package that it could mean; {remedy}"
+                    f"model: {module.path}, line {one.line}: `from {dots} import …`, but this file "
+                    f"is not in such a package; {remedy}"
                 )
             above = parts[: len(parts) - one.level + 1]
             base = ".".join([*above, *([one.module] if one.module else [])])
         yield base
-        # Each name may be a module of its own.
+        # Each name may itself be a module.
         yield from (f"{base}.{name}" for name in one.names if name != "*")
 
 
 def _located(name: str, folders: Sequence[Path]) -> dict[str, Module]:
-    """Locate a module and the packages that it is in; as much of them as there is."""
+    """Locate a module and its packages, as far as they exist."""
     parts = name.split(".")
     for folder in folders:
         located: dict[str, Module] = {}
@@ -334,19 +334,19 @@ def _located(name: str, folders: Sequence[Path]) -> dict[str, Module]:
             else:
                 break
         while located and not next(reversed(located.values())).has_code:
-            located.popitem()  # a folder that happens to have the name
+            located.popitem()  # an ordinary folder of this name
         if located:
             return located
     return {}
 
 
 def code_fingerprint(digests: Mapping[str, str]) -> str:
-    """Return 16 hexadecimal digits that tell programs apart: by names and digests of their files.
+    """Return 16 hexadecimal digits that identify a program.
 
     Parameters
     ----------
     digests
-        Name of a module → digest of its source.
+        Name of each module → digest of its source.
     """
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""What things are called: values, points, blocks of repetitions, columns."""
+"""Names of values, points, blocks of repetitions and columns."""

@@ -1,6 +1,6 @@
-"""Blocks of repetitions: which record files a point needs, given those that there are.
+"""Blocks of repetitions: which record files a point needs, given those that exist.
 
-Standard library only: Snakemake asks this for every point.
+Standard library only, because Snakemake asks this for every point.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RECORD = re.compile(r"reps=(\d+)-(\d+)\.json")
 
 @dataclass(frozen=True, order=True)
 class Block:
-    """Repetitions first to last, both included."""
+    """Repetitions from first to last, both included."""
 
     first: int
     last: int
@@ -34,27 +34,27 @@ class Block:
 
 
 def read_block(file: str) -> Block | None:
-    """Return the block whose record has this file name; None if it is no record's."""
+    """Return the block whose record has this file name; None if it is not a record's name."""
     match = _RECORD.fullmatch(file)
     return Block(int(match[1]), int(match[2])) if match else None
 
 
 def job_repetitions(record: Path) -> range:
-    """Return the repetitions that a record's name tells of.
+    """Return the repetitions that a record's name states.
 
     Raises
     ------
     ValueError
-        If it is no record's name.
+        If it is not a record's name.
     """
     block = read_block(record.name)
     if block is None:
-        raise ValueError(f"{record} is no record's path")
+        raise ValueError(f"{record} is not the path of a record")
     return block.repetitions
 
 
 def point_of(record: str | Path) -> str:
-    """Return the path of a record's point: what stands between its set-up and its own name."""
+    """Return the path of a record's point: the part between the set-up and the file name."""
     _, _, point = str(Path(record).parent).rpartition("/points/")[2].partition("/")
     return point
 
@@ -67,8 +67,8 @@ def log_of(results: Path, record: Path) -> Path:
 def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> list[Block]:
     """Cover repetitions 0 to `repetitions` - 1 with blocks, using those that exist.
 
-    So more repetitions train only the new ones, and fewer train none; a block that reaches beyond
-    the end is used as it is.
+    So raising `repetitions` trains only the new ones, and lowering it trains none. An existing
+    block that reaches beyond the end is used as it is.
 
     Parameters
     ----------
@@ -91,15 +91,11 @@ def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> l
 
 
 def existing_blocks(folder: Path) -> tuple[list[Block], list[Block]]:
-    """List the records in a point's folder: those to use, and those that were cut short.
-
-    A record ends in ``}`` and a line break: one look at its last two bytes tells. One that an
-    editor gave another end is read; whether it holds what it should, `gather` tells.
-    """
+    """List the records in a point's folder: those to use, and those that are cut short."""
     whole: list[Block] = []
     cut: list[Block] = []
     try:
-        names = os.listdir(folder)  # noqa: PTH208 (10,000 points: no path for each file)
+        names = os.listdir(folder)  # noqa: PTH208 (for 10,000 points, a Path for each file is slow)
     except (FileNotFoundError, NotADirectoryError):
         return whole, cut
     for name in names:
@@ -110,7 +106,11 @@ def existing_blocks(folder: Path) -> tuple[list[Block], list[Block]]:
 
 
 def is_cut_short(record: Path) -> bool:
-    """Tell whether a file holds the beginning of a record only, or nothing of one."""
+    """Return whether a file holds only the beginning of a record, or nothing.
+
+    A record ends in ``}`` and a line break, so its last two bytes are enough. A file with another
+    end, which an editor may have given it, is parsed. `gather` checks the content.
+    """
     try:
         with record.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -119,7 +119,7 @@ def is_cut_short(record: Path) -> bool:
                 return False
             stream.seek(0)
             json.loads(stream.read())
-    except OSError:  # gather tells; or a `prune_remove` beside this took it
+    except OSError:  # gather reports it; or a `prune_remove` has just removed the file
         return False
     except (ValueError, RecursionError):
         return True

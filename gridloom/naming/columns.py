@@ -1,8 +1,8 @@
-"""Names that tables and the fit take for themselves."""
+"""Names that the tables and the fit reserve."""
 
 from __future__ import annotations
 
-#: Hyperparameters that the fit takes itself; all others go to `build_model`.
+#: Hyperparameters of the fit itself; all others go to `build_model`.
 FIT_HYPERPARAMETERS = {
     "batch_size": "rows per step, a whole number above 0",
     "epochs": "passes over the training rows, a whole number above 0",

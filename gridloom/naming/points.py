@@ -1,4 +1,4 @@
-"""Points: configurations of a network, each with its path and back."""
+"""Points: the configurations of a grid, and the path of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gridloom.naming.values import Value, read_value, spell
 
 Point = dict[str, Value]
 
-#: A path component may have this many bytes on every file system in use.
+#: Longest name of a file or folder on the file systems in use, in bytes.
 MAX_COMPONENT_BYTES = 255
 
 
@@ -21,6 +21,6 @@ def point_path(point: Mapping[str, Value]) -> str:
 
 
 def read_path(path: str) -> Point:
-    """Return the point that has this path, the types of its values restored."""
+    """Return the point that has this path, with the types of its values."""
     parts = (component.split("=", 1) for component in path.split("/"))
     return {name: read_value(text) for name, text in parts}

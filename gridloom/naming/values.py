@@ -1,6 +1,6 @@
-"""Values of hyperparameters: their one form, and how paths and tables spell them.
+"""Values of hyperparameters: their canonical form, and how paths and tables spell them.
 
-Standard library only: the Snakemake of every job, on a cluster too, imports this module.
+Standard library only, because the Snakemake of every job imports this module, on a cluster too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _WORDS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
 
 
 def identity_of(value: Value) -> Any:
-    """Return what tells two values apart: ``True`` and ``1`` are two, ``0`` and ``0.0`` one."""
+    """Return a key that is equal for ``0`` and ``0.0``, but not for ``1`` and ``True``."""
     if isinstance(value, tuple):
         return tuple(identity_of(item) for item in value)
     return (type(value) is bool, value)
 
 
 def canonical(value: Any) -> Value:
-    """Return the one form of a value: ``0.0`` is ``0``, lists are tuples."""
+    """Return the canonical form of a value: ``0.0`` becomes ``0``, lists become tuples."""
     if isinstance(value, list | tuple):
         return tuple(canonical(item) for item in value)  # type: ignore[misc]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -57,9 +57,9 @@ def table_value(point: Mapping[str, Any], name: str) -> Any:
 def spell(value: Value) -> str:
     """Spell a value for a file name, percent-encoding all but letters, digits and ``_ .``.
 
-    Lists are joined by ``-`` (``64-32``; one item ``64-``; empty ``-``), a minus sign inside
-    them and an empty text is ``~``. Text that would read as something else has its first
-    character encoded: ``"1"`` is ``%31``, ``1`` is ``1``.
+    Lists are joined by ``-`` (``64-32``; one item ``64-``; empty ``-``). Inside a list, ``~``
+    stands for a minus sign and for an empty text. Text that would read as a number or another word
+    has its first character encoded: ``"1"`` is ``%31``, ``1`` is ``1``.
     """
     if isinstance(value, tuple):
         items = [_spell_scalar(item).replace("-", "~") or "~" for item in value]

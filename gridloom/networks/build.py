@@ -14,7 +14,7 @@ import numpy as np
 from gridloom.errors import ModelError
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
-from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory, told
+from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import PRISTINE, GlobalState, make_variables, watching_draws
 from gridloom.study.contract import FUNCTION
 
@@ -23,15 +23,15 @@ Builder = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Network:
-    """What `build_model` returned.
+    """The result of `build_model`.
 
     Attributes
     ----------
     model
         Built and compiled.
     drew
-        Whether random numbers were drawn otherwise than by Keras's initializers and layers: then
-        anything about the network may depend on the seed, not its initial weights alone.
+        Whether random numbers were drawn by anything but Keras's initializers and layers. If so,
+        more than the initial weights may depend on the seed.
     """
 
     model: keras.Model
@@ -48,16 +48,25 @@ def build(
 ) -> Network:
     """Build one point's network, its initial weights drawn from `init_seed`.
 
-    It is built in the same state of Keras as each other one, whatever networks came before: float
-    type, policy, counters of names. Whole numbers become floats for arguments annotated ``float``:
-    ``1`` and ``1.0`` are one value of a grid, and Keras refuses the first as a learning rate.
+    Every network is built in the same state of Keras (float type, policy, counters of names),
+    independent of the networks before it. Whole numbers become floats for arguments annotated
+    ``float``: ``1`` and ``1.0`` are one value of a grid, but Keras refuses ``1`` as a learning
+    rate.
 
     Parameters
     ----------
+    builder
+        The model file's `build_model`.
+    input_shape
+        Shape of a row.
+    outputs
+        Number of classes, labels or targets.
+    hyperparameters
+        The point's; those of the fit are left out.
     init_seed
-        Seeds Python's and NumPy's generators, and TensorFlow's where the file draws from them.
+        Seed of Python's and NumPy's generators, and of TensorFlow's if the file draws from them.
     state
-        Keras's global state to build it in.
+        Keras's global state in which the network is built.
 
     Raises
     ------
@@ -76,8 +85,8 @@ def build(
     with watching_draws(init_seed) as draws:
         model = _built(builder, input_shape, outputs, arguments)
     if draws.seen:
-        # Seeding TensorFlow's generators too makes it prepare every traced graph anew, about 0.1 s
-        # each, so only networks that draw get it.
+        # Seeding TensorFlow's generators makes it prepare every traced graph again, about 0.1 s
+        # each, so this is done only for networks that draw.
         state.restore()
         keras.utils.set_random_seed(init_seed)
         model = _built(builder, input_shape, outputs, arguments)
@@ -96,7 +105,9 @@ def _built(
     except Exception as error:
         if ran_out_of_memory(error):
             raise ModelError(f"model: {FUNCTION}({given}) in {path} {OUT_OF_MEMORY}") from error
-        raise ModelError(f"model: {FUNCTION}({given}) raised {told(error, path)}") from error
+        raise ModelError(
+            f"model: {FUNCTION}({given}) raised {describe_error(error, path)}"
+        ) from error
     if not isinstance(model, keras.Model):
         raise ModelError(
             f"model: {FUNCTION}({given}) in {path} returned {type(model).__name__}, not a "
@@ -111,7 +122,7 @@ def _built(
 
 
 def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
-    """Make all weights, as `fit` does at its first batch."""
+    """Create all weights, as `fit` does at its first batch."""
     if not model.built and type(model).build is not keras.Model.build:
         model.build((None, *input_shape))
     if not all(layer.built for layer in model._flatten_layers()):
@@ -119,7 +130,7 @@ def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
         try:
             make_variables(lambda arrays: model(arrays[0], training=False), (row,))
         except Exception:
-            model(row, training=False)  # it looks at values; if it fails at those too, it tells
+            model(row, training=False)  # for a model that needs values instead of symbols
 
 
 def _annotated(parameter: inspect.Parameter | None, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a person is told of an error that a network raised."""
+"""Descriptions, for the user, of errors that a network raised."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-#: Characters of an error's text that are told; TensorFlow's may run over pages.
-MAX_TOLD = 600
+#: Longest description in characters; TensorFlow's messages can fill pages.
+MAX_CHARACTERS = 600
 
 OUT_OF_MEMORY = (
     "needs more memory than there is; choose a smaller network or batch_size, or a larger machine"
@@ -17,7 +17,7 @@ OUT_OF_MEMORY = (
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of Python, NumPy or TensorFlow means that memory ran out."""
+    """Return whether an error of Python, NumPy or TensorFlow means that memory ran out."""
     return (
         isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
         or "bad_alloc" in str(error)
@@ -25,13 +25,15 @@ def ran_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def told(error: Exception, path: Path | None = None) -> str:
-    """Say an error in one line, with the last line of `path` that led to it.
+def describe_error(error: Exception, path: Path | None = None) -> str:
+    """Describe an error in one line, with the last line of the user's code in its traceback.
 
     Parameters
     ----------
+    error
+        Any error of a network.
     path
-        The model file; without it, any file of the person's own.
+        The model file; None for any file outside libraries.
     """
     library = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<")
     frames = [
@@ -43,9 +45,9 @@ def told(error: Exception, path: Path | None = None) -> str:
             else not frame.filename.startswith(library) and "site-packages" not in frame.filename
         )
     ]
-    # Keras puts what went wrong in loading behind pages of configuration.
+    # When loading fails, Keras puts the cause after pages of configuration.
     message = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
-    if len(message) > MAX_TOLD:
-        message = message[:MAX_TOLD] + "…"
+    if len(message) > MAX_CHARACTERS:
+        message = message[:MAX_CHARACTERS] + "…"
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {message}" + place

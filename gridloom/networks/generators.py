@@ -1,4 +1,4 @@
-"""Random generators of a network: their states, and the seeds that they start from."""
+"""Random generators of a network: their states and their seeds."""
 
 from __future__ import annotations
 

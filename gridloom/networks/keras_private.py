@@ -1,7 +1,7 @@
-"""Parts of Keras and TensorFlow that are not public, in one place.
+"""All private parts of Keras and TensorFlow that Gridloom uses.
 
-Each is looked up when this module is imported, so that a version that lacks one fails here and at
-once, not in a training.
+They are looked up when this module is imported, so that a version that lacks one fails at once and
+not in the middle of a training.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ for _module, _names in (
 
 @dataclass(frozen=True)
 class GlobalState:
-    """What Keras and TensorFlow keep for a whole process, so for one network after another.
+    """Global state of Keras and TensorFlow, which would carry over from network to network.
 
     Attributes
     ----------
     settings
         Float type, epsilon and image format.
     attributes
-        All else that Keras keeps: the dtype policy, counters of names, its global generator.
+        Other global attributes of Keras, such as the dtype policy.
     eager
-        Whether `tf.function` is told to run eagerly.
+        Whether `tf.function` is set to run eagerly.
     """
 
     settings: dict[str, Any]
@@ -59,7 +59,7 @@ class GlobalState:
 
     @classmethod
     def now(cls) -> GlobalState:
-        """Return the present state, with counters of names that start anew."""
+        """Return the current state, without counters of names and the global generator."""
         attributes = dict(vars(global_state.GLOBAL_STATE_TRACKER))
         attributes.pop("object_name_uids", None)
         attributes.pop(seed_generator.GLOBAL_SEED_GENERATOR, None)
@@ -71,7 +71,7 @@ class GlobalState:
         return f"{self.settings} {getattr(policy, 'name', policy)} {self.eager}"
 
     def restore(self) -> None:
-        """Set this state, as `keras.utils.clear_session` would, but keep all traced graphs."""
+        """Restore this state. Unlike `keras.utils.clear_session`, keep all traced graphs."""
         for name, value in self.settings.items():
             setattr(keras_config, name, value)
         kept = vars(global_state.GLOBAL_STATE_TRACKER)
@@ -81,23 +81,23 @@ class GlobalState:
             tf.config.run_functions_eagerly(self.eager)
 
 
-#: The state in which this process found Keras.
+#: The state of Keras when this process started.
 PRISTINE = GlobalState.now()
 
 
 @dataclass
 class Draws:
-    """Whether anything but Keras's initializers and layers drew random numbers."""
+    """Whether anything but Keras's initializers and layers has drawn random numbers."""
 
     seen: bool = False
 
 
 @contextlib.contextmanager
 def watching_draws(seed: int) -> Iterator[Draws]:
-    """Seed Python's and NumPy's generators, and notice draws from any generator of the process.
+    """Seed Python's and NumPy's generators, and detect draws from any generator of the process.
 
-    Keras draws the seeds of its initializers and layers from Python's generator; here it gets one
-    of its own, with the same seed, so that what else draws shows.
+    Keras draws the seeds of its initializers and layers from Python's generator. Here it gets a
+    separate generator with the same seed, so that other draws can be detected.
     """
     draws = Draws()
     random.seed(seed)
@@ -138,12 +138,12 @@ def _same_state(some: Any, other: Any) -> bool:
 
 @contextlib.contextmanager
 def no_draws(refuse: Callable[[str], Exception]) -> Iterator[None]:
-    """Raise what `refuse` gives if Python's or NumPy's global generator is drawn from inside.
+    """Raise an error if the block draws from Python's or NumPy's global generator.
 
     Parameters
     ----------
     refuse
-        Takes whose generator it is: ``Python`` or ``NumPy``.
+        Returns the error; takes the owner of the generator, ``Python`` or ``NumPy``.
     """
     python, numpy = random.getstate(), np.random.get_state()
     yield
@@ -154,7 +154,7 @@ def no_draws(refuse: Callable[[str], Exception]) -> Iterator[None]:
 
 
 def make_variables(step: Callable[..., Any], batch: tuple[Any, ...]) -> None:
-    """Run a step of a model with symbols for numbers, so that it makes its variables.
+    """Run a step of a model with symbolic tensors, so that it creates its variables.
 
     No variable changes its value.
 
@@ -163,7 +163,7 @@ def make_variables(step: Callable[..., Any], batch: tuple[Any, ...]) -> None:
     step
         Takes a tuple of tensors.
     batch
-        Arrays of at least one row; only their types and the shapes of their rows are used.
+        Arrays with at least one row; only their types and the shapes of rows are used.
     """
     symbols = [
         keras.KerasTensor((None, *array.shape[1:]), keras.backend.standardize_dtype(array.dtype))
@@ -173,7 +173,7 @@ def make_variables(step: Callable[..., Any], batch: tuple[Any, ...]) -> None:
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """Return what a model was compiled with, as it was given."""
+    """Return the arguments of a model's `compile`, as they were given."""
     arguments: dict[str, Any] = model._compile_config.config
     return arguments
 
@@ -191,6 +191,6 @@ def name_tables() -> list[dict[str, Any]]:
 
 
 def gradient_registry() -> dict[str, Any]:
-    """Return TensorFlow's register of gradients, by name."""
+    """Return TensorFlow's registry of gradients, by name."""
     gradients: dict[str, Any] = ops.gradient_registry._registry
     return gradients

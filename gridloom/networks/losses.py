@@ -1,7 +1,8 @@
-"""What a compiled model's loss takes and means, told by its class and function, never by its name.
+"""The form of targets that a loss takes, and the meaning of outputs under it.
 
-A name tells nothing: `SparseCategoricalCrossentropy(name="ce")` is what it is, and a loss of one's
-own may be called ``my_crossentropy`` and take logits.
+Both follow from the class and function of the loss, never from its name:
+`SparseCategoricalCrossentropy(name="ce")` is sparse, and a user's ``my_crossentropy`` may take
+logits.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from gridloom.errors import ModelError
 
 Outputs = Literal["classes", "labels", "values", "margins", "scores", "unknown"]
 
-#: Function of Keras → what outputs are to it: probabilities of classes that exclude one another
-#: (softmax) or of each label (sigmoid), values near 0 and 1, margins around 0, scores of which only
-#: the largest says something.
+#: Function of Keras → meaning of outputs: probabilities of exclusive classes (softmax), or of each
+#: label (sigmoid); values near 0 and 1; margins around 0; scores whose order alone has a meaning.
 _OUTPUTS: dict[str, Outputs] = {
     "categorical_crossentropy": "classes",
     "categorical_focal_crossentropy": "classes",
@@ -44,22 +44,22 @@ _OUTPUTS: dict[str, Outputs] = {
     "tversky": "values",
 }
 
-#: Functions of Keras that take the class's index.
+#: Functions of Keras that take the index of the class.
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 
 
 @dataclass(frozen=True)
 class LossTraits:
-    """What a loss takes, and what outputs are to it.
+    """The form of targets that a loss takes, and the meaning of outputs under it.
 
     Attributes
     ----------
     sparse
-        Whether it takes classes as indices, not one-hot.
+        Whether it takes classes as indices instead of one-hot.
     outputs
-        See `_OUTPUTS`; ``unknown`` for a loss of one's own.
+        See `_OUTPUTS`; ``unknown`` for a user's own loss.
     logits
-        Whether it takes logits where `outputs` are probabilities.
+        Whether it takes logits instead of probabilities.
     """
 
     sparse: bool
@@ -67,15 +67,20 @@ class LossTraits:
     logits: bool = False
 
     def meaning(self, width: int) -> dict[str, Any]:
-        """Say how outputs, so many a row, are to be read.
+        """Describe how to read outputs.
+
+        Parameters
+        ----------
+        width
+            Number of outputs for a row.
 
         Returns
         -------
         dict
-            `activation`, which makes probabilities of logits, ``softmax``, ``sigmoid`` or None;
-            whether outputs are then `probabilities`; the `threshold` above which a single output
-            means yes, None if that is not known; whether the largest output is known to be that of
-            the likeliest class.
+            `activation`: ``softmax`` or ``sigmoid``, which turns logits into probabilities, or
+            None. `probabilities`: whether outputs are then probabilities. `threshold`: value above
+            which a single output means yes; None if unknown. `known`: whether the largest output is
+            known to be that of the likeliest class.
         """
         probabilities = self.outputs in ("classes", "labels")
         together = self.outputs == "classes" and width > 1
@@ -90,18 +95,19 @@ class LossTraits:
 
 
 def loss_traits(loss: Any, width: int) -> LossTraits:
-    """Resolve what `compile` was given as the loss.
+    """Return the traits of the loss that `compile` got.
 
-    A loss of one's own takes the index of the class if its function's or class's own name begins
-    with ``sparse``; what outputs are to it is unknown.
+    A user's own loss is assumed to take the index of the class if the name of its function or class
+    begins with ``sparse``; the meaning of outputs is unknown.
 
     Parameters
     ----------
     loss
-        A name in any spelling that Keras takes, a function, a `keras.losses.Loss`, a
-        `functools.partial` of these, or a list or dictionary of one; None where layers add it.
+        A name in any spelling that Keras accepts, a function, a `keras.losses.Loss`, a
+        `functools.partial` of these, or a list or dictionary of one of them; None if layers add
+        the loss.
     width
-        Numbers that the model gives for a row.
+        Number of outputs for a row.
 
     Raises
     ------
@@ -113,7 +119,7 @@ def loss_traits(loss: Any, width: int) -> LossTraits:
     if isinstance(loss, Mapping) and len(loss) == 1:
         return loss_traits(next(iter(loss.values())), width)
     if isinstance(loss, str):
-        if loss.lower() in ("crossentropy", "ce"):  # Keras chooses by the shapes
+        if loss.lower() in ("crossentropy", "ce"):  # Keras chooses the function by the shapes
             return LossTraits(False, "labels" if width == 1 else "classes")
         try:
             loss = keras.losses.get(loss)
@@ -128,9 +134,9 @@ def loss_traits(loss: Any, width: int) -> LossTraits:
 
 
 def _function(loss: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function that a loss computes, and the settings that it gets.
+    """Return the function that a loss computes, and its settings.
 
-    A loss of one's own that is no function stands for itself.
+    A user's own loss object is returned itself.
     """
     wrapper: Any = keras.losses.MeanSquaredError.__mro__[1]  # Keras has no public name for it
     if isinstance(loss, functools.partial) and not loss.args:

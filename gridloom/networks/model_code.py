@@ -1,8 +1,8 @@
-"""From the files of a model to its running module: what runs is what was fingerprinted.
+"""From the files of a model to its running module, exactly as fingerprinted.
 
-The model file and the modules of its own are read once, compared with what the set-up says, and run
-from what was read. So an edit while a study runs fails its next job, and no record holds numbers of
-another version than its folder says.
+The model file and its own modules are read once, compared with the set-up, and run from the text
+that was read. So an edit while a study runs fails the next job, and no record is stored under the
+set-up of another version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gridloom.identity.setup import Setup, model_fingerprint, package_versions
 from gridloom.identity.source_code import Module, Source, read_source
 from gridloom.networks.keras_private import PRISTINE
 
-#: Keras's settings as this process found them.
+#: Keras's settings when this process started.
 _AT_START: dict[str, Any] = {
     "floatx": keras.config.floatx(),
     "epsilon": keras.config.epsilon(),
@@ -35,20 +35,20 @@ _AT_START: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ModelCode:
-    """A model file and the modules of its own, as they were read.
+    """A model file and its own modules, as they were read.
 
     Attributes
     ----------
     path
-        Of the model file.
+        Path of the model file.
     modules
-        What it imports from its own folder, by name.
+        Name → module that it imports from its folder or from the working folder.
     contents
-        Of each file.
+        File → content.
     stamps
-        Size and time of change of each file when it was read.
+        File → size and modification time when it was read.
     fingerprint
-        As `gridloom.identity.setup.model_fingerprint` gives it.
+        See `gridloom.identity.setup.model_fingerprint`.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class ModelCode:
 
     @property
     def copies(self) -> dict[str, bytes]:
-        """What to write to a folder for the model file to run there: path → content."""
+        """The files that the model file needs to run in another folder: path → content."""
         files = {self.path.name: self.contents[self.path]}
         for name, module in self.modules.items():
             if module.has_code:
@@ -73,17 +73,17 @@ class ModelCode:
         return files
 
     def run(self, name: str) -> ModuleType:
-        """Run the model file as a module of a name; forget the one that ran before.
+        """Run the model file as a module of this name, and unload the model file before it.
 
         Raises
         ------
         ModelError
-            If a module of its own has the name of one that is loaded already.
+            If one of its own modules has the name of a module that is already loaded.
         Exception
-            Whatever it raises.
+            Any error that the model file raises.
         """
-        _forget()
-        PRISTINE.restore()  # a model file may set Keras for itself
+        _unload()
+        PRISTINE.restore()  # the model file before may have changed Keras's settings
         for own in self.modules:
             if own in sys.modules:
                 raise ModelError(
@@ -100,29 +100,31 @@ class ModelCode:
         return module
 
     def namespace(self, module: ModuleType) -> dict[str, Any]:
-        """Return the names of the running model file and of its own modules; the file's win."""
+        """Return the names of the running model file and its own modules; the file's names win."""
         running = [sys.modules[name] for name in self.modules if name in sys.modules]
         return {key: value for one in [*running, module] for key, value in vars(one).items()}
 
 
-#: What this process read last.
+#: The model code that this process read last.
 _read: ModelCode | None = None
 
 
 def read_model_code(path: Path, wanted: str | None = None) -> ModelCode:
-    """Read a model file and the modules of its own, unless they are as they were.
+    """Read a model file and its own modules, again only if they changed.
 
     Parameters
     ----------
+    path
+        The model file.
     wanted
         Fingerprint that they must have; None for any.
 
     Raises
     ------
     ChangedError
-        If they have another: they changed since the study was read.
+        If they have another fingerprint, because they changed since the study was read.
     ModelError
-        If one cannot be read or is not Python.
+        If a file cannot be read or is not Python.
     """
     global _read
     known = _read
@@ -132,30 +134,30 @@ def read_model_code(path: Path, wanted: str | None = None) -> ModelCode:
     if wanted not in (None, known.fingerprint):
         newest = max(known.stamps, key=lambda file: known.stamps[file][1])
         raise ChangedError(
-            f"{_told(newest)} changed while the study was running; run `snakemake` again: it "
+            f"{_shown(newest)} changed while the study was running; run `snakemake` again: it "
             "trains the new version, and keeps what the old one trained"
         )
     return known
 
 
 def check_process(setup: Setup) -> None:
-    """See that this process is what a set-up says: a cluster's nodes may differ.
+    """Check that this process matches a set-up, because the nodes of a cluster may differ.
 
     Raises
     ------
     ChangedError
-        Naming what differs.
+        If settings of Keras or versions of packages differ.
     """
     planned = {name: setup.libraries[name] for name in _AT_START}
     if planned != _AT_START:
         raise ChangedError(
-            f"keras.json says {_AT_START} where this trains, {planned} where the study was read; "
-            "make them agree and run `snakemake` again"
+            f"keras.json says {_AT_START} on the machine that trains, and {planned} on the machine "
+            "that read the study; make them agree and run `snakemake` again"
         )
     if setup.environment is not None and setup.environment["packages"] != package_versions():
         raise ChangedError(
-            f"environment: strict, and the study was read with {setup.environment['packages']}, "
-            f"but trains with {package_versions()}; make them agree, or set it to mix"
+            f"environment is strict, and the study was read with {setup.environment['packages']}, "
+            f"but trains with {package_versions()}; make them agree, or set environment to mix"
         )
 
 
@@ -165,7 +167,7 @@ def _read_anew(path: Path) -> ModelCode:
 
     def read(file: Path) -> Source:
         if file not in contents:
-            stamps.update(_stamps([file]))  # before its content: a later change then shows
+            stamps.update(_stamps([file]))  # before its content, so that a later change is noticed
             try:
                 contents[file] = file.read_bytes()
             except OSError as error:
@@ -190,13 +192,13 @@ def _stamps(files: Any) -> dict[Path, tuple[int, int]]:
     return stamps
 
 
-def _told(path: Path) -> Path:
+def _shown(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _forget() -> None:
-    """Take the modules of the model before out of this process."""
+def _unload() -> None:
+    """Remove the modules of the previous model from this process."""
     before = [one for one in sys.meta_path if isinstance(one, _Finder)]
     for finder in before:
         sys.meta_path.remove(finder)
@@ -205,7 +207,7 @@ def _forget() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules of a model's own, in what was read of them."""
+    """Finds a model's own modules in the code that was read."""
 
     def __init__(self, code: ModelCode) -> None:
         self.code = code
@@ -226,13 +228,13 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
     def loader(self, name: str) -> _Loader:
-        """Return what runs a module; the model file, if it is none of the others."""
+        """Return the loader of a module; that of the model file for any other name."""
         module = self.code.modules.get(name, Module(self.code.path, False))
         return _Loader(module, self.code.contents.get(module.path, b""))
 
 
 class _Loader(importlib.abc.InspectLoader):
-    """Runs what was read of a file, whatever it holds by now."""
+    """Runs the content of a file as it was read, even if the file has changed since."""
 
     def __init__(self, module: Module, content: bytes) -> None:
         self.module = module
@@ -246,7 +248,7 @@ class _Loader(importlib.abc.InspectLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         path, text = str(self.module.path), self.get_source(fullname)
-        # AutoGraph and tracebacks read the source, too. Without a time, it is not looked up again.
+        # AutoGraph and tracebacks also read the source. An entry without a time is never refreshed.
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
         code: CodeType = compile(self.content, path, "exec", dont_inherit=True)
         return code

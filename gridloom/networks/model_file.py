@@ -1,4 +1,4 @@
-"""The model file: loaded, its names registered with Keras, its callbacks made."""
+"""The model file: loading it, registering its names with Keras, making its callbacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import keras
 from gridloom.errors import ModelError
 from gridloom.naming.values import Value
 from gridloom.networks.build import Builder
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.keras_private import GlobalState, name_tables
 from gridloom.networks.model_code import ModelCode, read_model_code
 from gridloom.study.contract import CALLBACKS, CUSTOM_OBJECTS, FUNCTION, PIPELINE
@@ -28,18 +28,19 @@ class ModelFile:
     Attributes
     ----------
     path
-        Of the file.
+        Path of the file.
     build_model
-        Makes a point's network (see `build`).
+        Builds a point's network (see `build`).
     callbacks
         Makes a training's callbacks (see `make_callbacks`); None if the file has none.
     names
-        Name → class or function that the file or a module of its own defines, `custom_objects`
-        among them.
+        Name → class or function that the file or one of its own modules defines, with
+        `custom_objects`.
     state
-        Keras's global state as the file leaves it, in which each network is built.
+        Keras's global state after loading the file; each network is built in this state.
     pipeline
-        Makes what a network gets (see `gridloom.networks.pipeline`); None if the file has none.
+        Transforms rows while a network trains (see `gridloom.networks.pipeline`); None if the file
+        has none.
     """
 
     path: Path
@@ -55,8 +56,10 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
 
     Parameters
     ----------
+    path
+        The model file.
     code
-        What was read of it; None to read it now.
+        The code that was read; None to read it now.
 
     Raises
     ------
@@ -70,7 +73,9 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"model: {path} cannot be loaded: {told(error, path)}") from error
+        raise ModelError(
+            f"model: {path} cannot be loaded: {describe_error(error, path)}"
+        ) from error
     builder, callbacks = getattr(module, FUNCTION, None), getattr(module, CALLBACKS, None)
     if not callable(builder):
         raise ModelError(f"model: {path} has no function `{FUNCTION}`")
@@ -97,13 +102,13 @@ def load_model_file(path: Path, code: ModelCode | None = None) -> ModelFile:
 
 
 def _register(path: Path, custom_objects: Any) -> None:
-    """Register a model file's names with Keras, and forget those of the file before it."""
+    """Register a model file's names with Keras, and remove those of the file before it."""
     if not isinstance(custom_objects, Mapping):
         raise ModelError(
             f"model: {path}: `{CUSTOM_OBJECTS}` is a {type(custom_objects).__name__}; make it a "
             "dict from name to object, such as {'my_loss': my_loss}"
         )
-    # Keras 3 asks its custom objects where it loads a model, and not where it reads a name.
+    # Keras 3 uses its custom objects when it loads a model, but not when it looks up a name.
     tables = [keras.saving.get_custom_objects(), *name_tables()]
     for table in tables:
         for name in _registered:
@@ -126,8 +131,10 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
 
     Parameters
     ----------
+    file
+        The model file.
     hyperparameters
-        All of the point's, `batch_size` and `epochs` among them; lists as lists.
+        All of the point's, including `batch_size` and `epochs`.
 
     Raises
     ------
@@ -140,7 +147,7 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
         made = file.callbacks(listed(hyperparameters))
     except Exception as error:
         raise ModelError(
-            f"model: {CALLBACKS}(hyperparameters) raised {told(error, file.path)}"
+            f"model: {CALLBACKS}(hyperparameters) raised {describe_error(error, file.path)}"
         ) from error
     wrong = next(
         (one for one in made if not isinstance(one, keras.callbacks.Callback))
@@ -158,7 +165,7 @@ def make_callbacks(file: ModelFile, hyperparameters: Mapping[str, Value]) -> lis
 
 
 def listed(hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
-    """Return hyperparameters as a model file's functions get them: lists as lists."""
+    """Return hyperparameters for a model file's functions, with lists instead of tuples."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in hyperparameters.items()

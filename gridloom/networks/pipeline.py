@@ -1,7 +1,7 @@
-"""The model file's `input_pipeline`: what a network gets is made of the rows while it trains.
+"""The model file's `input_pipeline`, which transforms rows while a network trains.
 
-For rows that are too many or too large for memory: the study's rows hold small keys, such as the
-number of an image, and the pipeline reads what they stand for. Only `model.fit` takes its rows so.
+It is for rows that are too many or too large for memory: the study's rows hold small keys, such as
+the number of an image, and the pipeline reads the images. Only `model.fit` supports it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import tensorflow as tf
 
 from gridloom.errors import ModelError
 from gridloom.naming.values import Value
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.model_file import ModelFile, listed
 from gridloom.study.contract import PIPELINE
 
-#: Whole numbers below it are exact in float32.
+#: Whole numbers below this are exact in float32.
 _EXACT = 2**24
 
-#: What TensorFlow says where `assert_cardinality` is not met.
+#: Part of TensorFlow's message when `assert_cardinality` fails.
 _OTHER_COUNT = "dataset was expected to contain"
 
 
@@ -34,12 +34,12 @@ class Pipeline:
     Attributes
     ----------
     path
-        Of the model file.
+        Path of the model file.
     function
-        From (rows, training, hyperparameters) to rows, both a `tf.data.Dataset` of
-        (x, y, weight), a row each.
+        Takes (rows, training, hyperparameters) and returns rows; both are a `tf.data.Dataset` of
+        single rows (x, y, weight).
     hyperparameters
-        The point's, as `callbacks` gets them.
+        The point's, with lists instead of tuples.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Pipeline:
 
     @classmethod
     def of(cls, file: ModelFile, hyperparameters: Mapping[str, Value]) -> Pipeline | None:
-        """Return a point's; None if the model file has none."""
+        """Return the pipeline of a point; None if the model file has none."""
         if file.pipeline is None:
             return None
         return cls(file.path, file.pipeline, listed(hyperparameters))
@@ -56,26 +56,30 @@ class Pipeline:
     def batches(
         self, rows: tf.data.Dataset, count: int, batch_size: int, *, training: bool
     ) -> tf.data.Dataset:
-        """Return batches of what the pipeline makes of rows, the last one shorter.
+        """Return batches of the rows that the pipeline returns; the last batch may be shorter.
 
         Parameters
         ----------
         rows
-            Of (x, y, weight), a row each; `count` of them.
+            Single rows (x, y, weight).
+        count
+            Number of rows.
+        batch_size
+            Rows in a batch.
         training
             Whether a network trains on them.
 
         Raises
         ------
         ModelError
-            If the pipeline raises or does not keep the contract. One that tells another number of
-            rows than it gives, or none, fails when they are read: see `explained`.
+            If the pipeline raises an error or breaks the contract. A wrong number of rows may only
+            show when they are read: see `explained`.
         """
         made = self._made(rows, training)
         self._check_elements(made, rows)
         found = int(made.cardinality())
         if found == tf.data.INFINITE_CARDINALITY:
-            self._refuse("gives rows without end; leave out `repeat`, each epoch reads them anew")
+            self._refuse("gives endless rows; remove `repeat`, because each epoch reads them again")
         if found >= 0 and found != count:
             self._refuse(f"gives {found} rows for the {count} that it gets; give one for each")
         if found < 0:
@@ -89,21 +93,28 @@ class Pipeline:
         return scored.map(lambda x, y, _: (x, y))
 
     def specs(self, x: np.ndarray, y: np.ndarray) -> tuple[tf.TensorSpec, tf.TensorSpec]:
-        """Return the kinds of tensors that a step gets of such rows, batch axis first."""
+        """Return the types and shapes of the tensors that a step gets, batch axis first."""
         inputs, targets = self.held(x[:1], y[:1], 1).element_spec
         return inputs, targets
 
     def input_shape(
         self, x: np.ndarray, target: np.ndarray, outputs: int, classes: Sequence[str] | None
     ) -> tuple[int | None, ...]:
-        """Return the shape of a row as the network gets it.
+        """Return the shape of a row after the pipeline.
+
+        The form of the target depends on the loss of a network, which is not built yet. So a
+        pipeline that computes with targets is tried with each form until one works.
 
         Parameters
         ----------
+        x
+            Prepared rows.
         target
-            As in `gridloom.data.preparation.PreparedRows`: only a network tells which form its
-            loss takes, and it is not there yet. So a pipeline that computes with targets meets
-            each form until it takes one.
+            As in `gridloom.data.preparation.TrainingRows`.
+        outputs
+            Number of classes, labels or targets.
+        classes
+            Labels of the classes; None if there are none.
         """
         forms = [target[:1]]
         if classes is not None:
@@ -121,27 +132,35 @@ class Pipeline:
         raise errors[0]
 
     def first_row(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the network is scored on of the first row, shapes (1, …)."""
+        """Return the first row as the network is scored on it, shapes (1, …)."""
         try:
             for inputs, targets in self.held(x[:1], y[:1], 1):
                 return inputs.numpy(), targets.numpy()
         except tf.errors.OpError as error:
             raise self.explained(error) from error
-        self._refuse("gives no row for the one that it gets")
+        self._refuse("gives no row for one row; give one for each")
 
     def predict(self, network: Any, x: np.ndarray, like: np.ndarray, batch_size: int) -> np.ndarray:
-        """Return what a network gives for each row, shape (rows, outputs).
+        """Return a network's outputs for each row, shape (rows, outputs).
+
+        The pipeline gets zeros as targets, and the row number as weight. The weights show whether
+        it keeps the order of the rows.
 
         Parameters
         ----------
+        network
+            A Keras model.
+        x
+            Prepared rows.
         like
-            A target in the form that the loss takes, shape (1, …): in its place, the pipeline gets
-            zeros. As weight it gets the row's number, to see that rows keep their order.
+            A target in the form that the loss takes, shape (1, …), for the shape of the zeros.
+        batch_size
+            Rows in a batch.
 
         Raises
         ------
         ModelError
-            If the pipeline fails, or does not keep the order or the weights of the rows.
+            If the pipeline fails, or changes the order or the weights of the rows.
         """
         numbers = (np.arange(len(x)) % _EXACT).astype(np.float32)
         rows = _rows(x, np.zeros((len(x), *like.shape[1:]), like.dtype), numbers)
@@ -151,8 +170,8 @@ class Pipeline:
             for inputs, _, found in self.batches(rows, len(x), batch_size, training=False):
                 if not np.array_equal(found, numbers[seen : seen + len(found)]):
                     self._refuse(
-                        "changes the order of the rows or their weights where training is False; "
-                        "predictions could not be told apart"
+                        "changes the order of the rows or their weights where training is False, "
+                        "so that predictions cannot be assigned to rows; keep both"
                     )
                 seen += len(found)
                 outputs.append(np.asarray(network.predict_on_batch(inputs)))
@@ -161,26 +180,26 @@ class Pipeline:
         return np.concatenate(outputs)
 
     def is_of(self, error: BaseException) -> bool:
-        """Tell whether an error arose where rows are read, and not in the network."""
+        """Return whether an error arose while reading rows, and not in the network."""
         return isinstance(error, tf.errors.OpError) and (
             "IteratorGetNext" in str(error) or _OTHER_COUNT in str(error)
         )
 
     def explained(self, error: Exception) -> ModelError:
-        """Return the error for what went wrong while rows were read."""
+        """Return a described error for one that arose while reading rows."""
         text = " ".join(str(error).split())
         if _OTHER_COUNT in text:
             counts = text[text.index(_OTHER_COUNT) + len("dataset ") :].partition(" [[")[0]
             return self._error(f"gives another number of rows than it gets: it {counts}")
-        return self._error(f"failed on a row: {told(error, self.path)}")
+        return self._error(f"failed on a row: {describe_error(error, self.path)}")
 
     def check_passes(self, before: int, now: int) -> None:
-        """See that an epoch read the training rows in an order of its own.
+        """Check that an epoch read the training rows in a new order.
 
         Parameters
         ----------
         before, now
-            How often the rows had been asked for at the end of the epoch before, and of this one.
+            How often the rows had been requested at the end of the previous and of this epoch.
         """
         if now == before:
             self._refuse(
@@ -194,7 +213,7 @@ class Pipeline:
         except Exception as error:
             raise ModelError(
                 f"model: {PIPELINE}(rows, training={training}, hyperparameters) raised "
-                f"{told(error, self.path)}"
+                f"{describe_error(error, self.path)}"
             ) from error
         if not isinstance(made, tf.data.Dataset):
             self._refuse(f"returned {type(made).__name__}; return a tf.data.Dataset")
@@ -212,13 +231,14 @@ class Pipeline:
             )
         ):
             self._refuse(
-                f"gives {_shown(spec)}; give (x, y, weight) of one row, x one tensor, y and weight "
-                f"of the shapes {given[1].shape} and {given[2].shape}; Gridloom makes the batches"
+                f"gives {_shown(spec)}; give single rows (x, y, weight) with one tensor x, and y "
+                f"and weight of the shapes {given[1].shape} and {given[2].shape}; Gridloom makes "
+                "the batches"
             )
         if spec[0].shape.rank is None:
             self._refuse(
-                "gives x of an unknown shape, as tf.py_function and tf.io.decode_image do; say it "
-                "by `x = tf.ensure_shape(x, ...)`"
+                "gives x of an unknown shape, as tf.py_function and tf.io.decode_image do; set it "
+                "with `x = tf.ensure_shape(x, ...)`"
             )
 
     def _refuse(self, what: str) -> NoReturn:
@@ -233,10 +253,10 @@ def _rows(*arrays: np.ndarray) -> tf.data.Dataset:
 
 
 def _counted(rows: tf.data.Dataset, count: int) -> tf.data.Dataset:
-    """Return rows whose reading fails if they are not `count`.
+    """Return rows that fail when read if their number is not `count`.
 
-    Keras takes as many batches as there should be, and would not see that there are more. So each
-    row waits until the next one has been read, the last one until there is none.
+    Keras reads as many batches as it expects and would not notice further rows. So each row is held
+    back until the next one, or the end, has been read.
     """
     nothing = tuple(
         tf.zeros([size or 0 for size in part.shape], part.dtype) for part in rows.element_spec
@@ -248,7 +268,7 @@ def _counted(rows: tf.data.Dataset, count: int) -> tf.data.Dataset:
 
 
 def _shown(spec: Any) -> str:
-    """Return what a dataset's elements are, without the words of TensorFlow."""
+    """Describe a data set's elements for the user."""
     if isinstance(spec, tuple) and all(isinstance(part, tf.TensorSpec) for part in spec):
         return "(" + ", ".join(f"{part.dtype.name} {part.shape}" for part in spec) + ")"
     return str(spec) if len(str(spec)) < 200 else type(spec).__name__

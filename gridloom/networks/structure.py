@@ -1,9 +1,9 @@
-"""What a network is made of: a text that two networks share only if one graph serves both.
+"""The structure of a network: a description that is equal only if one graph serves both networks.
 
-It is no configuration: configurations leave things out (Huber's delta), and a person may set
-anything on any part of a model. So all objects that a model reaches are walked, with all their
-attributes, and written down in the order in which they are found. Left out is what a graph gets as
-data: initial weights, states of generators, the learning rate, rates of `Dropout`.
+Keras's configurations are not enough: they leave things out (Huber's delta), and users may set any
+attribute on any part of a model. So this module walks over all objects that a model reaches, with
+all their attributes, and lists them in the order in which they are found. It leaves out what a
+graph gets as data: initial weights, states of generators, the learning rate, rates of `Dropout`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-#: Attributes of Keras's objects that repeat others, name a process's objects, or count.
+#: Attributes of Keras's objects that repeat others, identify objects of the process, or count.
 _REPEATS = {
-    "_auto_config",  # arguments of constructors, which their objects have made use of
+    "_auto_config",  # arguments of constructors, which have been applied already
     "_compile_config",
-    "_call_signature",  # of `call`, which is Keras's own or told as foreign
+    "_call_signature",  # of `call`, which is Keras's own or noted as foreign
     "_lock",
     "_loss_ids",
     "_nodes",  # all operations are found from the outputs
@@ -39,13 +39,13 @@ _REPEATS = {
     "call_signature_parameters",
 }
 
-#: Those of `Dropout` that its rate decides; the twins in lockstep take the rate as data.
+#: Attributes of `Dropout` that depend on its rate; a graph gets the rate as data.
 _OF_RATE = {"rate", "seed", "seed_generator", "_seed_generators"}
 
-#: Drawn for each network where no seed is given, and of no effect once weights are set.
+#: Attributes of initializers that are drawn for each network and have no effect on set weights.
 _OF_INITIALIZERS = {"seed"}
 
-#: What TensorFlow puts around Keras's objects, always the same.
+#: Objects of TensorFlow inside Keras's objects that are always the same.
 _KNOWN_OF_TENSORFLOW = {"_DefaultDistributionStrategy"}
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.generic, np.dtype)
@@ -56,22 +56,23 @@ _LIBRARIES = ("keras.", "numpy.", "tensorflow.")
 
 @dataclass(frozen=True)
 class Structure:
-    """What a network is made of.
+    """The structure of a network.
 
     Attributes
     ----------
     digest
-        Equal for two networks only if all that they reach is alike, but for `rates`,
+        Equal for two networks only if all objects that they reach are equal, except `rates`,
         `learning_rate` and what a training sets: weights and the states of generators.
     rates
-        Of the `Dropout` layers, in the order in which they are found.
+        Rates of the `Dropout` layers, in the order in which they are found.
     learning_rate
         Of the optimizer; None if it follows a schedule.
     own
-        The first part that is no part of Keras, such as ``activation of dense: soft``; None if
-        there is none. Such a part may depend on what no walk sees, such as a global variable.
+        The first part that is not Keras's, such as ``activation of dense: soft``; None if there is
+        none. Such a part may depend on things that the walk does not see, such as a global
+        variable.
     hidden
-        Whether a part keeps what cannot be looked at, so that nothing is known to be alike.
+        Whether a part cannot be inspected, so that nothing can be proven equal.
     """
 
     digest: str
@@ -82,12 +83,12 @@ class Structure:
 
 
 def structure_of(model: keras.Model) -> Structure:
-    """Describe a network that is built and compiled, and not trained yet."""
+    """Describe a network that is built and compiled but not trained yet."""
     walk = _Walk(data={id(variable) for variable in model.variables})
     rate = learning_rate(model.optimizer)
     if rate is not None:
         walk.data.add(id(rate))
-    # Metrics are among the variables of a model; their states are no data.
+    # The variables of a model include those of its metrics, which are not data.
     walk.data -= {id(variable) for variable in model.metrics_variables}
     walk.start("model", model)
     return Structure(
@@ -102,10 +103,12 @@ def structure_of(model: keras.Model) -> Structure:
 def differs(
     part: Any, other: Any, ignored: Collection[str] = (), data: Collection[Any] = ()
 ) -> bool:
-    """Tell whether two objects of Keras, such as an optimizer and its copy, differ in anything.
+    """Return whether two objects of Keras, such as an optimizer and its copy, differ in anything.
 
     Parameters
     ----------
+    part, other
+        The two objects.
     ignored
         Names of attributes that do not count.
     data
@@ -127,12 +130,12 @@ def learning_rate(optimizer: Any) -> Any:
 
 
 def from_keras(thing: Any) -> bool:
-    """Tell whether a class, function or object of it is Keras's own."""
+    """Return whether a class, function or object is Keras's own."""
     return str(getattr(thing, "__module__", "")).startswith("keras.")
 
 
 class _Walk:
-    """Writes down objects in the order in which they are found, each once.
+    """Lists objects in the order in which they are found, each once.
 
     Parameters
     ----------
@@ -150,21 +153,21 @@ class _Walk:
         self.hidden = False
         self._lines: list[Any] = []
         self._places: dict[int, int] = {}
-        self._kept: list[Any] = []  # ids are of use only while their objects live
+        self._kept: list[Any] = []  # an id is unique only while its object lives
         self._found: deque[tuple[str, Any]] = deque()
 
     def start(self, name: str, thing: Any) -> None:
-        """Write down a thing and all that it reaches."""
+        """List an object and all objects that it reaches."""
         self._lines.append(self._word(name, thing))
         while self._found:
             self._lines.append(self._line(*self._found.popleft()))
 
     def digest(self) -> str:
-        """Return the SHA-256 of all that was written down."""
+        """Return the SHA-256 of the list."""
         return hashlib.sha256(repr(self._lines).encode()).hexdigest()
 
     def _word(self, name: str, thing: Any) -> Any:
-        """Return a plain value as it is, and the place of all else, to be written down later."""
+        """Return a plain value itself; for another object, its position, and queue the object."""
         if isinstance(thing, _PLAIN):
             return (type(thing).__name__, repr(thing))
         if isinstance(thing, _OF_TENSORFLOW):
@@ -181,7 +184,7 @@ class _Walk:
         if isinstance(thing, Mapping | list | tuple | set | frozenset) and not (
             kind.__module__.startswith(_LIBRARIES) or kind.__module__ in _PLAIN_CONTAINERS
         ):
-            self._note(name, kind)  # its methods may do anything
+            self._note(name, kind)  # a user's container, whose methods may do anything
         if isinstance(thing, np.ndarray):
             return (head, str(thing.dtype), thing.shape, hashlib.sha256(thing.tobytes()).digest())
         if isinstance(thing, tf.Tensor | tf.Variable):
@@ -212,7 +215,7 @@ class _Walk:
         if isinstance(thing, inspect.Signature):
             return (head, str(thing))
         if kind.__module__.startswith("tensorflow."):
-            # A `tf.function`, a table: what it does is not among its attributes.
+            # Such as a `tf.function` or a table, whose behaviour is not in its attributes.
             self.hidden |= kind.__name__ not in _KNOWN_OF_TENSORFLOW
             return head
         if not from_keras(kind):
@@ -221,7 +224,7 @@ class _Walk:
 
     def _attributes(self, name: str, thing: Any) -> list[Any]:
         if not hasattr(thing, "__dict__"):
-            # An object in C, such as NumPy's generators: nobody knows what it keeps.
+            # An object implemented in C, such as NumPy's generators, whose state is unknown.
             self.hidden = True
             return []
         skipped = self.ignored
@@ -253,16 +256,16 @@ class _Walk:
         try:
             return self._word(name, np.asarray(tensor))
         except (AttributeError, NotImplementedError, TypeError, ValueError):
-            self.hidden = True  # a symbol, or a tensor of a kind that NumPy has not
+            self.hidden = True  # a symbolic tensor, or a type that NumPy lacks
             return None
 
     def _set(self, things: Collection[Any]) -> list[str]:
         if not all(isinstance(thing, _PLAIN) for thing in things):
-            self.hidden = True  # sets have no order in which to write down what they hold
+            self.hidden = True  # sets of objects have no order
         return sorted(map(repr, things))
 
     def _named(self, name: str, thing: Any) -> list[Any]:
-        """Write down a class or function: its name, and what a function has closed over."""
+        """Return the name of a class or function, with a function's closure and defaults."""
         module, known = str(thing.__module__), thing.__qualname__
         if not module.startswith(_LIBRARIES) and module not in ("builtins", "numpy"):
             self._note(name, thing)

@@ -1,4 +1,4 @@
-"""Targets in the form that a network's output and loss take."""
+"""Targets in the form that a network's outputs and loss take."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from gridloom.networks.losses import loss_traits
 def encode_target(
     model: keras.Model, row_shape: tuple[int, ...], target: np.ndarray, classes: list[str] | None
 ) -> np.ndarray:
-    """Give the target the form that the model's output and loss take.
+    """Convert targets to the form that the model's outputs and loss take.
 
     Parameters
     ----------
+    model
+        Built and compiled.
     row_shape
         Shape of one row of features.
     target
         Class indices, shape (rows,), or float32 values, shape (rows, targets).
     classes
-        None unless `target` is class indices.
+        Labels of the classes; None unless `target` holds class indices.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def encode_target(
     """
     width = _width(model, row_shape)
     if classes is None:
-        # Keras would broadcast one against the other, and train to nothing.
+        # Keras would broadcast one against the other without an error, and learn nothing useful.
         if width != target.shape[1]:
             raise ModelError(
                 f"model: its output has {width} columns, the data {target.shape[1]} targets; end "
@@ -59,7 +61,7 @@ def encode_target(
 def _width(model: keras.Model, row_shape: tuple[int, ...]) -> int:
     try:
         shape = tuple(model.output_shape)
-    except AttributeError:  # a class of its own does not know before it is called
+    except AttributeError:  # a subclassed model does not know its output shape before a call
         shape = tuple(model(np.zeros((1, *row_shape), np.float32), training=False).shape)
     if len(shape) != 2 or not isinstance(shape[1], int):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""What only several settings of a study together can get wrong."""
+"""Checks of a study that involve several settings at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_hyperparameters(grid: Grid) -> Iterator[str]:
 
 
 def check_together(study: Study, grid: Grid) -> Iterator[str]:
-    """Check what only several keys together can get wrong."""
+    """Check settings against each other."""
     yield from _check_dataset(study)
     yield from _check_ignored(study, grid)
     yield from _check_paths(study, grid)
@@ -66,22 +66,22 @@ def check_together(study: Study, grid: Grid) -> Iterator[str]:
         if slice_.rows == slice_.columns:
             yield f"{where}: rows and columns are both {slice_.rows!r}; name two axes"
         if (slice_.rows, slice_.columns) in drawn:
-            yield f"{where}: {slice_.rows} x {slice_.columns} is there already; remove one"
+            yield f"{where}: {slice_.rows} x {slice_.columns} is listed twice; remove one"
         drawn.add((slice_.rows, slice_.columns))
         known = {name for point in grid.points.values() for name in point}
         for key, name in (("rows", slice_.rows), ("columns", slice_.columns)):
             if name not in known:
-                yield f"{where}.{key}: {name!r} is no hyperparameter here{nearest(name, known)}"
+                yield f"{where}.{key}: {name!r} is not a hyperparameter here{nearest(name, known)}"
         for name, value in slice_.at.items():
             if name not in known:
-                yield f"{where}.at.{name}: {name!r} is no hyperparameter here{nearest(name, known)}"
+                yield f"{where}.at.{name}: not a hyperparameter here{nearest(name, known)}"
             elif name in grid.axes and canonical(value) not in grid.axes[name]:
                 listed = ", ".join(map(str, grid.axes[name]))
                 yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
 
 
 def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
-    """Name what was set away from its default, and has no effect beside the rest."""
+    """Report settings that differ from their default but have no effect with the others."""
     split, dataset = study.split, study.dataset
     if split.column is not None or dataset.test_source is not None:
         by = "split.column" if split.column is not None else "dataset.test_source"
@@ -108,19 +108,19 @@ def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
 
 
 def _ignored(where: str, section: BaseModel, keys: Iterable[str], reason: str) -> Iterator[str]:
-    # Its default written down is no wish, and a study laid over another cannot remove a key.
+    # A key at its default passes: a file laid over another study cannot remove a key.
     for key in keys:
         default = type(section).model_fields[key].default
         if getattr(section, key) != default:
             yield f"{where}.{key}: has no effect, {reason}; remove it, or set it to {default}"
 
 
-#: Bytes of a path that the system takes.
+#: Longest path that the system takes, in bytes.
 _MAX_PATH_BYTES = 4095
 
 
 def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
-    """Check that names become files: of inputs, records, Snakemake's notes on them, figures."""
+    """Check that inputs, records, Snakemake's notes on them and figures can have their names."""
     inputs = {
         "dataset.source": study.dataset.source,
         "dataset.test_source": study.dataset.test_source,
@@ -132,29 +132,33 @@ def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
     longest = max(grid.points, key=lambda path: len(path.encode()))
     last = Block(study.repetitions - 1, study.repetitions - 1).file
     record = os.fsencode(f"{study.results}/points/{'0' * 16}/{longest}/{last}")
-    # Snakemake keeps a note on each file, named by its path in base64, in folders of 254 letters.
+    # Snakemake keeps a note on each file. The note's path is the file's path in base64, split into
+    # folders of 254 characters.
     letters = -(-len(record) // 3) * 4
     note = os.fsencode(Path(".snakemake/incomplete").absolute())
     size = len(note) + 1 + letters + 2 * (letters // 254)
     if size > _MAX_PATH_BYTES:
         yield (
-            f"hyperparameters: together, {longest[:60]}… makes a path of {size:,} bytes for "
-            f"Snakemake's note on it, the system takes {_MAX_PATH_BYTES:,}; use shorter values or "
+            f"hyperparameters: Snakemake's note on the point {longest[:60]}… would have a path of "
+            f"{size:,} bytes, and the system allows {_MAX_PATH_BYTES:,}; use shorter values or "
             "names"
         )
     if any(len(os.fsencode(part)) > MAX_COMPONENT_BYTES for part in Path(study.results).parts):
-        yield f"results: file systems take names of {MAX_COMPONENT_BYTES} bytes; use a shorter one"
+        yield (
+            f"results: a name in this path is longer than {MAX_COMPONENT_BYTES} bytes, the limit "
+            "of file systems; use a shorter one"
+        )
     pair = sorted(grid.axes, key=lambda name: len(os.fsencode(name)))[-2:]
-    # Written beside first, under a name with a process number.
+    # A figure is first written under a temporary name with a process number.
     figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice.0000000.png")
     if len(figure) > MAX_COMPONENT_BYTES:
         yield (
-            f"hyperparameters.{pair[-1]}: with {pair[0]}, names a heatmap by {len(figure)} bytes, "
-            f"file systems take {MAX_COMPONENT_BYTES}; use shorter names"
+            f"hyperparameters.{pair[-1]}: the heatmap with {pair[0]} would have a file name of "
+            f"{len(figure)} bytes, and file systems allow {MAX_COMPONENT_BYTES}; use shorter names"
         )
 
 
-#: Keys of a dataset that say how text is to be read.
+#: Keys of a dataset that say how to read text.
 _TEXT_KEYS = ("columns", "missing", "separator", "decimal", "encoding")
 
 
@@ -195,15 +199,17 @@ def _check_dataset(study: Study) -> Iterator[str]:
         if source is not None
     }
     if len(set(formats.values())) > 1:
-        told = f"is {formats['test_source']}, source is {formats['source']}; use one format"
-        yield f"dataset.test_source: {told}"
+        yield (
+            f"dataset.test_source: is {formats['test_source']}, source is {formats['source']}; "
+            "use one format"
+        )
     if formats["source"] == "npz":
         for key in ("target", "drop", "categorical", *_TEXT_KEYS):
             if key in dataset.model_fields_set:
-                yield f"dataset.{key}: an NPZ file has arrays, no columns; remove it"
+                yield f"dataset.{key}: an NPZ file has arrays instead of columns; remove it"
         if split.column is not None:
             yield "split.column: an NPZ file has no columns; name its test rows x_test, y_test"
     elif formats["source"] == "parquet":
         for key in _TEXT_KEYS:
             if key in dataset.model_fields_set:
-                yield f"dataset.{key}: a Parquet file says it itself; remove it"
+                yield f"dataset.{key}: a Parquet file contains this itself; remove it"

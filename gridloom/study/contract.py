@@ -1,4 +1,4 @@
-"""The contract of a model file, as far as it can be checked without running the file.
+"""The contract of a model file: the checks that do not run it.
 
 ``build_model(input_shape, outputs, **hyperparameters) -> compiled keras.Model``, and optional
 ``callbacks(hyperparameters) -> list of Keras callbacks`` and ``input_pipeline(rows, training,
@@ -21,29 +21,29 @@ CALLBACKS = "callbacks"
 PIPELINE = "input_pipeline"
 CUSTOM_OBJECTS = "custom_objects"
 
-#: What cannot be a dict, as far as its text shows.
+#: Expressions that are certainly not a dict.
 _NO_DICT = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.ListComp, ast.SetComp, ast.Lambda)
 
 
 def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = "compiled") -> None:
     """Check that a model file's `build_model` takes the study's hyperparameters.
 
-    The file is parsed, not run, so this costs no import of TensorFlow.
+    The file is parsed, not run, so TensorFlow is not imported.
 
     Parameters
     ----------
     path
         The model file.
     names
-        The sets of hyperparameters that the points hand to `build_model`.
+        Sets of hyperparameters that points pass to `build_model`.
     engine
-        The study's: ``compiled``, which calls `build_model` only, or ``keras``.
+        The study's engine: ``compiled``, which calls `build_model` only, or ``keras``.
 
     Raises
     ------
     StudyError
-        If the file is missing, is not Python, has no `build_model`, its signature does not fit, or
-        its `callbacks`, `input_pipeline` or `custom_objects` do not.
+        If the file is missing, is not Python, has no `build_model`, or if `build_model`,
+        `callbacks`, `input_pipeline` or `custom_objects` does not keep the contract.
     """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
@@ -95,11 +95,11 @@ def check_model_file(path: Path, names: Iterable[frozenset[str]], engine: str = 
 
 @dataclass(frozen=True)
 class _Function:
-    """A function that a model file may have: its arguments, in order and in words."""
+    """A function that a model file may have: its arguments, also in words, and an example."""
 
     name: str
     arguments: tuple[str, ...]
-    told: str
+    in_words: str
     returns: str
 
 
@@ -135,14 +135,14 @@ def _check_function(path: Path, tree: ast.Module, engine: str, wanted: _Function
         more = arguments.kwonlyargs or arguments.vararg or arguments.kwarg
         if len(taken) != len(wanted.arguments) or more:
             yield (
-                f"model: {path}: `{name}` must take {wanted.told}; it is "
+                f"model: {path}: `{name}` must take {wanted.in_words}; it is "
                 f"`{name}({ast.unparse(arguments)})`"
             )
     elif isinstance(defined, (*_NO_DICT, ast.Dict, ast.ClassDef)) and not isinstance(
         defined, ast.Lambda
     ):
         yield (
-            f"model: {path}: `{name}` is no function; write "
+            f"model: {path}: `{name}` is not a function; write "
             f"`def {name}({', '.join(wanted.arguments)}): return {wanted.returns}`"
         )
 
@@ -150,13 +150,13 @@ def _check_function(path: Path, tree: ast.Module, engine: str, wanted: _Function
 def _check_custom_objects(path: Path, tree: ast.Module) -> Iterator[str]:
     if isinstance(_defined(tree, CUSTOM_OBJECTS), (*_NO_DICT, ast.FunctionDef, ast.ClassDef)):
         yield (
-            f"model: {path}: `{CUSTOM_OBJECTS}` is no dict; make it one from name to object, such "
-            "as {'my_loss': my_loss}"
+            f"model: {path}: `{CUSTOM_OBJECTS}` is not a dict; make it a dict from name to object, "
+            "such as {'my_loss': my_loss}"
         )
 
 
 def _defined(tree: ast.Module, name: str) -> ast.AST | None:
-    """Return what a name is last defined as at top level: a definition, a value or an import."""
+    """Return the last definition of a name at top level: a function, class, value or import."""
     found: ast.AST | None = None
     for node in tree.body:
         match node:

@@ -1,6 +1,6 @@
 """The grid: from the `hyperparameters` block of a study to its points.
 
-Standard library only: the Snakemake of every job, on a cluster too, imports this module.
+Standard library only, because the Snakemake of every job imports this module, on a cluster too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Grid:
     Attributes
     ----------
     points
-        Path of a point (see `point_path`) → its hyperparameters; in the order of the product of
-        the alphabetically sorted axes, each in the order its values were given.
+        Path of a point (see `point_path`) → its hyperparameters. The order is that of the product
+        of the alphabetically sorted axes, with each axis's values in the order given.
     axes
         Swept hyperparameter → its values, both in the order given. A hyperparameter that some
         points lack (a conditional one) is an axis too.
@@ -47,9 +47,9 @@ def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
     hyperparameters
         One grid, or a list of grids. A grid maps each hyperparameter to a scalar (fixed) or a
         list, ``{linspace: [a, b, n]}``, ``{logspace: [a, b, n]}`` or ``{range: [a, b, step]}``
-        (swept). ``zip`` holds a mapping of lists that vary together, or several such mappings;
-        ``grids`` a list of grids that share the keys beside it; ``exclude`` a list of rules, and
-        a point that matches every key of one rule is left out.
+        (swept). ``zip`` is a mapping of lists that vary together, or a list of such mappings.
+        ``grids`` is a list of grids that share the keys beside it. ``exclude`` is a list of rules;
+        a point that matches every key of a rule is left out.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
             size = len(component.encode())
             if size > MAX_COMPONENT_BYTES:
                 problems.append(
-                    f"hyperparameters: {component[:40]}… makes a folder name of {size} bytes, file "
-                    f"systems take {MAX_COMPONENT_BYTES}; use a shorter value"
+                    f"hyperparameters: {component[:40]}… makes a folder name of {size} bytes, and "
+                    f"file systems allow {MAX_COMPONENT_BYTES}; use a shorter value"
                 )
         points.setdefault(path, point)
     if not problems and not points:
@@ -101,7 +101,7 @@ def _axes(hyperparameters: Any, points: Mapping[str, Point]) -> dict[str, list[V
 
 
 def _names(block: Any) -> Iterator[str]:
-    """Yield the hyperparameters' names in the order they stand in the block."""
+    """Yield the hyperparameters' names in the order of the block."""
     if isinstance(block, Mapping):
         for key, value in block.items():
             if key == "zip":
@@ -175,7 +175,7 @@ def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) ->
             for point in _points(subgrid, f"{where}.grids[{index}]", problems):
                 for name in sorted(taken & set(point)):
                     problems.append(
-                        f"{where}.grids[{index}].{name}: stands beside `grids` too; keep one"
+                        f"{where}.grids[{index}].{name}: is given beside `grids` too; keep one"
                     )
                 joined.append(point)
         dimensions.append(joined)
@@ -214,8 +214,8 @@ def _zipped(
         columns[name] = _values(group[name], f"{where}.{name}", problems, merge=False)
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        problems.append(f"{where}: lists that vary together need one length; {told}")
+        listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        problems.append(f"{where}: lists that vary together need the same length; {listed}")
         return []
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -319,7 +319,7 @@ def _generated(given: Mapping[str, Any], where: str, problems: list[str]) -> lis
 
 
 def _range(first: float, end: float, step: float, where: str, problems: list[str]) -> list[Value]:
-    """Count like Python's range, `end` left out, free of the drift of repeated addition."""
+    """Return ``first + index * step`` below `end`, like Python's range, also for floats."""
     if step == 0 or (end - first) * step <= 0:
         problems.append(f"{where}: [{first}, {end}, {step}] has no values; check the step's sign")
         return []
@@ -361,7 +361,7 @@ def _scalar(given: Any, where: str, problems: list[str]) -> Scalar:
 
 
 def axis_texts(grid: Grid) -> dict[str, list[str]]:
-    """Return each axis with its values as the tables spell them; missing comes last."""
+    """Return each axis with its values as the tables spell them; a missing value comes last."""
     texts = {}
     for name, values in grid.axes.items():
         texts[name] = [table_text(value) for value in values]

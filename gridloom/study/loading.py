@@ -22,8 +22,8 @@ def load_study(
 ) -> Study:
     """Read and check a study.
 
-    A file with a `hyperparameters` block is a whole study and replaces all that came before it;
-    any other file, and `overrides`, is laid over what came before, key by key.
+    A file with a `hyperparameters` block is a whole study and replaces everything before it. Any
+    other file, and `overrides`, changes single keys of what came before.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def load_study(
     files
         Files named on the command line, in that order.
     overrides
-        Single settings from the command line; they win. Snakemake hands over what stands inside
-        of ``--config trainer='{warm: false}'`` as text.
+        Single settings from the command line, which win. Snakemake passes the values inside
+        ``--config trainer='{warm: false}'`` as text.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def load_study(
 
 
 def _typed(part: Any) -> Any:
-    """Give text the type that YAML would, wherever it stands."""
+    """Convert text to the type that YAML gives it, at any depth."""
     if isinstance(part, Mapping):
         return {key: _typed(value) for key, value in part.items()}
     if isinstance(part, list):
@@ -74,7 +74,7 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML as data only, a key given twice refused: the second would silently win."""
+    """A safe YAML loader that refuses a key given twice, because the second would silently win."""
 
 
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -102,10 +102,12 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise StudyError(f"{file}: is not UTF-8 text; save it as UTF-8") from None
     except yaml.YAMLError as error:
-        told = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise StudyError(f"{file}{place}: not valid YAML ({told}); check quotes, indents") from None
+        raise StudyError(
+            f"{file}{place}: not valid YAML ({problem}); check quotes and indentation"
+        ) from None
     except TypeError as error:  # a mapping as a key
         raise StudyError(f"{file}: not valid YAML ({error})") from None
     if content is None:
@@ -116,7 +118,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 
 def check_study(settings: Mapping[str, Any]) -> Study:
-    """Check settings, as YAML gives them, against `Study`.
+    """Turn settings, as read from YAML, into a `Study`.
 
     Raises
     ------
@@ -128,8 +130,8 @@ def check_study(settings: Mapping[str, Any]) -> Study:
     try:
         study = Study.model_validate(_as_json_types(settings))
     except pydantic.ValidationError as error:
-        told = [one for one in error.errors() if not is_other_form(one)]
-        problems += list(dict.fromkeys(map(sentence, told)))
+        meant = [one for one in error.errors() if not is_other_form(one)]
+        problems += list(dict.fromkeys(map(sentence, meant)))
     grid: Grid | None = None
     block = settings.get("hyperparameters")
     if isinstance(block, Mapping | list):
@@ -147,7 +149,7 @@ def check_study(settings: Mapping[str, Any]) -> Study:
 
 
 def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a whole number stand for a float, and a label or column of any type for its text."""
+    """Accept a whole number as a float, and a number or truth value as the name of a column."""
     read = dict(settings)
     dataset = read.get("dataset")
     if isinstance(dataset, Mapping):
@@ -180,12 +182,12 @@ def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-#: Keys of a dataset that name columns: in a file without a header row, by their place.
+#: Keys of a dataset that name columns; without a header row, names are numbers.
 _NAMES = ("target", "drop", "categorical", "group", "order", "weight", "columns", "missing")
 
 
 def _named(value: Any) -> Any:
-    """Let a number stand for its text."""
+    """Convert a number or truth value to its text."""
     if isinstance(value, list):
         return [_named(item) for item in value]
     if isinstance(value, bool):

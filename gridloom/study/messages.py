@@ -1,4 +1,4 @@
-"""What is wrong with a study's settings, in a person's words."""
+"""Messages about mistakes in a study's settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from gridloom.study.schema import Resources, Study
 
 
 def is_other_form(error: Any) -> bool:
-    """Tell whether an error is about a form that the person did not mean, of a key with several."""
+    """Return whether an error is about a type that the user did not mean.
+
+    For a key that accepts several types, pydantic reports an error for each of them.
+    """
     form, found = str(error["loc"][-1]), error["input"]
     return (
         (form.startswith("literal[") and not isinstance(found, str))
@@ -24,12 +27,12 @@ def is_other_form(error: Any) -> bool:
     )
 
 
-#: What pydantic puts into a place beside its keys, such as the member of a union.
+#: Parts of pydantic's locations that are not keys, such as the member of a union.
 _NO_KEY = re.compile(r"\[key\]|str|(literal|dict|list)\[.*")
 
 
 def sentence(error: Any) -> str:
-    """Say one pydantic error in a person's words."""
+    """Describe one pydantic error in a sentence."""
     location = [part for part in error["loc"] if not _NO_KEY.fullmatch(str(part))]
     where = ".".join(str(part) for part in location)
     found = error["input"]

@@ -1,6 +1,6 @@
-"""The study: one typed, closed description of everything that a person may set.
+"""The study: a typed, closed description of everything that the user can set.
 
-Nothing here imports Snakemake, and nothing heavy: each job's Snakemake reads the study.
+This module imports neither Snakemake nor anything heavy, because each job's Snakemake reads it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Dataset(_Closed):
         "path or http(s) address of a CSV, TSV, Parquet or NPZ file, also in gzip or zip.",
     )
     format: Literal["csv", "tsv", "parquet", "npz"] | None = Field(
-        None, description="Format of the file; null: by its ending, csv if that does not tell."
+        None, description="Format of the file; null: by its ending, csv if that is unknown."
     )
     member: str | None = Field(None, description="File inside a zip; null if it holds one only.")
     sha256: Sha256 | None = Field(
@@ -72,20 +72,20 @@ class Dataset(_Closed):
     test_sha256: Sha256 | None = Field(None, description="SHA-256 of `test_source`.")
     task: Literal["classification", "multilabel", "regression"] = Field(
         "classification",
-        description="Classes to tell apart (two or more), several labels of 0 or 1 for each row, "
-        "or numbers to predict.",
+        description="One of two or more classes, several labels of 0 or 1 for each row, or numbers "
+        "to predict.",
     )
     target: str | Annotated[list[str], Field(min_length=1)] = Field(
         "target", description="Column to predict; a list for multilabel or several numbers."
     )
     drop: list[str] = Field([], description="Columns to leave out, such as an id.")
     categorical: list[str] = Field(
-        [], description="Columns of numbers, or of very many texts, that are categories."
+        [], description="Columns of numbers, or of very many texts, to treat as categories."
     )
     group: str | None = Field(
         None,
-        description="Column whose equal values belong together, such as a patient: never on both "
-        "sides of a split.",
+        description="Column of groups, such as patients: rows of one group are never on both sides "
+        "of a split.",
     )
     order: str | None = Field(
         None,
@@ -94,8 +94,8 @@ class Dataset(_Closed):
     weight: str | None = Field(None, description="Column with the weight of each row in the loss.")
     columns: Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
-        description="Column names of a file that has no header row; those left over at the end are "
-        "named by their place, from 1.",
+        description="Column names of a file without a header row; further columns are named by "
+        "their position, from 1.",
     )
     shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
         None,
@@ -112,13 +112,13 @@ class Dataset(_Closed):
     encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
 
     def without_secrets(self) -> Dataset:
-        """Return the block as files may show it: without the secrets of an address."""
+        """Return the block without the secrets in its addresses, so that files may show it."""
         test = None if self.test_source is None else shown(self.test_source)
         return self.model_copy(update={"source": shown(self.source), "test_source": test})
 
 
 class Split(_Closed):
-    """Which rows are kept away as the test set, where the source does not say it itself."""
+    """Which rows are the test set, unless the source defines it."""
 
     test: Fraction = Field(0.2, description="Fraction of all rows held back for the final test.")
     stratify: bool = Field(
@@ -126,18 +126,18 @@ class Split(_Closed):
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the split.")
     column: str | None = Field(
-        None, description="Column that says which rows are the test set; it is no feature."
+        None, description="Column that says which rows are the test set; it is not a feature."
     )
     test_value: str = Field("test", description="Value of `column` in the test rows.")
 
 
 class Limits(_Closed):
-    """What data may take before it is refused: more is likelier a trap or a slip than a table."""
+    """Limits on data; more is refused, because it is more likely a mistake than a table."""
 
     gib: PositiveFloat = Field(
-        8, description="GiB that a file may have when it is downloaded, unpacked, or in memory."
+        8, description="Largest size of a file in GiB, downloaded, unpacked, or in memory."
     )
-    minutes: PositiveFloat = Field(360, description="Minutes that a download may take.")
+    minutes: PositiveFloat = Field(360, description="Longest download in minutes.")
 
 
 class Validation(_Closed):
@@ -155,13 +155,14 @@ class Preparation(_Closed):
 
     scaling: Literal["standard", "minmax", "none"] = Field(
         "standard",
-        description="Numbers to mean 0 and standard deviation 1, to the range 0 to 1, or as they "
-        "are (tokens for an Embedding).",
+        description="Scale numbers to mean 0 and standard deviation 1 (standard) or to the range 0 "
+        "to 1 (minmax), or leave them as they are (none; for tokens of an Embedding).",
     )
     target: Literal["standard", "none"] = Field(
         "standard",
-        description="regression: targets to mean 0 and standard deviation 1 while a network "
-        "trains, or as they are; scores and predictions are in the target's units.",
+        description="regression: scale targets to mean 0 and standard deviation 1 while a network "
+        "trains (standard), or leave them as they are (none); scores and predictions are in the "
+        "target's units.",
     )
 
 
@@ -171,12 +172,14 @@ class Objective(_Closed):
     metric: str = Field(
         "val_loss", description="A metric of the history, such as val_categorical_accuracy."
     )
-    mode: Literal["min", "max"] = Field("min", description="Whether less or more is better.")
+    mode: Literal["min", "max"] = Field(
+        "min", description="Whether smaller (min) or larger (max) is better."
+    )
     diverged_above: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="A training that ends with a larger loss counts as diverged; null: a thousand "
-        "times the loss of a first epoch, to the next power of ten; .inf: only losses that are not "
-        "finite.",
+        "times a typical loss of the first epoch, rounded up to a power of ten; .inf: only losses "
+        "that are not finite count as diverged.",
     )
 
 
@@ -225,11 +228,11 @@ class Trainer(_Closed):
     engine: Literal["compiled", "keras"] = Field(
         "compiled",
         description="What fits the network: compiled runs a whole training as one graph; keras is "
-        "Keras's own model.fit, with callbacks and whatever else it can do, and much slower.",
+        "Keras's own model.fit, with callbacks and all other features, and much slower.",
     )
     warm: bool = Field(
         True,
-        description="Keep TensorFlow and traced graphs in a worker from job to job; false: a "
+        description="Keep TensorFlow and traced graphs in a worker between jobs; false: a new "
         "process for each job, with the same results.",
     )
     lockstep: bool = Field(
@@ -238,10 +241,10 @@ class Trainer(_Closed):
         "allow it; the results are the same up to rounding.",
     )
     recycle_trainings: PositiveInt = Field(
-        10_000, description="A warm worker starts anew after this many trainings."
+        10_000, description="A warm worker is restarted after this many trainings."
     )
     recycle_mb: PositiveInt = Field(
-        4_000, description="A warm worker starts anew above this many megabytes of memory."
+        4_000, description="A warm worker is restarted above this many megabytes of memory."
     )
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -251,7 +254,7 @@ class Trainer(_Closed):
 
 
 class Resources(_Closed):
-    """What one job of a rule asks for."""
+    """What one job of a rule requests."""
 
     threads: PositiveInt | None = Field(None, description="CPU cores.")
     mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
@@ -260,7 +263,7 @@ class Resources(_Closed):
 
 
 class Slice(_Closed):
-    """One heatmap of two axes, every other one held at one value; drawn if both are swept."""
+    """A heatmap of two axes, with all other axes held fixed; drawn if both axes are swept."""
 
     rows: str = Field(description="Hyperparameter down the side.")
     columns: str = Field(description="Hyperparameter along the bottom.")
@@ -286,7 +289,7 @@ class Study(_Closed):
 
     name: str = Field("study", min_length=1, description="Title of the figures.")
     results: str = Field(
-        "results", pattern=r"^[^{}*?]+$", description="Folder that everything is written to."
+        "results", pattern=r"^[^{}*?]+$", description="Folder for everything that a run writes."
     )
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Every random stream derives from this seed and the repetition."
@@ -296,7 +299,7 @@ class Study(_Closed):
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )
     dataset: Dataset = Field(description="Where the rows come from.")
-    limits: Limits = Field(Limits(), description="What data may take before it is refused.")
+    limits: Limits = Field(Limits(), description="Limits on the size and download of data.")
     split: Split = Field(Split(), description="Which rows are the test set.")
     validation: Validation = Field(Validation(), description="How a training is scored.")
     preparation: Preparation = Field(Preparation(), description="What is done to the rows.")
@@ -307,7 +310,7 @@ class Study(_Closed):
     )
     model: str = Field(min_length=1, description="Path of the file that holds build_model.")
     hyperparameters: dict[str, Any] | list[Any] = Field(
-        description="Every knob of a training: a list (or {linspace|logspace: [first, last, "
+        description="Every setting of a training: a list (or {linspace|logspace: [first, last, "
         "count]}, {range: [first, end, step]}) is swept, a scalar is fixed. zip: lists that vary "
         "together; grids: several grids that share the keys beside them; exclude: points to leave "
         "out."
@@ -327,11 +330,11 @@ class Study(_Closed):
     trainer: Trainer = Field(Trainer(), description="How a training is run.")
     environment: Literal["strict", "mix"] = Field(
         "mix",
-        description="Whether records of other versions of Keras, NumPy, pandas, scikit-learn or "
-        "TensorFlow, or of another kind of device, serve: mix takes them, and every table says so; "
-        "strict trains anew.",
+        description="Whether to use records of other versions of Keras, NumPy, pandas, "
+        "scikit-learn or TensorFlow, or of another kind of device: mix uses them, and every table "
+        "says so; strict trains anew.",
     )
-    resources: dict[Rule, Resources] = Field({}, description="By rule: what one job asks for.")
+    resources: dict[Rule, Resources] = Field({}, description="By rule: what one job requests.")
     figures: Figures = Field(Figures(), description="How the figures look.")
 
     @cached_property
@@ -341,7 +344,7 @@ class Study(_Closed):
 
 
 def schema_text() -> str:
-    """Return the JSON Schema of a study, for editors that check YAML while one types."""
+    """Return the JSON Schema of a study, for editors that check YAML while the user types."""
     schema = Study.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     # A file without these overrides parts of the default study.

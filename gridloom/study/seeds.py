@@ -1,7 +1,7 @@
-"""Every random stream of a training, from the study's seed and the repetition alone.
+"""Random streams of a training, derived from the study's seed and the repetition alone.
 
-Points share the seeds (common random numbers), so that they compare pairwise, and how trainings
-are packed into jobs or workers cannot change a number.
+All points share the seeds (common random numbers), so that they can be compared in pairs. How
+trainings are packed into jobs or workers changes no number.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Order matters: a stream's place is part of its seed.
+#: The order matters: a stream's position is part of its seed.
 STREAMS = ("init", "shuffle", "dropout", "validation")
 
 
@@ -22,13 +22,13 @@ class Seeds:
     Attributes
     ----------
     base
-        Names the repetition; the same for every point and fold.
+        Identifies the repetition; the same for every point and fold.
     init
         Initial weights.
     shuffle
         Order of the rows in each epoch.
     dropout
-        Masks of dropout and whatever else a layer draws.
+        Dropout masks, and everything else that layers draw.
     validation
         Which rows validate.
     """
@@ -75,7 +75,7 @@ def row_orders(shuffle_seed: int, epochs: int, rows: int) -> np.ndarray:
     Returns
     -------
     int32 array of shape (epochs, rows)
-        A prefix of more epochs is the same as fewer epochs.
+        The first rows do not depend on `epochs`.
     """
     generator = np.random.default_rng(shuffle_seed)
     return np.stack([generator.permutation(rows) for _ in range(epochs)]).astype(np.int32)

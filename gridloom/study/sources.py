@@ -1,4 +1,4 @@
-"""What the text of a source tells: of which kind it is, its format, and what may be shown of it."""
+"""What the text of a source says: its kind, its format, and a form that may be shown."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _SECRET = re.compile(
 
 
 def is_local(source: str) -> bool:
-    """Tell whether a source is the path of a file here."""
+    """Return whether a source is the path of a local file."""
     return not source.startswith(("builtin:", "openml:", "http://", "https://"))
 
 
 def local_sources(*sources: str | None) -> list[str]:
-    """Return those sources that are files here.
+    """Return the sources that are local files.
 
     Raises
     ------
     StudyError
-        If one is not there.
+        If one does not exist.
     """
     files = [source for source in sources if source is not None and is_local(source)]
     for file in files:
         if not Path(file).is_file():
-            what = "is a folder; name a file in it" if Path(file).is_dir() else "is not there"
+            what = "is a folder; name a file in it" if Path(file).is_dir() else "does not exist"
             raise StudyError(
                 f"dataset.source: {file} {what} (paths start at {Path.cwd()}; builtin:NAME, "
                 "openml:ID and http(s) addresses need no file)"
@@ -52,17 +52,17 @@ def local_sources(*sources: str | None) -> list[str]:
 
 
 def why_no_source(source: str) -> str | None:
-    """Say what is wrong with a source as far as its text tells; None if nothing is."""
+    """Say what is wrong with the text of a source; None if nothing is."""
     kind, colon, name = source.partition(":")
     if kind == "builtin" and colon:
         if name in BUILTIN:
             return None
         return f"there is no {source}{nearest(name, BUILTIN)}; known are {', '.join(BUILTIN)}"
     if kind == "openml" and colon:
-        return None if name.isdecimal() else f"{source}: OpenML's sets have numbers: openml:61"
+        return None if name.isdecimal() else f"{source}: give the number of the set: openml:61"
     if is_local(source):
         if "://" in source:
-            return f"{kind}:// is not supported; bring the file here and give its path"
+            return f"{kind}:// is not supported; download the file and give its path"
         return None
     try:
         parts = urlsplit(source)
@@ -74,11 +74,11 @@ def why_no_source(source: str) -> str | None:
             "the address holds a user name or password; put them into ~/.netrc, where downloads "
             "look for them"
         )
-    return None if named else f"{shown(source)} is no address"
+    return None if named else f"{shown(source)} is not an address"
 
 
 def table_format(source: str, given: str | None, member: str | None) -> str:
-    """Return in which format a source is once it is unpacked: csv, tsv, parquet or npz.
+    """Return the format of a source once it is unpacked: csv, tsv, parquet or npz.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def table_format(source: str, given: str | None, member: str | None) -> str:
 
 
 def ending_format(path: str) -> str | None:
-    """Return the format that a file's ending tells, before ``.gz`` and the like; None if none."""
+    """Return the format of a file by its ending, before ``.gz`` and the like; None if unknown."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
@@ -104,5 +104,5 @@ def ending_format(path: str) -> str | None:
 
 
 def shown(source: str) -> str:
-    """Return a source as logs and provenance may show it: no secrets in its query."""
+    """Return a source without the secrets in its query, so that logs may show it."""
     return source if is_local(source) else _SECRET.sub(r"\1…", source)

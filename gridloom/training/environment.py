@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
 
 @cache
 def _cpu() -> str:
-    """Return the name of the processor's model; an empty text where the system does not tell."""
+    """Return the name of the processor's model; an empty text if the system does not give it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Things kept for the next point, the oldest given up first."""
+"""A cache for what later points can reuse, which drops the least recently used first."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Traced graphs kept; the oldest goes first.
+#: Most things in a cache, such as traced graphs.
 MAX_GRAPHS = 32
 
-#: Prepared rows are kept up to this size.
+#: Largest size of the prepared rows in a cache.
 MAX_KEPT_BYTES = 2**30
 
 
 class Kept(Generic[T]):
-    """The `MAX_GRAPHS` things used last, made at first use.
+    """The `MAX_GRAPHS` things that were used last, each made at first use.
 
     Parameters
     ----------
     size
-        Bytes of a thing; all kept but the newest have no more than `MAX_KEPT_BYTES`.
+        Returns the bytes of a thing. If all together exceed `MAX_KEPT_BYTES`, the oldest are
+        dropped; the newest always stays.
     """
 
     def __init__(self, size: Callable[[T], int] = lambda thing: 0) -> None:
@@ -29,7 +30,7 @@ class Kept(Generic[T]):
         self._size = size
 
     def get(self, key: str, make: Callable[[], T]) -> T:
-        """Return the thing of a key, made if it is not kept."""
+        """Return the thing of a key; make it if it is not kept."""
         if key not in self._things:
             self.put(key, make())
         self._things.move_to_end(key)
@@ -42,7 +43,7 @@ class Kept(Generic[T]):
         return self._things.get(key)
 
     def put(self, key: str, thing: T) -> None:
-        """Keep a thing, and give up the oldest ones beyond the limits."""
+        """Keep a thing, and drop the oldest ones beyond the limits."""
         self._things[key] = thing
         while len(self._things) > MAX_GRAPHS or (
             len(self._things) > 1 and sum(map(self._size, self._things.values())) > MAX_KEPT_BYTES
@@ -50,7 +51,7 @@ class Kept(Generic[T]):
             self._things.popitem(last=False)
 
     def clear(self) -> None:
-        """Give up all."""
+        """Drop all things."""
         self._things.clear()
 
     def __len__(self) -> int:

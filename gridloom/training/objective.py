@@ -1,4 +1,4 @@
-"""The objective: whether a network measures it, told before it trains where that can be known."""
+"""The objective: whether a network measures it, checked before it trains if possible."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from gridloom.errors import GridloomError, nearest
 
-if TYPE_CHECKING:  # scikit-learn takes a second, and the tables check objectives too
+if TYPE_CHECKING:  # importing scikit-learn takes a second, and the tables use this module too
     from gridloom.data.preparation import PreparedRows
 
-#: Methods of a model that decide what `model.fit` logs.
+#: Methods of a model that determine what `model.fit` logs.
 _LOGGING = ("fit", "train_step", "test_step", "compute_metrics", "get_metrics_result")
 
 
 class ObjectiveError(GridloomError):
-    """No training of the study can be ranked: the objective is not measured."""
+    """No training of the study can be ranked, because the objective is not measured."""
 
 
 def check_objective(objective: str, names: Collection[str]) -> None:
-    """See that the objective is measured.
+    """Check that the objective is measured.
 
     Parameters
     ----------
     objective
         As in the study.
     names
-        What a network measures, training and validation.
+        Metrics that a network measures, on training and validation rows.
 
     Raises
     ------
     ObjectiveError
-        With all names, and the nearest one, but never a metric of the training rows that is
-        measured on the validation rows as well: it would rank by what the network has seen.
+        Which lists all names and suggests the nearest. It suggests no training metric that is also
+        measured on validation rows, because that would rank by rows that the network has seen.
     """
     if objective in names:
         return
@@ -44,23 +44,23 @@ def check_objective(objective: str, names: Collection[str]) -> None:
 
 
 def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[str] | None:
-    """Return what a training will measure; None if only the training can tell.
+    """Return the metrics that a training will measure; None if only the training shows them.
 
     Parameters
     ----------
     model
-        A compiled network of no other use: metrics make their variables here.
+        A compiled network, which cannot be used afterwards: metrics create their variables here.
     rows
-        Of which one is measured, targets in the form that the loss takes.
+        Prepared rows with targets in the form that the loss takes; the first row is measured.
     by_keras
-        Whether `model.fit` trains, which logs whatever the model's own methods return.
+        Whether `model.fit` trains, which logs what the model's own methods return.
     """
     if by_keras and not all(
         str(getattr(getattr(model, name), "__module__", "")).startswith("keras.")
         for name in _LOGGING
     ):
         return None
-    # TensorFlow takes seconds.
+    # Importing TensorFlow takes seconds.
     import tensorflow as tf
 
     from gridloom.engines.model_fit import numbers
@@ -68,6 +68,6 @@ def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[st
     try:
         model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1])))
     except Exception:
-        return None  # the fit meets the same error, and tells it
+        return None  # the fit raises and reports the same error
     names = list(numbers(model.get_metrics_result()))
     return [*names, *(f"val_{name}" for name in names)]

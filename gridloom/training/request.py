@@ -1,4 +1,4 @@
-"""The request: what a job is to train, and with which files."""
+"""The request: what a job trains, and with which files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gridloom.naming.points import Point
 
 @dataclass(frozen=True)
 class Request:
-    """What determines the trainings of a job, and the files that it needs.
+    """The trainings of a job, and the files that it needs.
 
     Attributes
     ----------
     setup
-        All that determines a training besides its point and repetition; noted in the record.
+        Everything that determines a training besides its point and repetition; noted in the record.
     hyperparameters
-        The point, early-stopping keys, `batch_size` and `epochs` among them.
+        The point, including early-stopping keys, `batch_size` and `epochs`.
     repetitions
-        Which ones to train.
+        The repetitions to train.
     rows_file, split_file, model_file
         ``train.parquet`` (or ``.npz``), ``split.json`` and the model file.
     lockstep
         Whether repetitions may train in lockstep.
     objective
-        What a network must measure to be trained; None for anything.
+        Metric that a network must measure; None for no check.
     """
 
     setup: Setup

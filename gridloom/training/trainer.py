@@ -49,16 +49,16 @@ from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.request import Request
 from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
 
-#: Repetitions share memory in lockstep only up to this size of their stacked rows.
+#: Largest size of the stacked rows of repetitions in lockstep.
 MAX_LOCKSTEP_BYTES = 512 * 2**20
 
-#: Trainings in one lockstep: a graph has operations for each, so it grows with their number.
+#: Most trainings in one lockstep; a graph has operations for each, so it grows with their number.
 MAX_LANES = 32
 
 
 @dataclass(frozen=True)
 class _Fits:
-    """The outcome of a job's trainings, and how they trained: at most `lanes` of them together."""
+    """The fits of a job's trainings, and how they trained: at most `lanes` of them together."""
 
     fitted: list[Fitted]
     engine: str
@@ -68,16 +68,18 @@ class _Fits:
 
 @dataclass(frozen=True)
 class _Job:
-    """A request with what it needs to train.
+    """A request with everything that is needed to train it.
 
     Attributes
     ----------
+    request
+        The request.
     rows
-        Of the study.
+        The study's training rows.
     parts
-        Repetition → the prepared rows of each fold.
+        Repetition → prepared rows of each fold.
     seeds
-        Repetition → its streams.
+        Repetition → seeds of its streams.
     file
         The model file.
     """
@@ -105,7 +107,7 @@ class _Job:
         return self.pipeline.input_shape(x, target, self.rows.outputs, self.rows.classes)
 
     def built(self, seed: int) -> Network:
-        """Build the point's network, its initial weights drawn from `seed`."""
+        """Build the point's network, with initial weights drawn from `seed`."""
         file = self.file
         shape, outputs = self.row_shape, self.rows.outputs
         return build(file.build_model, shape, outputs, self.point, seed, file.state)
@@ -113,7 +115,7 @@ class _Job:
     def trainings(
         self, model: keras.Model, repetition: int, weights: list[np.ndarray]
     ) -> list[Training]:
-        """Return a repetition's trainings, one a fold, with the targets that the model takes."""
+        """Return a repetition's trainings, one for each fold, with targets for this model."""
         streams, shape, classes = self.seeds[repetition], self.row_shape, self.rows.classes
         return [
             Training(
@@ -132,11 +134,11 @@ class _Job:
 
 
 class Trainer:
-    """Trains points, one after another; keeps what the next one may share.
+    """Trains points one after another, and keeps what the next point can reuse.
 
-    Kept are the rows and the model file (until they change), the prepared rows of each repetition,
-    and for up to `MAX_GRAPHS` kinds of network the traced graphs and initial weights. None of it
-    changes a number.
+    It keeps the rows and the model file (until they change), the prepared rows of each repetition,
+    and for up to `MAX_GRAPHS` kinds of network the traced graphs and initial weights. Reusing them
+    changes no number.
     """
 
     def __init__(self) -> None:
@@ -155,7 +157,7 @@ class Trainer:
         Raises
         ------
         GridloomError
-            If the data or the model file is wrong, or this process is not what the set-up says.
+            If the data or the model file is wrong, or this process does not match the set-up.
         """
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
@@ -225,12 +227,12 @@ class Trainer:
         }
 
     def _check_objective(self, job: _Job) -> None:
-        """Check once a model file whether its networks measure the objective, before they train."""
+        """Check, once for each model file, that its networks measure the objective."""
         objective = job.request.objective
         if not objective or objective == self._measured or job.file.callbacks:
             return
         repetition = job.request.repetitions[0]
-        # On a network of its own, so that the one that trains stays untouched.
+        # This uses another network, so that the one that trains is not changed.
         model = job.built(job.seeds[repetition].init).model
         (training, *_) = job.trainings(model, repetition, [])
         by_keras = job.request.setup.engine == "keras"
@@ -245,13 +247,13 @@ class Trainer:
 
     @property
     def graphs(self) -> int:
-        """How many traced graphs are kept."""
+        """Number of traced graphs that are kept."""
         return len(self._graphs)
 
     def _read(
         self, name: str, path: Path, read: Callable[[Path], Any], more: Sequence[Path] = ()
     ) -> Any:
-        """Read a file, once until it or one of those that come with it changes."""
+        """Read a file, again only if it or one of the files in `more` changed."""
         stamp = tuple(
             (str(file.absolute()), status.st_mtime_ns, status.st_size)
             for file in (path, *more)
@@ -279,7 +281,7 @@ class Trainer:
         )
 
     def _fit_by_keras(self, job: _Job) -> _Fits:
-        """Fit each training by `model.fit`, on a network of its own."""
+        """Fit each training by `model.fit`, each with its own network."""
         fitted = []
         for repetition, parts in job.parts.items():
             for fold in range(len(parts)):
@@ -295,21 +297,23 @@ class Trainer:
         return _Fits(fitted, "keras")
 
     def _fit(self, job: _Job, first: Network) -> _Fits:
-        """Fit all trainings by compiled graphs.
+        """Fit all trainings with compiled graphs.
 
         Parameters
         ----------
+        job
+            The trainings.
         first
             Network of the first repetition.
         """
         check_expressible(first.model)
         structure = structure_of(first.model)
         if structure.hidden:
-            return self._fit_apart(job, "the model holds an object that cannot be looked into")
+            return self._fit_apart(job, "the model holds an object that cannot be inspected")
         state = str(GlobalState.now())
         weights = self._initial_weights(job, first, structure, state)
         if weights is None:
-            return self._fit_apart(job, "build_model gives each repetition another network")
+            return self._fit_apart(job, "build_model returns another network in each repetition")
         trainings = [
             training
             for repetition, streams in job.seeds.items()
@@ -320,10 +324,11 @@ class Trainer:
     def _initial_weights(
         self, job: _Job, first: Network, structure: Structure, state: str
     ) -> dict[int, list[np.ndarray]] | None:
-        """Return init seed → initial weights; None if networks differ in more than that.
+        """Return init seed → initial weights; None if the networks differ in more than these.
 
-        Weights of a kind of network are kept: they follow from the seed and from all that makes
-        the kind, of which rates of dropout count only as they draw a seed or do not.
+        Weights are kept for each kind of network, because they follow from the seed and the kind.
+        Dropout rates belong to the kind only as zero or not, because only layers with a rate above
+        0 draw a seed.
         """
         key = json.dumps(
             [structure.digest, state, [rate > 0 for rate in structure.rates], _own(job, structure)]
@@ -332,7 +337,7 @@ class Trainer:
         mine = first.model.get_weights()
         known = self._weights.get(key, dict)
         if first.drew or not _equal(mine, known.get(seed, mine)):
-            known = {}  # they depend on more than that
+            known = {}  # weights depend on more than seed and kind
         known.setdefault(seed, mine)
         for other in (streams.init for streams in job.seeds.values()):
             if other not in known:
@@ -343,7 +348,7 @@ class Trainer:
         return known
 
     def _fit_apart(self, job: _Job, why_not: str) -> _Fits:
-        """Fit each training by a graph of its own, for networks that are not known to be alike."""
+        """Fit each training with its own graph, for networks that are not proven equal."""
         fitted = []
         settings = _settings(job.point)
         for repetition, streams in job.seeds.items():
@@ -364,7 +369,7 @@ class Trainer:
         structure: Structure,
         state: str,
     ) -> _Fits:
-        """Fit trainings of one network, in lockstep where model and memory allow it."""
+        """Fit trainings of one network, in lockstep if model and memory allow it."""
         kind = json.dumps([structure.digest, state, _own(job, structure)])
         why_not = self._why_not_lockstep(job, model, trainings, kind)
         if why_not is None:
@@ -372,14 +377,16 @@ class Trainer:
             fitted = self._fit_together(job, model, trainings, together, structure, kind)
             if fitted is not None:
                 return _Fits(fitted, "lockstep", lanes=max(map(len, together)))
-            why_not = "in a check, a step in lockstep gave other numbers than alone"
+            why_not = (
+                "in a check, a step in lockstep gave other numbers than the network's own step"
+            )
             self._why_not.put(kind, why_not)
         kind += json.dumps(structure.rates)
         fitted = []
         for training in trainings:
             make = partial(OneByOne, training=training)
             fit = self._shared(job, kind, make, [training], model, structure)
-            assert fit is not None  # only a stacked twin may fail
+            assert fit is not None  # only a stacked twin can fail the check
             fitted += fit([training], model, **_settings(job.point))
         return _Fits(fitted, "one by one", why_not)
 
@@ -389,7 +396,7 @@ class Trainer:
         if not job.request.lockstep:
             return "trainer.lockstep is false"
         if sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings) > MAX_LOCKSTEP_BYTES:
-            return f"the rows of all take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
+            return f"the stacked rows take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
         return self._why_not.get(kind, lambda: why_not_in_lockstep(model))
 
     def _fit_together(
@@ -401,12 +408,12 @@ class Trainer:
         structure: Structure,
         kind: str,
     ) -> list[Fitted] | None:
-        """Fit in lockstep; None if a step of it is not what the model's own step does.
+        """Fit in lockstep; return None if a step differs from the model's own step.
 
         Parameters
         ----------
         together
-            Places of the trainings that stack.
+            Groups of trainings to stack, as indices into `trainings`.
         """
         fitted: dict[int, Fitted] = {}
         for places in together:
@@ -427,15 +434,15 @@ class Trainer:
         model: keras.Model,
         structure: Structure,
     ) -> CompiledFit | None:
-        """Return a traced graph for a kind of network, the kept one where it may serve.
+        """Return a traced graph for a kind of network; a kept one if it can be used.
 
-        A step of the graph is compared with the network's own when a stacked twin is traced, and
-        when a kept graph first gets another learning rate or rate of dropout.
+        A step of the graph is compared with the network's own step when a stacked twin is traced,
+        and when a kept graph first gets another learning rate or dropout rate.
 
         Returns
         -------
         CompiledFit or None
-            None if the twin's step is not the network's own.
+            None if the twin's step differs from the network's own.
         """
         xla = self._xla(job, model)
         targets = lanes[0].rows.y_train.shape[1:]
@@ -449,7 +456,7 @@ class Trainer:
         }
 
         def serves(fit: CompiledFit) -> bool:
-            # XLA draws other masks of dropout than Keras's own step.
+            # With XLA, dropout masks differ from those of Keras's own step.
             own = job.built(lanes[0].seeds.init).model
             return xla or fit.check_step(lanes, own, **settings)
 
@@ -459,11 +466,14 @@ class Trainer:
             if not new or serves(graph.fit):
                 graph.proven |= new
                 return graph.fit
-            told = ", ".join(sorted(new))
-            print(f"a kept graph does not serve another {told}; a new one is traced. {_REPORT}")
+            changed = ", ".join(sorted(new))
+            print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
         fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
         if isinstance(fit.program, Lockstep) and not serves(fit):
-            print(f"a step in lockstep differs from the network's own; it trains alone. {_REPORT}")
+            print(
+                "a step in lockstep differs from the network's own step; the repetitions train one "
+                f"by one. {_REPORT}"
+            )
             return None
         self._graphs.put(key, _Graph(fit, data))
         return fit
@@ -476,22 +486,22 @@ class Trainer:
         )
 
 
-#: Said of what should never happen.
+#: End of a message about a failed check, which should never happen.
 _REPORT = "The results are right; please report this with the model file."
 
 
 @dataclass
 class _Graph:
-    """A traced graph that may serve other networks.
+    """A traced graph that may be used for other networks.
 
     Attributes
     ----------
     fit
         The graph.
     data
-        What is data to it → the value in the network from which it was traced.
+        Input of the graph → its value in the network from which the graph was traced.
     proven
-        Which of `data` were checked with another value.
+        Inputs that were checked with another value.
     """
 
     fit: CompiledFit
@@ -500,9 +510,9 @@ class _Graph:
 
 
 def _together(trainings: Sequence[Training]) -> list[list[int]]:
-    """Return the places of trainings that stack: equal numbers of rows, at most `MAX_LANES`.
+    """Group trainings to stack, as indices: equal numbers of rows, at most `MAX_LANES` in a group.
 
-    The folds of k may differ by a row.
+    Folds may differ by one row.
     """
     alike: dict[tuple[int, int], list[int]] = {}
     for place, training in enumerate(trainings):
@@ -519,7 +529,7 @@ def _chunks(places: list[int], most: int) -> list[list[int]]:
 
 
 def _own(job: _Job, structure: Structure) -> dict[str, Any] | None:
-    """Return what keeps a network with parts of the model file's own from sharing with others."""
+    """Return the point if the network has custom parts, so that it shares with no other point."""
     return job.point if structure.own else None
 
 
@@ -528,7 +538,7 @@ def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
 
 
 def _check_compiled(file: ModelFile) -> None:
-    """Refuse what a model file defines and only `model.fit` calls."""
+    """Refuse functions of a model file that only `model.fit` calls."""
     for name, defined in ((CALLBACKS, file.callbacks), (PIPELINE, file.pipeline)):
         if defined is not None:
             raise ModelError(
@@ -537,7 +547,7 @@ def _check_compiled(file: ModelFile) -> None:
 
 
 def _settings(point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a point's arguments of a fit."""
+    """Return a point's arguments for a fit."""
     return {
         "batch_size": point["batch_size"],
         "epochs": point["epochs"],
@@ -564,7 +574,7 @@ def _training_record(
     }
     if "loss" not in history:
         raise ModelError(
-            f"model: its train_step gives no 'loss' (but {', '.join(history)}); return one"
+            f"model: its train_step returns no 'loss' (but {', '.join(history)}); return one"
         )
     losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
     finite = all(value is not None for value in losses)

@@ -1,4 +1,4 @@
-"""Units of a regression: networks train on standardized targets, people read their own."""
+"""Units of a regression: networks train on standardized targets, records use the target's units."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from gridloom.engines.types import Fitted
 from gridloom.errors import ModelError
 from gridloom.networks.keras_private import compile_arguments
 
-#: What a loss or metric of one target is multiplied by: the target's standard deviation to this
-#: power. By function and class, as a name may be anything. All others are in units of the
-#: standardized target.
+#: Function or class of a loss or metric of one target → power of the target's standard deviation
+#: that converts it to the target's units. All others stay in units of the standardized target.
 _POWERS: dict[Any, int] = {
     keras.losses.mean_squared_error: 2,
     keras.losses.mean_absolute_error: 1,
@@ -24,7 +23,7 @@ _POWERS: dict[Any, int] = {
     keras.metrics.R2Score: 0,
 }
 
-#: Losses and metrics of numbers that are not below 0, or of parts of them.
+#: Losses and metrics for numbers of 0 or more.
 _NEVER_BELOW_0 = {
     keras.losses.binary_crossentropy,
     keras.losses.binary_focal_crossentropy,
@@ -35,7 +34,7 @@ _NEVER_BELOW_0 = {
     keras.losses.poisson,
 }
 
-#: Activations that give no number below 0.
+#: Activations whose outputs are 0 or more.
 _GIVE_NONE_BELOW_0 = {
     keras.activations.exponential,
     keras.activations.hard_sigmoid,
@@ -46,51 +45,51 @@ _GIVE_NONE_BELOW_0 = {
     keras.activations.softplus,
 }
 
-#: Names that stand for one thing or another, by the form of the targets; none is a regression's.
+#: Names whose meaning depends on the form of the targets; none is for regressions.
 _BY_TARGET = ("acc", "accuracy", "ce", "crossentropy")
 
 REMEDY = "set `preparation: {target: none}`"
 
 
 def check_standardizable(model: keras.Model) -> None:
-    """Refuse networks that cannot predict standardized targets, of which half are below 0.
+    """Refuse networks that cannot predict standardized targets, which are negative for many rows.
 
     Raises
     ------
     ModelError
-        Naming the loss, metric or activation, and what to set.
+        Which names the loss, metric or activation, and what to set.
     """
     for name, measure in _measures(model).items():
         if measure in _NEVER_BELOW_0:
             kind = "loss" if name == "loss" else "metric"
             raise ModelError(
-                f"model: its {kind} {measure.__name__} is for targets that are not below 0, and a "
-                f"regression's are standardized; {REMEDY}"
+                f"model: its {kind} {measure.__name__} is for targets of 0 or more, but a "
+                f"regression's targets are standardized; {REMEDY}"
             )
     last = _last_activation(model)
     if last in _GIVE_NONE_BELOW_0:
         raise ModelError(
-            f"model: its outputs, after {last.__name__}, are never below 0, and a regression's "
-            f"targets are standardized; end with Dense(outputs), or {REMEDY}"
+            f"model: its outputs, after {last.__name__}, are never below 0, but the targets of a "
+            f"regression are standardized; end with Dense(outputs), or {REMEDY}"
         )
 
 
 def target_powers(model: keras.Model, targets: int) -> dict[str, int]:
-    """Return which of a model's numbers can be given in the target's units, and how.
+    """Return which losses and metrics of a model can be converted to the target's units, and how.
 
     Parameters
     ----------
     model
         Compiled.
     targets
-        How many numbers it predicts. Losses and metrics of several are means over targets, each
-        in units of its own standard deviation, and stay so.
+        Number of targets. Losses and metrics of several targets are means over standardized
+        targets, and are not converted.
 
     Returns
     -------
     dict
         Name in the history, without ``val_`` → power of the target's standard deviation. A loss
-        holds its penalties, so that these are multiplied as well.
+        includes its penalties, so these are converted as well.
     """
     powers = {
         name: _POWERS[measure] for name, measure in _measures(model).items() if measure in _POWERS
@@ -103,17 +102,19 @@ def target_powers(model: keras.Model, targets: int) -> dict[str, int]:
 def in_target_units(
     values: Mapping[str, Any], powers: Mapping[str, int], scale: TargetScale
 ) -> dict[str, Any]:
-    """Return values of the history, or of one evaluation, in the target's units where they can be.
+    """Convert values of the history, or of one evaluation, to the target's units where possible.
 
     Parameters
     ----------
     values
         Name → float32 array or number.
     powers
-        As `target_powers` gives them.
+        From `target_powers`.
+    scale
+        Scale of the one target.
     """
     deviation = float(scale.deviation[0])
-    with np.errstate(over="ignore"):  # what float32 does not hold has diverged
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, so diverged
         return {
             name: np.float32(np.asarray(value) * deviation**power)
             if (power := powers.get(name.removeprefix("val_"), 0))
@@ -132,9 +133,9 @@ def fitted_in_target_units(
 
 
 def _measures(model: keras.Model) -> dict[str, Any]:
-    """Return name in the history → what Keras computes under it, for steps of Keras's own.
+    """Return name in the history → what Keras computes under it; empty if a step is custom.
 
-    A function or class of Keras's where there is one, else the object.
+    The value is Keras's function or class if there is one, else the object.
     """
     if not all(
         str(getattr(getattr(model, step), "__module__", "")).startswith("keras.")
@@ -156,17 +157,17 @@ def _measures(model: keras.Model) -> dict[str, Any]:
 
 
 def _found(get: Callable[[Any], Any], given: Any) -> Any:
-    """Return what Keras finds by a name, an object or a class."""
+    """Return the object that Keras finds for a name, an object or a class; None if none."""
     try:
         return get(given)
     except ValueError:
-        return None  # the fit meets the same error, and tells it
+        return None  # the fit raises and reports the same error
 
 
 def _measure(found: Any) -> Any:
-    """Return the function that a loss or metric wraps, or the class of one that counts."""
+    """Return the function that a loss or metric wraps, else its class."""
     if type(found) is keras.metrics.R2Score and found.class_aggregation != "uniform_average":
-        return found  # weighs several targets by their variances
+        return found  # it weights several targets by their variances
     measure = isinstance(found, keras.losses.Loss | keras.metrics.Metric)
     if not measure or not type(found).__module__.startswith("keras."):
         return found
@@ -174,10 +175,10 @@ def _measure(found: Any) -> Any:
 
 
 def _last_activation(model: keras.Model) -> Any:
-    """Return what a network's outputs come from, if it is an activation and the network tells."""
+    """Return the activation that produces a network's outputs; None if unknown."""
     outputs = getattr(model, "outputs", None)
     if not outputs:
-        return None  # a class of a person's own, whose layers stand in any order
+        return None  # a subclassed model, whose layers may be in any order
     last = outputs[0]._keras_history.operation
     return (
         keras.activations.relu

@@ -1,9 +1,9 @@
-"""What the rule `train` runs: hand one job to a warm worker and wait for its outcome.
+"""The client, which the rule `train` runs: it sends a job to a warm worker and waits for the end.
 
-Standard library only, and as little of it as possible: this starts once a job (``python -S -E``),
-so it must cost milliseconds. A job takes a *slot* by locking a file, which the kernel frees if the
-client dies. Each slot has at most one worker; the first client that finds none asks the *host*
-for one, and starts the host if there is none (see `worker`).
+Each job starts a client (``python -S -E``), so it must start within milliseconds: it uses as little
+of the standard library as possible, and nothing else. A job takes a *slot* by locking a file, which
+the kernel unlocks if the client dies. Each slot has at most one worker. The first client that finds
+no worker asks the *host* for one, and starts the host if there is none (see `worker`).
 """
 
 from __future__ import annotations
@@ -16,28 +16,32 @@ import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs as much as all the rest
+if TYPE_CHECKING:  # importing typing takes as long as everything else here
     from typing import Any, NoReturn
 
-#: Seconds that a host may take to open its socket, and then to import TensorFlow.
+#: Seconds in which a host must open its socket, and then import TensorFlow.
 START_SECONDS = 60
 IMPORT_SECONDS = 600
 
-#: Seconds that a host may take to note why a worker died.
+#: Seconds in which a host must note why a worker died.
 END_SECONDS = 2
 
 TAIL_LINES = 15
 
-#: Opens the line of a log that says why its job failed.
+#: Beginning of the line of a log that says why its job failed.
 ERROR = "error: "
 
 
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
 
-    The arguments are threads and GPUs, the record to write, whose path tells what to train, the
-    log, ``train.parquet`` and ``split.json``; what all jobs of a study share stands in a file of
-    the run's folder.
+    Settings that all jobs of a study share are in a file of the run's folder.
+
+    Parameters
+    ----------
+    arguments
+        Threads, GPUs, the record to write, whose path says what to train, the log,
+        ``train.parquet`` and ``split.json``.
     """
     threads, gpus, *files = arguments
     names = ("record", "log", "rows", "split")
@@ -63,17 +67,18 @@ def main(arguments: list[str]) -> None:
 
 
 def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
-    """Read how a study trains: by its set-up, which the record's path names, and its results.
+    """Read the training settings of the study that a record belongs to.
 
-    One workflow may hold several studies. On a cluster, a job's own Snakemake reads the study anew:
-    its set-up may be another one than that of the record that was planned.
+    A workflow may hold several studies, which are distinguished by set-up and results folder. On a
+    cluster, each job's Snakemake reads the study again, and its set-up may have changed since the
+    record was planned.
     """
     results, _, inside = job["record"].rpartition("/points/")
     try:
         with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
             settings: dict[str, Any] = json.load(stream)[results]
     except (OSError, KeyError):
-        cause = f"this run knows of no study that trains {job['record']}; run `snakemake` again"
+        cause = f"no study of this run trains {job['record']}; run `snakemake` again"
         if os.path.isdir(folder):
             cause = (
                 "the study, its model file, a module of it or Gridloom changed after this run was "
@@ -85,14 +90,14 @@ def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
 
 
 def settings_file(folder: str, setup: str) -> str:
-    """Return where it stands how the studies of a set-up train, by the folders of their results."""
+    """Return the file of a set-up, which maps results folders to training settings."""
     return f"{folder}/{setup}.json"
 
 
 def worker_command(*arguments: str) -> list[str]:
-    """Return the command of `worker`, of the very library that this file belongs to.
+    """Return the command that runs `worker` from the same library as this file.
 
-    The folder that the command runs in may hold another one, so it is not looked in.
+    The working folder may contain another copy of the library, so it is not searched.
     """
     root = os.path.abspath(__file__).rpartition("/gridloom/")[0]
     program = (
@@ -105,21 +110,21 @@ def worker_command(*arguments: str) -> list[str]:
 
 
 def fail(log_file: str, message: str) -> NoReturn:
-    """Write a message to a job's log and end."""
-    told = f"{ERROR}{message.rstrip()}"
+    """Write a message to a job's log and exit."""
+    line = f"{ERROR}{message.rstrip()}"
     try:
         with open(log_file, "a", encoding="utf-8") as log:
-            log.write(told + "\n")
-    except OSError:  # a full disk may be what it is about
-        sys.exit(told)
+            log.write(line + "\n")
+    except OSError:  # the message may be about a full disk
+        sys.exit(line)
     sys.exit(1)
 
 
 def private_folder(scope: str) -> str:
-    """Return the folder of this Snakemake's workers, made so that no other user can enter.
+    """Create and return the folder of this Snakemake's workers, which no other user can enter.
 
-    It is on the local disk, never beside the results: sockets do not work on network file systems
-    and their paths may have 107 bytes only.
+    It is on the local disk, never beside the results, because sockets do not work on network file
+    systems and their paths may have only 107 bytes.
     """
     folder = scope
     try:
@@ -146,7 +151,7 @@ def take_slot(folder: str, kind: str) -> tuple[str, int]:
 
 
 def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
-    """Connect to the slot's worker; have the host start one if none answers."""
+    """Connect to the slot's worker; if none answers, ask the host to start one."""
     worker = try_connecting(f"{folder}/{slot}.sock")
     if worker is not None:
         return worker
@@ -171,7 +176,7 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
 
 
 def try_connecting(path: str) -> socket.socket | None:
-    """Return a connection to a socket, or None if nobody listens there."""
+    """Return a connection to a socket, or None if no process listens there."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(path)
@@ -194,9 +199,9 @@ def connect_to_host(folder: str, watch: int) -> socket.socket:
 
 
 def start_host(folder: str, watch: int) -> None:
-    """Start the host unless one lives or starts already; it holds a lock for as long as it lives.
+    """Start the host unless one is alive or starting; the host holds a lock while it lives.
 
-    It gets a session of its own, so that Ctrl-C reaches only the clients.
+    It gets its own session, so that Ctrl-C reaches only the clients.
     """
     lock = os.open(f"{folder}/host.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -217,7 +222,7 @@ def start_host(folder: str, watch: int) -> None:
 
 
 def cause_of_death(folder: str, slot: str) -> str:
-    """Say how a slot's worker ended, with the last lines of output."""
+    """Say how a slot's worker ended, with its last lines of output."""
     deadline = time.monotonic() + END_SECONDS
     cause = "ended, and its host with it"
     while time.monotonic() < deadline:
@@ -231,7 +236,7 @@ def cause_of_death(folder: str, slot: str) -> str:
 
 
 def tail(folder: str) -> str:
-    """Return the last lines that the host and its workers printed outside of any job."""
+    """Return the last lines that the host and its workers printed outside any job."""
     try:
         with open(f"{folder}/host.out", encoding="utf-8", errors="replace") as out:
             return "".join(out.readlines()[-TAIL_LINES:])
@@ -243,5 +248,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        # All arguments are there: only a person or Snakemake interrupts.
+        # All arguments exist here, because only a user or Snakemake interrupts.
         fail(sys.argv[4], "was interrupted")

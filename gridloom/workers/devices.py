@@ -1,6 +1,6 @@
-"""GPUs: which there are, and leases on them, without importing TensorFlow.
+"""The GPUs of a machine, and leases on them, without importing TensorFlow.
 
-Standard library only. A lease is a lock on a file, which the kernel frees when its holder dies.
+Standard library only. A lease is a file lock, which the kernel frees when its holder dies.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from pathlib import Path
 
 from gridloom.errors import GridloomError
 
-#: Hides every GPU from a process that declares none.
+#: Value of `CUDA_VISIBLE_DEVICES` that hides every GPU from a process.
 NO_DEVICE = "-1"
 
 
 class DeviceError(GridloomError):
-    """A training asks for GPUs that are not there."""
+    """A training asks for GPUs that do not exist or are not free."""
 
 
 def visible_devices(environment: Mapping[str, str]) -> list[str]:
-    """List the GPUs of this machine, as `CUDA_VISIBLE_DEVICES` would name them.
+    """List the GPUs of this machine, as in `CUDA_VISIBLE_DEVICES`.
 
-    A scheduler's `CUDA_VISIBLE_DEVICES` is trusted; without it ``nvidia-smi -L`` is asked.
+    If `CUDA_VISIBLE_DEVICES` is set, as schedulers do, its devices are returned; else those that
+    ``nvidia-smi -L`` lists.
     """
-    told = environment.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        devices = [device.strip() for device in told.split(",")]
-        # As CUDA does: what stands behind an invalid entry is not visible.
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        devices = [device.strip() for device in visible.split(",")]
+        # As in CUDA, entries after an invalid one are not visible.
         valid = []
         for device in devices:
             if not device or device.startswith("-"):
@@ -47,7 +48,7 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
 
 
 def require_devices(rule: str, wanted: int, devices: list[str]) -> list[str]:
-    """Return as many of the GPUs as a rule asks for.
+    """Return the first `wanted` GPUs for a rule.
 
     Raises
     ------
@@ -56,32 +57,32 @@ def require_devices(rule: str, wanted: int, devices: list[str]) -> list[str]:
     """
     if len(devices) < wanted:
         raise DeviceError(
-            f"resources.{rule}.gpu: asks for {wanted} GPU{'s' * (wanted > 1)}, this machine shows "
-            f"{len(devices)}; set it to {len(devices)}, or check nvidia-smi and "
+            f"resources.{rule}.gpu: asks for {wanted} GPU{'s' * (wanted > 1)}, but this machine "
+            f"shows {len(devices)}; set it to {len(devices)}, or check nvidia-smi and "
             "CUDA_VISIBLE_DEVICES"
         )
     return devices[:wanted]
 
 
 def lease(folder: Path, wanted: int, devices: list[str], trainings: int | None) -> list[str]:
-    """Take a lease on GPUs for as long as this process (and what it forks) lives.
+    """Take a lease on GPUs while this process and its forks live.
 
     Parameters
     ----------
     folder
-        Where the lock files are; shared by all who compete.
+        Folder of the lock files; shared by all competing processes.
     wanted
         GPUs that one training asks for.
     devices
-        What `visible_devices` listed.
+        From `visible_devices`.
     trainings
-        GPUs that Snakemake hands out in all (``--resources gpu=N``); None if it does not limit
-        them. With N over D devices, each serves ⌈N / D⌉ trainings at once and no more.
+        Total number of GPUs that Snakemake assigns (``--resources gpu=N``); None for no limit.
+        With N on D devices, each device serves at most ⌈N / D⌉ trainings at once.
 
     Returns
     -------
     list of str
-        The devices leased, those with the fewest leases first.
+        The leased devices, those with the fewest leases first.
 
     Raises
     ------

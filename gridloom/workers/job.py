@@ -1,7 +1,7 @@
-"""The job: what a client sends to a worker, one line of JSON.
+"""The job that a client sends to a worker, as one line of JSON.
 
-The client (`gridloom.workers.client`) starts once a job and puts it together without this module,
-whose import costs more than all that the client does; a test holds both to each other.
+The client (`gridloom.workers.client`) builds this line without this module, whose import would take
+longer than everything that the client does. A test checks that both agree.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gridloom.training.request import Request
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What all trainings of a study share besides the records that they make.
+    """Settings that all trainings of a study share.
 
     Attributes
     ----------
     setup
-        All that determines a training besides its point and repetition.
+        Everything that determines a training besides its point and repetition.
     objective
-        What a network must measure to be trained.
+        Metric that a network must measure.
     model
         Path of the model file.
     gpu_limit
@@ -45,7 +45,7 @@ class TrainingSettings:
     recycle_mb: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `read_settings` takes."""
+        """Return the form that `read_settings` of the client reads."""
         return {**vars(self), "setup": self.setup.as_json()}
 
 
@@ -58,13 +58,13 @@ class Job:
     settings
         See `TrainingSettings`.
     scope
-        Folder in which this run's clients meet its workers.
+        Folder in which this run's clients connect to its workers.
     watch
-        Number of the Snakemake process.
+        Process id of Snakemake.
     threads, gpus
-        What it may use.
+        Cores and GPUs that it may use.
     record, log
-        Files that it writes; the record's path tells what to train.
+        Files that it writes; the record's path says what to train.
     rows, split
         Files that it reads.
     """
@@ -81,7 +81,7 @@ class Job:
 
     @classmethod
     def from_json(cls, sent: Mapping[str, Any]) -> Job:
-        """Read what a client sent."""
+        """Read the job that a client sent."""
         shared = {name: sent[name] for name in TrainingSettings.__dataclass_fields__}
         shared["setup"] = Setup.from_json(shared["setup"])
         return cls(
@@ -98,13 +98,13 @@ class Job:
 
     @property
     def trainings(self) -> int:
-        """Its trainings: one for each fold of each repetition."""
+        """Number of its trainings: one for each fold of each repetition."""
         folds: int = self.settings.setup.validation.get("folds", 1)
         return len(job_repetitions(self.record)) * folds
 
     @property
     def request(self) -> Request:
-        """What it is to train."""
+        """The request to train."""
         return Request(
             setup=self.settings.setup,
             hyperparameters=read_path(point_of(self.record)),
@@ -119,14 +119,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Slot:
-    """What a client asks a host for: a worker for a slot.
+    """A slot for which a client asks the host for a worker.
 
     Attributes
     ----------
     slot
         Its name.
     threads, gpus
-        What the worker may use.
+        Cores and GPUs that the worker may use.
     gpu_limit, recycle_trainings, recycle_mb
         See `TrainingSettings`.
     """

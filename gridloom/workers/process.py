@@ -1,4 +1,4 @@
-"""What a process sets for TensorFlow: libraries, cores, GPUs, and where its output goes."""
+"""Settings of a process for TensorFlow: libraries, cores, GPUs, and the file for its output."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BACKEND = "tensorflow"
 def require_backend() -> None:
     """Check that Keras will run on TensorFlow, without importing it.
 
-    It takes what the environment names, else what its file of settings does.
+    Keras takes the backend from the environment, else from its file of settings.
 
     Raises
     ------
     BackendError
-        If that is another backend.
+        If it is another backend.
     """
     named = os.environ.get("KERAS_BACKEND")
     if named:
@@ -35,7 +35,7 @@ def require_backend() -> None:
             )
         return
     file = _keras_home() / "keras.json"
-    with contextlib.suppress(OSError, ValueError):  # as Keras does
+    with contextlib.suppress(OSError, ValueError):  # Keras ignores such a file, too
         settings = json.loads(file.read_text(encoding="utf-8"))
         written = settings.get("backend", BACKEND) if isinstance(settings, dict) else BACKEND
         if written != BACKEND:
@@ -46,14 +46,14 @@ def require_backend() -> None:
 
 
 def _keras_home() -> Path:
-    """Return Keras's folder: its own rule, as importing it takes seconds."""
+    """Return Keras's folder by Keras's own rule, because importing Keras takes seconds."""
     home = Path("~").expanduser()
     default = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
     return Path(os.environ.get("KERAS_HOME", default)).expanduser()
 
 
 def set_libraries() -> None:
-    """Set what the libraries read when they are imported.
+    """Set the environment variables that libraries read when they are imported.
 
     Raises
     ------
@@ -62,21 +62,20 @@ def set_libraries() -> None:
     """
     require_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may order sums differently from machine to machine.
+    # oneDNN may order sums differently on different machines.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    # Threads would not live on in a fork; TensorFlow has pools of its own.
+    # Threads do not survive a fork; TensorFlow has its own pools.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
 
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Import large libraries without the garbage collector, and leave what they made out of it.
+    """Import large libraries without garbage collection, and exclude their objects from it.
 
-    It would go over a million objects again and again, a seventh of the time of importing
-    TensorFlow and 0.2 s of every collection after it; and in a fork, it would write to pages that
-    are shared.
+    The collector would traverse a million objects repeatedly. This takes a seventh of the time of
+    importing TensorFlow, then 0.2 s in each collection, and in a fork it writes to shared pages.
     """
     gc.disable()
     try:
@@ -87,7 +86,7 @@ def loading() -> Iterator[None]:
 
 
 def set_devices(threads: int, devices: list[str]) -> None:
-    """Set what TensorFlow reads at its first operation: cores and GPUs."""
+    """Set the cores and GPUs of TensorFlow, which it reads at its first operation."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices) or NO_DEVICE
     import tensorflow as tf
 
@@ -98,7 +97,7 @@ def set_devices(threads: int, devices: list[str]) -> None:
 
 @contextlib.contextmanager
 def output_to(path: Path | str) -> Iterator[None]:
-    """Append what this process prints, also from C++, to a file for a while.
+    """Append the output of this process, also from C++, to a file while the block runs.
 
     Raises
     ------
@@ -113,7 +112,7 @@ def output_to(path: Path | str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # what was printed is lost on a full disk, no more
+        with contextlib.suppress(OSError):  # on a full disk, only this output is lost
             sys.stdout.flush()
             sys.stderr.flush()
         for number, before in zip((1, 2), kept, strict=True):

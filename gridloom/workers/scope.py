@@ -1,8 +1,7 @@
-"""What all trainings of one Snakemake run share: their settings, and a private folder.
+"""The private folder of a Snakemake run, with the settings that all of its trainings share.
 
-In the folder the warm workers meet their clients.
-It lies on the local disk, in a place whose path is short: a Unix socket's
-path may have 107 bytes.
+Clients connect to warm workers in this folder. It is on the local disk and has a short path,
+because the path of a Unix socket may have only 107 bytes.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from gridloom.workers.job import TrainingSettings
 
 _MAX_FOLDER_BYTES = 80
 
-#: Locked by Snakemake for as long as it lives.
+#: File that Snakemake locks while it lives.
 _LOCK = "snakemake.lock"
 
 
 def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
-    """Tell the clients of this process's jobs how a study trains.
+    """Pass a study's training settings to the clients of this process's jobs.
 
-    By a file for each set-up in a private folder, which the environment names to the jobs: as a
-    rule's params, every change of a setting would train everything anew, and each of ten thousand
-    jobs would have to be told. Also has jobs that call `python` find this Python, and in it this
-    library.
+    The settings are in a file of the private folder, one for each set-up; an environment variable
+    names the folder to the jobs. They are not parameters of the rule, because then every change of
+    a setting would retrain everything, and each of ten thousand jobs would get a copy. The
+    environment is also set so that jobs that call `python` find this Python and this library.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
     results
         Folder of the study's results; one process may hold several studies.
     settings
-        What the trainings of the study share.
+        Settings that the study's trainings share.
 
     Raises
     ------
@@ -70,12 +69,12 @@ def _put_first(variable: str, folder: str) -> None:
 
 
 def start_host(folder: Path) -> None:
-    """Start the host of the warm workers now, beside the jobs that come before training.
+    """Start the host of the warm workers, so that it loads while earlier jobs run.
 
     Raises
     ------
     StorageError
-        If the workers' folder is another user's: whoever owns it could read and send jobs.
+        If the workers' folder belongs to another user, who could read and send jobs.
     """
     try:
         client.private_folder(str(folder))
@@ -86,15 +85,15 @@ def start_host(folder: Path) -> None:
 
 @cache
 def own_folder() -> Path:
-    """Return this process's folder, claimed once: one workflow may hold several studies."""
+    """Return this process's folder, which several studies of a workflow share."""
     return claim_folder()
 
 
 def claim_folder() -> Path:
-    """Make this process's folder for its workers, lock it, and remove those of the dead.
+    """Create and lock this process's folder for its workers, and remove folders of dead processes.
 
-    The lock tells the living, also to a Snakemake in a container that shares this machine's
-    ``/tmp``: process numbers mean something else there. So the folder's name is drawn, too.
+    The lock shows that a process is alive, also to a Snakemake in a container that shares this
+    machine's ``/tmp``. Process ids differ there, so the folder has a random name.
 
     Raises
     ------
@@ -104,7 +103,7 @@ def claim_folder() -> Path:
     try:
         root = _root()
         _sweep(root)
-        # Nobody may see it without its lock.
+        # The folder is renamed when it is locked, so that no process sees it without the lock.
         hidden = Path(tempfile.mkdtemp(prefix=f".{_prefix()}", dir=root))
         _locked(hidden / _LOCK, os.O_CREAT)
         folder = hidden.rename(root / hidden.name.removeprefix("."))
@@ -128,12 +127,12 @@ def _prefix() -> str:
 
 
 def _sweep(root: Path) -> None:
-    """Remove folders whose Snakemake is gone, left behind where all was killed at once."""
+    """Remove folders whose Snakemake is dead, such as after all processes were killed at once."""
     for folder in root.glob(f"{_prefix()}*"):
         try:
             mine = os.lstat(folder).st_uid == os.getuid() and not folder.is_symlink()
             lock = _locked(folder / _LOCK) if mine else None
-        except OSError:  # its Snakemake lives, or it is no such folder
+        except OSError:  # its Snakemake is alive, or this is another kind of folder
             continue
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,7 +140,7 @@ def _sweep(root: Path) -> None:
 
 
 def _locked(file: Path, flags: int = 0) -> int:
-    """Lock a file for as long as this process lives, or until the number returned is closed.
+    """Lock a file until this process ends or the returned descriptor is closed.
 
     Raises
     ------
@@ -158,7 +157,7 @@ def _locked(file: Path, flags: int = 0) -> int:
 
 
 def alive(process: int) -> bool:
-    """Tell whether a process is there, whoever owns it."""
+    """Return whether a process exists, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,14 +1,14 @@
 """Warm workers: processes that keep TensorFlow and traced graphs between jobs.
 
-One *host* a Snakemake run imports TensorFlow once and forks a *worker* for each slot that asks,
-so a worker starts in milliseconds, however many there are and however often they are renewed. A
-fork is safe here because importing TensorFlow starts none of its threads: these come with the
-first operation, in the worker. The host notes why a worker died, and ends all of them and removes
-their folder when Snakemake is gone.
+Each Snakemake run has one *host*, which imports TensorFlow once and forks a *worker* for each slot.
+So a worker starts in milliseconds, regardless of how many there are and how often they are
+restarted. Forking is safe because importing TensorFlow starts no threads: they start with the first
+operation, in the worker. The host notes why a worker died. When Snakemake is gone, the host ends
+all workers and removes their folder.
 
-A worker serves one job after another over a Unix socket, one JSON line each way; what a training
-prints goes to the job's log. It ends at once when its client goes away, so that Ctrl-C stops the
-work, and after so many trainings or so much memory.
+A worker serves one job after another over a Unix socket, one JSON line each way. The output of a
+training goes to the job's log. A worker ends at once when its client disconnects, so that Ctrl-C
+stops the work. It also ends after a number of trainings, or above a limit of memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, told_traceback
+from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
 from gridloom.files import write_text
 from gridloom.workers import client
 from gridloom.workers.devices import lease, visible_devices
@@ -34,14 +34,14 @@ from gridloom.workers.job import Job, Slot
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 from gridloom.workers.scope import alive
 
-#: How often the host looks after Snakemake and the workers.
+#: Seconds between two checks of the host on Snakemake and the workers.
 POLL_SECONDS = 0.2
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Be the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
+    """Run the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
     match arguments:
         case ["--once", job]:
             return train_once(Job.from_json(json.loads(job)))
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 def train_once(job: Job) -> int:
-    """Train one job without a warm worker; the record is the same, byte for byte."""
+    """Train one job without a warm worker, with the same numbers in the record."""
     with job.log.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -83,23 +83,23 @@ class Host:
     Parameters
     ----------
     folder
-        Where clients meet workers (see `gridloom.workers.scope`).
+        Folder in which clients connect to workers (see `gridloom.workers.scope`).
     watched
-        The Snakemake process; everything ends with it.
+        Process id of Snakemake; the host and all workers end with it.
     """
 
     def __init__(self, folder: Path, watched: int) -> None:
         self.folder = folder
         self.watched = watched
         self.slots: dict[int, str] = {}
-        self.refusal: str | None = None  # why no worker can start
+        self.refusal: str | None = None  # the reason if no worker can start
         self.listener = socket.socket(socket.AF_UNIX)
 
     def run(self) -> None:
         """Serve until the watched process is gone."""
         address = self.folder / "host.sock"
         address.unlink(missing_ok=True)
-        # Clients may connect while TensorFlow is being imported, and wait.
+        # Clients may connect and wait while TensorFlow is being imported.
         self.listener.bind(str(address))
         self.listener.listen(128)
         try:
@@ -147,30 +147,30 @@ class Host:
             with contextlib.suppress(OSError):
                 connection.sendall(f"{error}\n".encode())
         except BaseException as error:
-            print(told_traceback(error), file=sys.stderr)
+            print(format_traceback(error), file=sys.stderr)
         finally:
             os._exit(status)
 
     def _reap(self) -> None:
-        """Note how workers ended, for the clients that waited for them."""
+        """Note how workers ended, for the clients that wait for them."""
         while self.slots:
             worker, status = os.waitpid(-1, os.WNOHANG)
             if not worker:
                 return
             slot = self.slots.pop(worker)
             if status != 0:
-                write_text(self.folder / f"{slot}.end", _told(status))
+                write_text(self.folder / f"{slot}.end", _describe_end(status))
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, where the kernel can."""
+    """Ask the kernel, if it is Linux, to end this process when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _told(status: int) -> str:
+def _describe_end(status: int) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         hint = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
@@ -179,12 +179,16 @@ def _told(status: int) -> str:
 
 
 def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
-    """Serve one job after another until there were enough trainings or too much memory.
+    """Serve one job after another up to the slot's limits of trainings and memory.
 
     Parameters
     ----------
+    folder
+        Folder in which clients connect to workers.
+    slot
+        The slot that this worker serves.
     asked
-        Where the client waits that asked for this worker.
+        Connection of the client that asked for this worker.
     """
     set_devices(slot.threads, _devices(folder, slot.gpus, slot.gpu_limit))
     trainer = _trainer()
@@ -212,13 +216,13 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
             trainings += job.trainings
             done.set()
             if trainings >= slot.recycle_trainings or _memory_mb() >= slot.recycle_mb:
-                listener.close()  # before the answer: the next client must not come here
+                listener.close()  # before the answer, so that the next client does not connect
                 address.unlink()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
 
 
 def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
-    """End this process if the client hangs up before its job is done."""
+    """End this process if the client disconnects before its job is done."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP if hasattr(select, "POLLRDHUP") else select.POLLHUP)
     while not done.is_set():
@@ -227,7 +231,7 @@ def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
 
 
 def _memory_mb() -> float:
-    """Return the most memory that this process has had, in MB."""
+    """Return the peak memory of this process, in MB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -239,11 +243,11 @@ def _trainer() -> Any:
 
 
 def _train(job: Job, trainer: Any) -> str | None:
-    """Train a job and write its record; return what went wrong, or None.
+    """Train a job and write its record; return the message of an error, or None.
 
-    A person's mistake is one message; anything else comes with its traceback, in the log. An
-    objective that no network measures would fail every job: it also ends the run, as a person
-    would, by the signal at which Snakemake starts no further job.
+    A user's mistake is one message; for other errors, the log has the traceback. An objective that
+    no network measures would fail every job, so it also ends the run: the signal makes Snakemake
+    start no further job.
     """
     from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
     from gridloom.records import write_record
@@ -256,10 +260,10 @@ def _train(job: Job, trainer: Any) -> str | None:
         return str(error)
     except GridloomError as error:
         if error.__cause__ is not None:
-            print(told_traceback(error.__cause__), file=sys.stderr)
+            print(format_traceback(error.__cause__), file=sys.stderr)
         return shortened(str(error), MAX_MESSAGE)
     except Exception as error:
-        print(told_traceback(error), file=sys.stderr)
+        print(format_traceback(error), file=sys.stderr)
         if ran_out_of_memory(error):
             return f"this training {OUT_OF_MEMORY}"
         return shortened(f"training failed: {type(error).__name__}: {error}", MAX_MESSAGE)

@@ -1,1 +1,1 @@
-"""What the rules ask for, and what stands beside a run."""
+"""What the rules ask for, and commands that look at a study without a run."""

@@ -1,6 +1,6 @@
 """The closing summary of a run: which points failed, why, and how to retry them.
 
-Standard library only: it is imported by each job's Snakemake.
+Standard library only, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from pathlib import Path
 from gridloom.naming.blocks import log_of
 from gridloom.workers.client import ERROR
 
-#: Records named for each cause; the others fail alike.
+#: Most records shown for a cause.
 MAX_NAMED = 3
 
-#: Causes told; the most frequent first.
+#: Most causes shown; the most frequent come first.
 MAX_CAUSES = 5
 
 #: Longest cause, in characters.
 MAX_CAUSE = 300
 
-# What a point was built with tells points apart, not causes.
+# The arguments of `build_model` are removed from causes, because they differ between points.
 _ARGUMENTS = re.compile(r"build_model\(.*?\) (?=raised|in|returned)")
 
 
 def failed_records(results: str, records: Iterable[str], since: float) -> dict[str, str]:
-    """Return the cause for each record that is missing although its training began.
+    """Return the cause for each record that is missing although its training started.
 
     Parameters
     ----------
     results
-        Folder of the study.
+        Folder of the study's results.
     records
-        Those that the study needs.
+        Records that the study needs.
     since
-        When the run began, in seconds since 1970; older logs tell of other runs.
+        Start of the run, in seconds since 1970; older logs belong to other runs.
     """
     failed = {}
     for record in records:
@@ -59,17 +59,23 @@ def _cause(log: Path) -> str:
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
-def tell_failures(
+def describe_failures(
     results: str, failed: dict[str, str], count: int, kept: int, study: Iterable[str] = ()
 ) -> str:
-    """Say which of `count` records failed, grouped by cause, with logs and how to retry one.
+    """Describe the failed records, grouped by cause, with their logs and how to retry them.
 
     Parameters
     ----------
+    results
+        Folder of the study's results.
+    failed
+        From `failed_records`.
+    count
+        Number of records that the study needs.
     kept
-        How many records there are.
+        Number of records that exist.
     study
-        Arguments with which `snakemake` reads this study; none for the default one.
+        Arguments with which `snakemake` reads this study; none for the default study.
     """
     again = shlex.join(study)
     by_cause: dict[str, list[str]] = {}
@@ -82,13 +88,13 @@ def tell_failures(
         lines += ["", f"{len(records):,} × {cause}"]
         for record in records[:MAX_NAMED]:
             lines.append(f"  log    {shlex.quote(str(log_of(Path(results), Path(record))))}")
-            # The record first: --configfile and --config take every word that follows.
+            # The record comes first, because --configfile and --config take all words after them.
             lines.append(f"  retry  snakemake --cores all {shlex.quote(record)} {again}".rstrip())
         if len(records) > MAX_NAMED:
             lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
     if len(causes) > MAX_CAUSES:
-        lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes, told in the logs"]
+        lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes; see the logs"]
     retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
-    shows = f", `{partial}` shows what there is" if kept else ""
+    shows = f", `{partial}` shows what is finished" if kept else ""
     lines += ["", f"`{retry}` retries all of them{shows}."]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""The invocation: what `snakemake` was told, as far as the rules depend on it.
+"""The invocation: the arguments and settings of `snakemake` that the rules depend on.
 
-Standard library only: each job's Snakemake reads it.
+Standard library only, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Invocation:
-    """What `snakemake` was told.
+    """The arguments and settings of `snakemake` that the rules depend on.
 
     Attributes
     ----------
     snakefile
         Path of the Snakefile.
     config_files, overrides
-        What ``--configfile`` and ``--config`` name.
+        From ``--configfile`` and ``--config``.
     handed_over
-        The study that another workflow hands over in ``module … config:``; None for none.
+        The study that another workflow passes in ``module … config:``; None for none.
     cores
-        Of this machine; None on a cluster.
+        Cores to use on this machine; None on a cluster.
     here
         Whether jobs run on this machine.
     in_job
-        Whether this process runs one job of a cluster.
+        Whether this process runs a single job of a cluster.
     """
 
     snakefile: str
@@ -41,7 +41,7 @@ class Invocation:
     in_job: bool = False
 
     def study_arguments(self) -> list[str]:
-        """Return the arguments that name the study; none for the default one."""
+        """Return the arguments that name the study; none for the default study."""
         arguments = []
         if self.config_files:
             arguments += ["--configfile", *map(str, self.config_files)]

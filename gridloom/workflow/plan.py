@@ -1,4 +1,4 @@
-"""Estimate a run: what would train, why, and how long it would take."""
+"""The plan of a run: what it would train, why, and an estimate of the time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
 
-#: What a job costs beside its trainings, in seconds: Snakemake starts one after the other.
+#: Seconds that Snakemake needs to start a job; it starts one after the other.
 JOB_SECONDS = 0.03
 
-#: Finished records that an estimate of the time reads, spread over all.
+#: Largest sample of finished records for an estimate, spread over all records.
 SAMPLE = 200
 
-#: Lines that say why something trains.
+#: Most lines that say why something trains.
 MAX_REASONS = 12
 
-#: Snakemake's status of a record that is not there, and of one that is.
+#: Snakemake's status of a record that does not exist, and of one that does.
 _MISSING = "missing"
 _THERE = "ok"
 
@@ -36,11 +36,11 @@ class Job:
     Attributes
     ----------
     path
-        Of the record.
+        Path of the record.
     point, block
-        What it holds.
+        Its point and block of repetitions.
     reason
-        Why it is to be trained, as Snakemake's summary says it; None if it is finished.
+        Why it will be trained, in the words of Snakemake's summary; None if it is finished.
     """
 
     path: str
@@ -56,14 +56,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long trainings took.
+    """The speed of finished trainings.
 
     Attributes
     ----------
     epoch_seconds
         Mean seconds of an epoch.
     trainings
-        Over how many trainings.
+        Number of trainings in the mean.
     """
 
     epoch_seconds: float
@@ -79,7 +79,7 @@ class Earlier:
     records
         Their paths.
     changed
-        What of the set-up is another today.
+        Parts of the set-up that differ today.
     """
 
     records: list[Path]
@@ -92,9 +92,9 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
     Parameters
     ----------
     points
-        Folder of all set-ups.
+        Folder that contains the folders of all set-ups.
     name, setup
-        Today's: its folder, and what it holds.
+        Name and content of today's set-up.
     """
     folders = [folder for folder in points.glob("*") if folder.is_dir() and folder.name != name]
     for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
@@ -110,15 +110,17 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
 
 
 def read_summary(text: str, finished: Iterable[str] = ()) -> tuple[list[Job], list[str]]:
-    """Read what ``snakemake --summary`` prints.
+    """Read the output of ``snakemake --summary``.
 
-    What Snakemake takes for there although it would train it, was cut short or comes after
-    something else that would run.
+    A record with status ``ok`` that would still be trained was cut short, or depends on something
+    else that would run.
 
     Parameters
     ----------
+    text
+        Output of ``snakemake --summary``.
     finished
-        Records that are there. The summary leaves them out where their rows are lost.
+        Records that exist. The summary omits them if their rows are lost.
 
     Returns
     -------
@@ -135,8 +137,8 @@ def read_summary(text: str, finished: Iterable[str] = ()) -> tuple[list[Job], li
             jobs.append(_job(row["output_file"], row["status"] if pending else None))
         elif pending:
             others[row["rule"]] = None
-    told = {job.path for job in jobs}
-    jobs += [_job(path, None) for path in finished if path not in told]
+    listed = {job.path for job in jobs}
+    jobs += [_job(path, None) for path in finished if path not in listed]
     return jobs, list(others)
 
 
@@ -149,13 +151,13 @@ def _job(path: str, reason: str | None) -> Job:
 
 
 def measured_pace(records: Sequence[Path]) -> Pace | None:
-    """Take the mean time of an epoch from a sample of finished records; None if there are none."""
+    """Return the mean time of an epoch in a sample of finished records; None if there are none."""
     seconds, epochs, trainings = 0.0, 0, 0
     step = max(1, len(records) // SAMPLE)
     for path in records[::step]:
         try:
             record = read_record(path)
-        except RecordError:  # gather tells; an estimate does without
+        except RecordError:  # gather reports it; the estimate ignores it
             continue
         for training in record.trainings:
             seconds += training.seconds
@@ -164,20 +166,22 @@ def measured_pace(records: Sequence[Path]) -> Pace | None:
     return Pace(seconds / epochs, trainings) if epochs else None
 
 
-def tell_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> str | None:
+def describe_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> str | None:
     """Say how many of a sample of finished records were made with other versions; None if none.
 
     Parameters
     ----------
+    records
+        Paths of finished records.
     today
-        Package → version, as a training would have it now.
+        Package → version that is installed now.
     """
     others: Counter[str] = Counter()
     sample = records[:: max(1, len(records) // SAMPLE)]
     for path in sample:
         try:
             made_with = read_record(path).packages
-        except RecordError:  # gather tells
+        except RecordError:  # gather reports it
             continue
         differing = [
             f"{name} {made_with.get(name, 'none')}"
@@ -188,14 +192,14 @@ def tell_other_versions(records: Sequence[Path], today: Mapping[str, str]) -> st
             others[", ".join(differing)] += 1
     if not others:
         return None
-    told = "; ".join(f"{count:,} with {versions}" for versions, count in others.most_common())
+    counts = "; ".join(f"{count:,} with {versions}" for versions, count in others.most_common())
     return (
-        f"of {_count(len(sample), 'record')}, {told}, unlike today; they serve, unless the study "
-        "says `environment: strict`"
+        f"of {_count(len(sample), 'record')}, {counts}, unlike today; they are used, unless the "
+        "study says `environment: strict`"
     )
 
 
-def tell_plan(
+def describe_plan(
     jobs: Sequence[Job],
     others: Sequence[str],
     *,
@@ -206,24 +210,24 @@ def tell_plan(
     earlier: Earlier | None = None,
     versions: str | None = None,
 ) -> str:
-    """Say what a run would do, in lines for a person.
+    """Describe what a run would do.
 
     Parameters
     ----------
     jobs, others
         From `read_summary`.
     repetitions
-        Of each point; a record may hold more.
+        Repetitions of each point; a record may hold more.
     folds
         Trainings of each repetition.
     parallel
-        Trainings that run at once; None if that is not known, as on a cluster.
+        Trainings that run at once; None if unknown, as on a cluster.
     pace
         From `measured_pace`.
     earlier
         From `find_earlier`.
     versions
-        From `tell_other_versions`.
+        From `describe_other_versions`.
     """
     pending = [job for job in jobs if job.reason is not None]
     points = list({job.folder: job.point for job in jobs}.values())
@@ -233,18 +237,19 @@ def tell_plan(
     if folds > 1:
         factors.append(f"{folds} folds")
     rows = [
-        ("points", len(points), _told_axes(points)),
+        ("points", len(points), _describe_axes(points)),
         ("trainings", trainings, " × ".join(factors)),
         ("finished", trainings - to_train, ""),
         ("to train", to_train, f"in {_count(len(pending), 'job')}" if pending else ""),
     ]
     width = len(f"{trainings:,}")
-    lines = [f"{name:<10} {number:>{width},}  {told}".rstrip() for name, number, told in rows]
-    lines += [f"  {line}" for line in _told_reasons(jobs, repetitions, earlier)]
+    lines = [f"{name:<10} {number:>{width},}  {detail}".rstrip() for name, number, detail in rows]
+    lines += [f"  {line}" for line in _describe_reasons(jobs, repetitions, earlier)]
     if versions:
         lines.append(f"{'versions':<10} {versions}")
     if pending:
-        lines.append(f"{'time':<10} {_told_time(pending, repetitions, folds, parallel, pace)}")
+        time = _describe_time(pending, repetitions, folds, parallel, pace)
+        lines.append(f"{'time':<10} {time}")
     after = [rule for rule in others if rule != "all"]
     if after:
         lines.append(f"{'also runs':<10} {', '.join(after)}")
@@ -261,18 +266,18 @@ def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def _told_value(point: Point, name: str) -> str:
+def _value(point: Point, name: str) -> str:
     return str(table_value(point, name)) or "none"
 
 
-def _told_axes(points: Sequence[Point]) -> str:
+def _describe_axes(points: Sequence[Point]) -> str:
     names = sorted({name for point in points for name in point})
-    counts = {name: len({_told_value(point, name) for point in points}) for name in names}
+    counts = {name: len({_value(point, name) for point in points}) for name in names}
     return " × ".join(f"{name} ({count})" for name, count in counts.items() if count > 1)
 
 
-def _told_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None) -> list[str]:
-    """Say what is new by axis, and what else is to be trained for which reason."""
+def _describe_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None) -> list[str]:
+    """List new values by axis, new repetitions, and other reasons to train."""
     there = [job for job in jobs if job.reason != _MISSING]
     missing = [job for job in jobs if job.reason == _MISSING]
     if not there:
@@ -280,14 +285,14 @@ def _told_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None
             return []
         what = ", ".join(earlier.changed) or "the set-up"
         kept = _count(len(earlier.records), "record")
-        return [f"again: changed {what}; {kept} from before it kept, for when it is taken back"]
+        return [f"again: changed {what}; {kept} kept in case the change is undone"]
     lines: list[str] = []
     unexplained = set(missing)
     for name in sorted({name for job in missing for name in job.point}):
-        known = {_told_value(job.point, name) for job in there}
+        known = {_value(job.point, name) for job in there}
         new: dict[str, list[Job]] = {}
         for job in missing:
-            value = _told_value(job.point, name)
+            value = _value(job.point, name)
             if value not in known:
                 new.setdefault(value, []).append(job)
         for value, having in new.items():
@@ -300,8 +305,8 @@ def _told_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None
             more[job.block.first, min(job.block.last + 1, repetitions) - 1] += 1
             unexplained.remove(job)
     for (first, last), count in sorted(more.items()):
-        told = f"repetition {first}" if first == last else f"repetitions {first} to {last}"
-        lines.append(f"new: {told} of {_count(count, 'point')}")
+        new_ones = f"repetition {first}" if first == last else f"repetitions {first} to {last}"
+        lines.append(f"new: {new_ones} of {_count(count, 'point')}")
     if unexplained:
         lines.append(f"missing: {_count(len(unexplained), 'point')} whose values are all known")
     again = Counter(job.reason for job in there if job.reason is not None)
@@ -311,7 +316,7 @@ def _told_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None
     return lines
 
 
-def _told_time(
+def _describe_time(
     pending: Sequence[Job], repetitions: int, folds: int, parallel: int | None, pace: Pace | None
 ) -> str:
     if pace is None:

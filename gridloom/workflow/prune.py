@@ -1,4 +1,4 @@
-"""Records that a study does not use: those of values that its grid had once."""
+"""Records that a study does not use, such as those of values that its grid had earlier."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 
 from gridloom.naming.blocks import log_of, read_block
 
-#: Records named in the list for a person; the log has all.
+#: Most records shown on the screen; the log lists all.
 MAX_NAMED = 20
 
 
 def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
-    """Return the size in bytes of each record below `results` that is not among `used`.
+    """Return the size in bytes of each record below `results` that is not in `used`.
 
     Parameters
     ----------
+    results
+        Folder of the study's results.
     used
-        Paths of records, spelled as below `results`.
+        Paths of the records that the study uses, which begin with `results`.
     """
     kept = {Path(path) for path in used}
     found = sorted((results / "points").rglob("reps=*.json"))
@@ -29,13 +31,13 @@ def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
     }
 
 
-def tell_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
-    """Say which records are, or were, not used, and how to remove them."""
+def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
+    """List unused records and how to remove them, or say that they are `removed`."""
     if not unused:
-        return "The study uses every record that there is."
+        return "The study uses every record."
     size = sum(unused.values())
-    told_size = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
-    count = f"{len(unused):,} record{'s' * (len(unused) != 1)}, {told_size}"
+    shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+    count = f"{len(unused):,} record{'s' * (len(unused) != 1)}, {shown_size}"
     if removed:
         return f"Removed {count}, which the study does not use."
     lines = [f"  {path}" for path in unused]
@@ -45,18 +47,18 @@ def tell_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
         [
             f"{count}, which the study does not use:",
             *lines,
-            "Kept, they need no training when their values come back; another study that writes "
-            "to this folder may use them.",
+            "As long as they are kept, their values need no training if you add them again. "
+            "Another study that writes to this folder may use them.",
             "Remove them with `snakemake prune_remove`.",
         ]
     )
 
 
 def remove_records(results: Path, records: Iterable[Path]) -> None:
-    """Remove records, their logs, and the folders that are empty then."""
+    """Remove records, their logs, and folders that become empty."""
     for record in records:
         for file in (record, log_of(results, record)):
             file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # a folder that something else is in stays
+            with contextlib.suppress(OSError):  # a folder that is not empty stays
                 for folder in file.relative_to(results).parents:
                     (results / folder).rmdir()

@@ -1,6 +1,6 @@
 """What the rules ask for: a study's folders, records, figures and resources.
 
-Nothing heavy is imported here: each job's Snakemake reads it.
+Nothing heavy is imported here, because each job's Snakemake imports this module.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
-from gridloom.workflow.failures import failed_records, tell_failures
+from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
 
-#: What a rule asks for unless the study says otherwise: cores, megabytes, minutes, GPUs.
+#: Default resources of each rule: cores, megabytes, minutes, GPUs.
 DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
     "download": {"threads": 1, "mem_mb": 1000, "runtime": 30, "gpu": 0},
     "split": {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0},
@@ -49,28 +49,28 @@ DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
     "heatmaps": {"threads": 4, "mem_mb": 2000, "runtime": 30, "gpu": 0},
 }
 
-#: Rules that ask for what another one asks for.
+#: Rules whose default resources are those of another rule.
 _AS = {"refit": "train", "confirm": "analyse", "verify": "train", "crosscheck": "train"}
 
 DEFAULT_STUDY = Path("config/config.yaml")
 
-#: Digests of files that did not change are kept here from one `snakemake` to the next.
+#: File that keeps digests of unchanged files between runs of `snakemake`.
 DIGESTS_FILE = Path(".snakemake/gridloom/digests.json")
 
 
 class StudyRun:
-    """A study as one `snakemake` sees it.
+    """A study in one run of `snakemake`.
 
     Parameters
     ----------
     study
-        Checked.
+        The checked study.
     identity
-        What its rows and records are called.
+        Names of its rows and records.
     invocation
-        What `snakemake` was told.
+        Arguments and settings of `snakemake`.
     digests
-        Of the files that were read.
+        Digests of the files that were read.
     """
 
     def __init__(
@@ -87,8 +87,10 @@ class StudyRun:
 
         Parameters
         ----------
+        invocation
+            Arguments and settings of `snakemake`.
         environment
-            Variables of the process.
+            Environment variables of the process.
 
         Raises
         ------
@@ -113,7 +115,7 @@ class StudyRun:
 
     @property
     def results(self) -> str:
-        """Folder that everything is written to."""
+        """Folder of the study's results."""
         return self.study.results
 
     @property
@@ -123,17 +125,17 @@ class StudyRun:
 
     @property
     def data(self) -> str:
-        """Folder of the rows, named by all that decides them."""
+        """Folder of the rows, whose name is a fingerprint of everything that determines them."""
         return f"{self.results}/data/{self.identity.rows}"
 
     @property
     def versions(self) -> Path:
-        """File that notes which version of an address the study was trained on."""
+        """File of notes on the versions of sources on the web."""
         return Path(self.results, versions.FILE)
 
     @property
     def sources(self) -> list[str]:
-        """The sources that are files here."""
+        """The sources that are local files."""
         return local_sources(self.study.dataset.source, self.study.dataset.test_source)
 
     @property
@@ -143,12 +145,12 @@ class StudyRun:
 
     @property
     def dataset(self) -> Dataset:
-        """The dataset as Snakemake may note it: without the secrets of an address."""
+        """The dataset without the secrets of an address, so that Snakemake may note it."""
         return self.study.dataset.without_secrets()
 
     @property
     def split(self) -> Split:
-        """The split as it acts: nothing of it where the data brings its own test rows."""
+        """The study's split; the default split if the data has its own test rows."""
         return acting_split(self.study)
 
     @cached_property
@@ -171,25 +173,25 @@ class StudyRun:
         return int(used_validation(self.study).get("folds", 1))
 
     def code(self, script: Path) -> list[str]:
-        """List a rule's script and what it imports of this library: an edit reruns the rule."""
+        """List a rule's script and the library modules that it imports; an edit reruns the rule."""
         modules = library_modules_of(script, self.digests.source)
         return [os.path.relpath(file) for file in (script, *modules.values())]
 
     def resource(self, rule: str, key: str) -> int:
-        """Return what one job of a rule asks for, in the study or by default."""
+        """Return a resource of one job of a rule, from the study or by default."""
         given = getattr(self.study.resources.get(rule), key, None)  # type: ignore[call-overload]
         if given is not None:
             return int(given)
         return self.resource(_AS[rule], key) if rule in _AS else DEFAULT_RESOURCES[rule][key]
 
     def jobs_at_once(self) -> int | None:
-        """Return how many jobs of `train` this machine runs together; None on a cluster."""
+        """Return how many jobs of `train` this machine runs at once; None on a cluster."""
         cores = self.invocation.cores
         return max(cores // self.resource("train", "threads"), 1) if cores else None
 
     @cached_property
     def _blocks(self) -> tuple[list[str], set[str]]:
-        """The records that the study needs, in the order of its points, and those cut short."""
+        """The records that the study needs, in the order of its points, and truncated records."""
         needed: list[str] = []
         cut_short: set[str] = set()
         for path in self.grid.points:
@@ -206,37 +208,37 @@ class StudyRun:
 
     @property
     def cut_short(self) -> set[str]:
-        """Records of which only the beginning is there; to be trained anew."""
+        """Truncated records, which will be trained again."""
         return self._blocks[1]
 
     def is_there(self, record: str) -> bool:
-        """Tell whether a record is there, and not to be trained anew because it was cut short."""
+        """Return whether a record exists and is not truncated."""
         return os.path.exists(record) and record not in self.cut_short  # noqa: PTH110 (10,000 calls)
 
     @cached_property
     def existing_records(self) -> list[str]:
-        """The needed records that were there when this was first asked."""
+        """The needed records that existed when this was first called."""
         return [record for record in self.records if self.is_there(record)]
 
     def missing_records(self) -> list[str]:
-        """List the needed records that are not there yet."""
+        """List the needed records that do not exist yet."""
         return [record for record in self.records if not self.is_there(record)]
 
     def lost_records(self) -> list[str]:
-        """List the missing records of a study whose tables exist.
+        """List the missing records of a study whose tables exist; none for a new study.
 
-        Snakemake takes what lies before a table that exists for done; named as targets, they are
-        trained. In a new study they would only be planned twice.
+        If a table exists, Snakemake assumes that its inputs are done, so it trains missing records
+        only if they are targets. In a new study, targets would make it plan the records twice.
         """
         return self.missing_records() if Path(self.results, "runs.csv").exists() else []
 
     @property
     def trainings(self) -> int:
-        """How many trainings the study has."""
+        """Number of trainings of the study."""
         return len(self.grid.points) * self.study.repetitions * self.folds
 
     def slices(self) -> list[dict[str, Any]]:
-        """List the slices whose axes are both swept, values as the tables spell them."""
+        """List the slices whose two axes are swept, with values as the tables spell them."""
         return [
             {
                 "rows": part.rows,
@@ -248,14 +250,14 @@ class StudyRun:
         ]
 
     def heatmaps(self, folder: str) -> list[str]:
-        """Name the files of all heatmaps: of means for each pair of axes, and of each slice."""
+        """List the files of all heatmaps: means over each pair of axes, and slices."""
         names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(self.grid.axes, 2)]
         names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
         formats = self.study.figures.formats
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
 
     def hand_over_settings(self) -> None:
-        """Tell the jobs of the data what decides about no row (see `gridloom.data.settings`)."""
+        """Pass settings on which no row depends to the data jobs (see `gridloom.data.settings`)."""
         study, here = self.study, self.invocation.here
         settings = DataSettings(
             source=study.dataset.source,
@@ -269,7 +271,7 @@ class StudyRun:
         hand_over(self.data, settings)
 
     def open_for_training(self, gpu_limit: int | None) -> None:
-        """Make a folder in which clients meet workers, and tell them how this study trains.
+        """Pass this study's training settings to its jobs (see `gridloom.workers.scope`).
 
         Parameters
         ----------
@@ -279,7 +281,7 @@ class StudyRun:
         Raises
         ------
         StorageError
-            If the disk does not take it.
+            If the folder or the file cannot be written.
         """
         trainer = self.study.trainer
         settings = TrainingSettings(
@@ -287,8 +289,8 @@ class StudyRun:
             objective=self.study.objective.metric,
             model=str(Path(self.study.model).absolute()),
             gpu_limit=gpu_limit,
-            # In a cluster's job no second training comes, and SLURM would count host and worker:
-            # 1.1 GB instead of 0.8.
+            # A cluster's job trains only once, and host and worker would count as 1.1 GB of memory
+            # in SLURM instead of 0.8.
             warm=trainer.warm and not self.invocation.in_job,
             lockstep=trainer.lockstep,
             recycle_trainings=trainer.recycle_trainings,
@@ -297,12 +299,12 @@ class StudyRun:
         open_scope(own_folder(), self.results, settings)
 
     def start(self, forced: Sequence[str]) -> None:
-        """Make ready for a run, and start the workers' host if there is something to train here.
+        """Prepare a run, and start the workers' host if this machine has something to train.
 
         Parameters
         ----------
         forced
-            Rules that are to run whatever there is.
+            Rules that run even if their outputs exist.
 
         Raises
         ------
@@ -318,29 +320,29 @@ class StudyRun:
         if self.study.trainer.warm and self.invocation.here and self.missing_records():
             start_host(own_folder())
 
-    def tell_failed(self, since: float) -> None:
+    def report_failed(self, since: float) -> None:
         """Print which points failed, if any did.
 
         Parameters
         ----------
         since
-            When the run began, in seconds since 1970.
+            Start of the run, in seconds since 1970.
         """
         failed = failed_records(self.results, self.records, since)
         if failed:
             kept = sum(map(os.path.exists, self.records))
             arguments = self.invocation.study_arguments()
-            told = tell_failures(self.results, failed, len(self.records), kept, arguments)
-            print(f"\n{told}\n", file=sys.stderr)
+            summary = describe_failures(self.results, failed, len(self.records), kept, arguments)
+            print(f"\n{summary}\n", file=sys.stderr)
 
 
 def require_machine() -> None:
-    """Check what must hold before a study is read: room on the disk, Keras's backend.
+    """Check, before a study is read, that the disk has room and that Keras runs on TensorFlow.
 
     Raises
     ------
     GridloomError
-        With one sentence.
+        If not.
     """
     require_room(".snakemake")
     require_backend()

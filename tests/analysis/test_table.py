@@ -14,8 +14,8 @@ from scipy import stats
 from gridloom.analysis.table import (
     best_epoch,
     gather,
-    tell_exploded,
-    tell_versions,
+    describe_exploded,
+    describe_versions,
     write_tables,
 )
 from gridloom.errors import RecordError
@@ -204,12 +204,12 @@ def test_a_training_that_ends_with_a_huge_loss_is_a_diverged_one(tmp_path):
     found = tables(paths)
     assert found.runs["status"].tolist() == ["ok", "ok", "diverged", "diverged", "ok", "ok"]
     assert found.summary["rank"].tolist() == [1, 3, 2]
-    assert "2 trainings end with a finite loss above 1,000, far above" in tell_exploded(found)
+    assert "2 trainings end with a finite loss above 1,000, far above" in describe_exploded(found)
     asked = gather(paths, ["units"], 5, "val_accuracy", "max", diverged_above=50)
     assert asked.runs["status"].tolist()[-2:] == ["diverged", "diverged"]
     never = gather(paths, ["units"], 5, "val_accuracy", "max", diverged_above=float("inf"))
     assert set(never.runs["status"]) == {"ok"}
-    assert tell_exploded(never) is None
+    assert describe_exploded(never) is None
 
 
 def test_an_interval_of_an_accuracy_ends_at_1_and_that_of_a_loss_does_not(tmp_path):
@@ -298,11 +298,11 @@ def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
         record(tmp_path, {"units": units}, [0.5], packages={**PACKAGES, "keras": keras})
         for units, keras in ((1, "3"), (2, "3"), (3, "4"))
     ]
-    told = tell_versions(tables(paths).versions)
+    told = describe_versions(tables(paths).versions)
     assert "2 records with keras 3" in told
     assert "1 records with keras 4" in told
     assert "tensorflow" not in told
-    assert tell_versions(tables(paths[:2]).versions) is None
+    assert describe_versions(tables(paths[:2]).versions) is None
 
 
 def test_records_of_another_kind_of_device_are_told(tmp_path):
@@ -310,7 +310,7 @@ def test_records_of_another_kind_of_device_are_told(tmp_path):
     changed = json.loads(paths[0].read_text())
     changed["environment"]["gpus"] = ["0"]
     paths[0].write_text(json.dumps(changed))
-    told = tell_versions(tables(paths).versions)
+    told = describe_versions(tables(paths).versions)
     assert "1 records with device GPU" in told
     assert "1 records with device CPU" in told
 
@@ -339,5 +339,5 @@ def test_all_damaged_records_are_named_at_once_the_first_on_the_screen(tmp_path)
     with pytest.raises(RecordError) as caught:
         tables(paths)
     assert str(caught.value).count("delete it") == 5
-    assert "and 3 more, told in the log" in str(caught.value)
+    assert "and 3 more; see the log" in str(caught.value)
     assert all(str(path) in caught.value.in_full for path in paths[1:])

@@ -1,4 +1,4 @@
-"""A real SLURM for these tests, and a project whose `snakemake` knows the SLURM plugin."""
+"""A real SLURM, and a project whose `snakemake` has the SLURM plugin."""
 
 from __future__ import annotations
 
@@ -126,19 +126,19 @@ class ClusterProject(Project):
         return self.run_command(self.command(*arguments, cores=cores))
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start `snakemake`, to be ended with the test; see `told`."""
+        """Start `snakemake`, to be ended with the test; see `printed`."""
         self.started.append(super().start(*arguments))
         return self.started[-1]
 
-    def printed(self, job: str) -> str:
+    def script_output(self, job: str) -> str:
         """Return what a submitted script printed."""
         return (self.folder / f"gridloom-{job}.log").read_text()
 
     def finish(self, seconds: float = 180) -> dict[str, int]:
         """Wait for the `snakemake` started last to succeed; return how many jobs it planned."""
         self.cluster.wait_for(lambda: self.started[-1].poll() is not None, seconds)
-        assert self.started[-1].returncode == 0, self.told + self.cluster.logs()
-        return jobs(self.told)
+        assert self.started[-1].returncode == 0, self.printed + self.cluster.logs()
+        return jobs(self.printed)
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +166,7 @@ def install_plugin(folder: Path) -> None:
         for package in locked
         if package["name"].startswith("snakemake-executor-plugin-")
     ]
-    # `uv run` tells where uv is.
+    # `uv run` sets a variable with the path of uv.
     uv = os.environ.get("UV") or shutil.which("uv")
     assert uv, "there is no uv"
     command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]

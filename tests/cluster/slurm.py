@@ -153,13 +153,13 @@ class Cluster:
 
     def jobs(self) -> dict[str, str]:
         """Return id → state of all jobs that the controller knows, ended ones too."""
-        told = self.call("squeue", "--array", "--states=all", "--noheader", "--format=%i|%T")
-        return dict(line.split("|") for line in told.split())
+        printed = self.call("squeue", "--array", "--states=all", "--noheader", "--format=%i|%T")
+        return dict(line.split("|") for line in printed.split())
 
     def running(self) -> list[str]:
         """Return the ids of the jobs that run, array tasks one by one."""
-        told = self.call("squeue", "--array", "--noheader", "--states=R", "--format=%i")
-        return sorted(told.split())
+        printed = self.call("squeue", "--array", "--noheader", "--states=R", "--format=%i")
+        return sorted(printed.split())
 
     def wait_for(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
         """Wait for something to become true; fail with the daemons' logs if it does not."""

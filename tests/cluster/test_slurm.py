@@ -1,4 +1,4 @@
-"""Promises of profiles/slurm, kept by a real SLURM."""
+"""Promises of profiles/slurm, tested with a real SLURM."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def as_here(study, finished) -> bool:
     return len(there) == 4 and there.equals(same[there.columns])
 
 
-def test_trainings_get_the_gpu_that_they_ask_for_as_an_array_and_again_when_cancelled(
-    study, finished
-):
+def test_trainings_get_their_gpus_in_an_array_and_after_being_cancelled(study, finished):
     study.plan({1: "hold", 4: "hold"}, resources={"train": {"gpu": 1}})
     study.start("--slurm-array-jobs", "train", "--set-resources", "train:gpu_model=fake")
     study.cluster.wait_for(lambda: study.marks() == [1, 4], 120)
@@ -56,9 +54,9 @@ def test_an_edit_of_the_model_file_before_its_jobs_start_mislabels_nothing(study
         study.cluster.call("scontrol", "update", node, "state=resume")
     study.cluster.wait_for(lambda: planned.poll() is not None, 300)
     assert planned.returncode != 0
-    told = study.told
-    assert "changed after this run was planned; run `snakemake` again" in told, told
-    assert "Traceback" not in told
+    printed = study.printed
+    assert "changed after this run was planned; run `snakemake` again" in printed, printed
+    assert "Traceback" not in printed
     assert study.marks() == []
     assert study.records() == {}
     study.start()
@@ -114,12 +112,12 @@ def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, 
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
-def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_twice(
-    study, finished, ended_by
-):
+def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, ended_by):
     study.plan({1: "none", 4: "hold"})
     first = study.start()
-    study.cluster.wait_for(lambda: study.marks() == [1, 4] and "(Rule: train)" in study.told, 120)
+    study.cluster.wait_for(
+        lambda: study.marks() == [1, 4] and "(Rule: train)" in study.printed, 120
+    )
     done = study.records()
     assert len(done) == 1
     first.send_signal(ended_by)
@@ -138,9 +136,7 @@ def test_a_snakemake_that_ended_is_taken_up_again_and_trains_nothing_finished_tw
     assert as_here(study, finished)
 
 
-def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted_or_out_of_time(
-    study, finished
-):
+def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_out(study, finished):
     study.plan({1: "none", 4: "hold"})
     script = ["--cpus-per-task=2", "--mem=4G", "profiles/slurm/one-allocation.sbatch"]
     job = study.submit(*script)
@@ -154,7 +150,7 @@ def test_one_allocation_trains_a_whole_study_and_goes_on_after_it_was_preempted_
     study.go()
     job = study.submit(*script)
     study.cluster.wait_for(lambda: ended(study, job), 120)
-    assert study.cluster.jobs()[job] == "COMPLETED", study.printed(job)
+    assert study.cluster.jobs()[job] == "COMPLETED", study.script_output(job)
     assert study.marks() == [1, 4, 4, 4]
     assert as_here(study, finished)
 

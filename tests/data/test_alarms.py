@@ -1,4 +1,4 @@
-"""Promises of the alarms: each leak is told with its remedy, and honest data gets none."""
+"""Promises of the alarms: each leak is reported with its remedy, and clean data raises none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gridloom.data.alarms import find_alarms, tell_alarms
+from gridloom.data.alarms import describe_alarms, find_alarms
 from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
@@ -71,8 +71,8 @@ def housing_in(folder):
     return housing()
 
 
-def told_of(codes):
-    """Return a column of numbers that gives two classes away."""
+def report_of(codes):
+    """Return a column of numbers from which two classes can be predicted."""
     return np.where(codes == "sold", 3.5, 1.25)
 
 
@@ -97,43 +97,51 @@ LEAKS = {
     "some rows of one id": (
         lambda t: {"patient_id": np.random.default_rng(1).integers(0, 90, ROWS) * 7919},
         "id",
-        'group: "patient_id", if several rows belong to one',
+        'group: "patient_id", if several rows share an id',
     ),
-    "a number": (lambda t: {"fee": told_of(t["target"])}, "tells the target", "alone tells"),
-    "a category": (lambda t: {"end": t["target"] + "!"}, "tells the target", "alone tells the"),
+    "a number": (
+        lambda t: {"fee": report_of(t["target"])},
+        "predicts the target",
+        "alone predicts",
+    ),
+    "a category": (
+        lambda t: {"end": t["target"] + "!"},
+        "predicts the target",
+        "alone predicts the",
+    ),
     "what is missing": (
         lambda t: {"date": np.where(t["target"] == "sold", t["area"], np.nan)},
-        "tells the target",
-        "if it is not known before the target is",
+        "predicts the target",
+        "if it is not known before the target",
     ),
 }
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_a_leak_is_told_with_the_yaml_that_mends_it(tmp_path, name):
+def test_a_leak_is_reported_with_the_yaml_that_repairs_it(tmp_path, name):
     make, kind, expected = LEAKS[name]
     table = housing()
     more = make(table)
     (found,) = alarms(tmp_path, table.assign(**more), drop=["town"])
     assert found.kind == kind
     assert found.names == (*more,)
-    told = tell_alarms([found])
-    assert expected in told
-    assert found.remedy in told
+    message = describe_alarms([found])
+    assert expected in message
+    assert found.remedy in message
     mended = yaml.safe_load(found.remedy)["dataset"]
     assert mended == {"drop": ["town", *more]}
     (tmp_path / "raw.csv").unlink()
     assert alarms(tmp_path, table.assign(**more), **mended) == []
 
 
-def test_a_number_that_is_the_one_to_predict_is_told(tmp_path):
+def test_a_number_that_equals_the_target_is_reported(tmp_path):
     table = housing().assign(rent=lambda t: np.log(t["price"]))
     changes = {"task": "regression", "target": "price", "drop": ["target"]}
     (found,) = alarms(tmp_path, table, **changes)
-    assert (found.kind, found.names) == ("tells the target", ("rent",))
+    assert (found.kind, found.names) == ("predicts the target", ("rent",))
 
 
-def test_equal_rows_on_both_sides_are_told_unless_chance_makes_them(tmp_path):
+def test_equal_rows_on_both_sides_are_reported_unless_chance_explains_them(tmp_path):
     table = housing()
     (found,) = alarms(tmp_path, pd.concat([table, table[:60]]))
     assert found.kind == "equal rows"
@@ -143,7 +151,7 @@ def test_equal_rows_on_both_sides_are_told_unless_chance_makes_them(tmp_path):
     assert alarms(tmp_path / "b", few) == []
 
 
-def test_equal_images_are_told():
+def test_equal_images_are_reported():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 4, 4)).astype(np.uint8)
     target = np.array([*"xy"] * 25, dtype=object)
     train, test = Rows(pixels, target), Rows(pixels[:5], target[:5])
@@ -152,7 +160,7 @@ def test_equal_images_are_told():
     assert found.text.startswith("5 of 5 test rows equal a training row")
 
 
-def test_a_class_of_a_few_rows_is_told(tmp_path):
+def test_a_class_with_few_rows_is_reported(tmp_path):
     table = housing()
     table.loc[:6, "target"] = "auction"
     (found,) = alarms(tmp_path, table)
@@ -161,7 +169,7 @@ def test_a_class_of_a_few_rows_is_told(tmp_path):
     assert yaml.safe_load(found.remedy) == {"class_weight": "balanced"}
 
 
-def test_what_mends_is_a_study(tmp_path):
+def test_each_remedy_is_a_valid_study(tmp_path):
     (found,) = alarms(tmp_path, housing().assign(n=range(ROWS)))
     study = {"model": "m.py", "hyperparameters": {"batch_size": 1, "epochs": 1}}
     mended = yaml.safe_load(found.remedy)["dataset"]

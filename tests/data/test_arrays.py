@@ -1,4 +1,4 @@
-"""Promises of reading NPZ files: shapes kept, given test rows respected, nothing unpickled."""
+"""Promises of reading NPZ files: shapes and given test rows are kept, nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_test_arrays_are_the_test_rows(tmp_path):
     rows = read(tmp_path, x_train=X[:4], y_train=Y[:4], x_test=X[4:], y_test=Y[4:])
     assert rows.test.tolist() == [False] * 4 + [True] * 2
     twice = {"x_train": X[:4], "y_train": Y[:4], "x_test": X, "y_test": Y}
-    with pytest.raises(DataError, match="x_test is in the first file already"):
+    with pytest.raises(DataError, match="the first file has x_test already"):
         read(tmp_path, **twice, more={"x": X[4:], "y": Y[4:]})
     rows = read(tmp_path, x=X[:4], y=Y[:4], more={"x": X[4:], "y": Y[4:]})
     assert rows.test.tolist() == [False] * 4 + [True] * 2
 
 
-def test_targets_of_other_tasks_are_numbers_side_by_side(tmp_path):
+def test_targets_of_other_tasks_are_columns_of_numbers(tmp_path):
     labels = np.array([[0, 1], [1, 1]] * 3)
     rows = read(tmp_path, x=X, y=labels, dataset={"task": "multilabel"})
     assert rows.target.tolist() == labels.tolist()
@@ -83,7 +83,7 @@ FLAWS = {
     "wide weights": (
         {"x": X, "y": Y, "w": X[:, 0]},
         {"weight": "w"},
-        "one value a row, has (6, 4)",
+        "one value for each row, has (6, 4)",
     ),
     "text weights": ({"x": X, "y": Y, "w": Y.astype(str)}, {"weight": "w"}, "w must hold numbers"),
     "no order": ({"x": X, "y": Y, "t": np.full(6, np.nan)}, {"order": "t"}, "t is missing"),
@@ -92,17 +92,17 @@ FLAWS = {
     "shapes": (
         {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
         {},
-        "x has the shape (6, 4, 4) for training, (6, 2, 4) for test",
+        "x has the shape (6, 4, 4) in the training rows and (6, 2, 4) in the test rows",
     ),
 }
 
 
 @pytest.mark.parametrize("name", FLAWS)
 def test_each_flaw_of_arrays_is_named(tmp_path, name):
-    content, dataset, told = FLAWS[name]
+    content, dataset, message = FLAWS[name]
     with pytest.raises(DataError) as caught:
         read(tmp_path, dataset=dataset, **content)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
@@ -118,7 +118,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
     assert not marker.exists()
 
 
-def test_what_is_no_npz_or_too_large_is_refused(tmp_path):
+def test_a_broken_or_too_large_npz_file_is_refused(tmp_path):
     path = tmp_path / "raw.npz"
     path.write_bytes(b"no zip at all")
     with pytest.raises(DataError, match="not a readable NPZ file"):

@@ -1,4 +1,4 @@
-"""Promises of rows to predict for: read as the study's were, or one message."""
+"""Promises of new rows: they are read like the study's rows, or refused with one message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gridloom.data.description import SplitDescription
-from gridloom.data.new_rows import read_new_rows, tell_unknown
+from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.errors import DataError
 from gridloom.study.schema import Dataset
 
@@ -28,20 +28,20 @@ def read(tmp_path, text, dataset=DATASET, description=TABLE, name="new.csv"):
     return read_new_rows(path, dataset, description)
 
 
-def test_columns_are_found_by_name_and_others_do_not_matter(tmp_path):
+def test_columns_are_found_by_name_and_others_are_ignored(tmp_path):
     rows = read(tmp_path, "town;floor;rooms;area;note\nKöln;2;3;?;x\nBern;1;2;50;y\n")
     assert rows["area"].isna().tolist() == [True, False]
     assert rows["rooms"].tolist() == [3, 2]
     assert rows["floor"].tolist() == ["2", "1"]
-    assert tell_unknown(rows, TABLE) is None
+    assert describe_unknown(rows, TABLE) is None
 
 
-def test_whole_numbers_that_are_categories_are_known_beside_a_missing_one(tmp_path):
+def test_categories_of_whole_numbers_are_known_beside_a_missing_value(tmp_path):
     rows = read(tmp_path, "town;floor;rooms;area\nKöln;2;3;4\nBern;?;2;50\n")
     assert rows["floor"].tolist() == ["2", "(missing)"]
-    assert tell_unknown(rows, TABLE) == (
+    assert describe_unknown(rows, TABLE) == (
         "column 'floor': 1 rows hold a category that no training row had, such as a missing "
-        "value; it counts as none of the known ones"
+        "value; it is treated as none of the known categories"
     )
 
 
@@ -58,17 +58,19 @@ def test_new_rows_are_read_as_the_training_rows_were(tmp_path):
         read(tmp_path, "zip;lift\n01067;2\n", description=layout)
 
 
-def test_what_no_training_row_had_is_told(tmp_path):
-    told = tell_unknown(read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE)
-    assert told.splitlines() == [
-        "column 'town': 2 rows hold a category that no training row had, such as 'Rom'; it counts "
-        "as none of the known ones",
-        "column 'rooms': missing in 1 rows, in none of the training rows; the median stands for it",
+def test_values_that_no_training_row_had_are_reported(tmp_path):
+    message = describe_unknown(
+        read(tmp_path, "town;floor;rooms;area\nRom;2;?;4\nOslo;1;2;?\n"), TABLE
+    )
+    assert message.splitlines() == [
+        "column 'town': 2 rows hold a category that no training row had, such as 'Rom'; it is "
+        "treated as none of the known categories",
+        "column 'rooms': missing in 1 rows, but in no training row; the median is used",
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("town;flor;rooms;area\nBern;1;2;3\n", "there is no column 'floor' (did you mean 'flor'?)"),
         ("town;floor;rooms;area\nBern;1;2;3\nBern;1;two;3\n", "'rooms' holds 'two' in row 2"),
@@ -78,14 +80,14 @@ def test_what_no_training_row_had_is_told(tmp_path):
         ("town;floor\nBern;1;2;3\n", "not a readable table"),
     ],
 )
-def test_wrong_rows_get_one_message(tmp_path, text, told):
+def test_wrong_rows_get_one_message(tmp_path, text, message):
     with pytest.raises(DataError) as error:
         read(tmp_path, text)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/new.csv: ")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         read_new_rows(tmp_path / "new.csv", DATASET, TABLE)
 
@@ -97,7 +99,7 @@ def test_a_file_without_a_header_has_the_columns_of_the_study(tmp_path):
     assert rows["3"].tolist() == [1.5, 2.5]
 
 
-def test_parquet_serves_a_study_of_a_csv(tmp_path):
+def test_a_study_of_a_csv_predicts_for_a_parquet_file(tmp_path):
     table = pd.DataFrame({"town": ["Bern"], "floor": [2], "rooms": [1], "area": [2.5]})
     table.to_parquet(tmp_path / "new.parquet")
     rows = read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
@@ -110,9 +112,11 @@ def arrays_of(*shape):
 
 def test_dates_and_flags_do_not_pass_for_numbers(tmp_path):
     table = pd.DataFrame({"town": ["Bern"], "floor": [2], "area": [2.5]})
-    for wrong, told in [(pd.Timestamp("2026-01-02"), "2026-01-02"), (True, "True")]:
+    for wrong, message in [(pd.Timestamp("2026-01-02"), "2026-01-02"), (True, "True")]:
         table.assign(rooms=[wrong]).to_parquet(tmp_path / "new.parquet")
-        with pytest.raises(DataError, match=f"'rooms' holds '{told}.* in row 1, where the study"):
+        with pytest.raises(
+            DataError, match=f"'rooms' holds '{message}.* in row 1, where the study"
+        ):
             read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
 
 
@@ -120,11 +124,11 @@ def test_arrays_must_have_the_shape_of_the_study(tmp_path):
     dataset, path = Dataset(source="mine.npz"), tmp_path / "new.npz"
     np.savez(path, x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
     assert read_new_rows(path, dataset, arrays_of(4, 4)).shape == (2, 4, 4)
-    for description, told in [
-        (arrays_of(5, 5), r"a row has the shape \[4, 4\], those of the study \[5, 5\]"),
+    for description, message in [
+        (arrays_of(5, 5), r"a row has the shape \[4, 4\], and a row of the study has \[5, 5\]"),
         (TABLE, "give a table"),
     ]:
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             read_new_rows(path, dataset, description)
     np.savez(path, x_train=np.zeros((2, 4)))
     with pytest.raises(DataError, match="no array 'x'; there are x_train"):
@@ -140,14 +144,14 @@ def test_pixels_are_found_by_name_with_or_without_the_target_beside_them(tmp_pat
         assert rows.ravel().tolist() == [1, 2, 3, 4]
     with pytest.raises(DataError, match=r"new\.csv: there is no column 'd'"):
         read(tmp_path, "a,b,c\n1,2,3\n", dataset, description)
-    with pytest.raises(DataError, match="'b' holds text or misses values"):
+    with pytest.raises(DataError, match="'b' holds text or missing values"):
         read(tmp_path, "a,b,c,d\n1,,3,4\n", dataset, description)
     np.savez(tmp_path / "new.npz", x=np.zeros((1, 2, 2, 1)))
     with pytest.raises(DataError, match="give a table"):
         read_new_rows(tmp_path / "new.npz", dataset, description)
 
 
-def test_new_rows_may_be_packed_as_the_studys_own(tmp_path):
+def test_new_rows_may_be_packed_like_the_studys_own(tmp_path):
     plain = "town;floor;rooms;area\nKöln;2;3;4\n".encode()
     (tmp_path / "new.csv.gz").write_bytes(gzip.compress(plain))
     with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:

@@ -69,13 +69,13 @@ def test_the_seed_and_nothing_else_decides(traits):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: hold_out(4, 0.2, 0, Traits(None, np.array([*"aaaa"]))), "all rows are of one gro"),
         (lambda: hold_out(1, 0.9, 0, Traits(None, ordered=True)), "no row is left to fit on"),
         (
             lambda: fold_rows(40, 11, 0, Traits(LABELS, names=["no", "yes"])),
-            "class 'yes' has 10 rows to cut into 11 folds; ask for 10 folds at most",
+            "class 'yes' has only 10 rows for 11 folds; set at most 10 folds",
         ),
         (lambda: hold_out(5, 0.4, 0, Traits(np.array([0, 0, 0, 0, 1]))), "class '1' has one row"),
         (lambda: hold_out(40, 0.02, 0, Traits(LABELS)), "1 rows to hold out are too few for 2"),
@@ -90,6 +90,6 @@ def test_the_seed_and_nothing_else_decides(traits):
         (lambda: fold_rows(40, 11, 0, Traits(None, GROUPS)), "fewer groups than folds"),
     ],
 )
-def test_too_few_rows_are_told(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_too_few_rows_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
         make()

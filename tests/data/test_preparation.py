@@ -91,7 +91,7 @@ def test_a_number_missing_in_new_rows_only_gets_the_median():
     assert np.isfinite(preparation.transform(new)).all()
 
 
-def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
+def test_categories_are_one_hot_and_zero_if_only_validation_rows_have_them():
     prepared = prepare(mixed(), np.arange(4), np.arange(4, 6), None, "none")
     assert prepared.x_train[:, 2:].tolist() == [
         [0, 0, 1, 0],
@@ -102,7 +102,7 @@ def test_categories_are_one_hot_and_those_seen_at_validation_only_stay_zero():
     assert prepared.x_val[:, 2:].tolist() == [[0, 0, 0, 0]] * 2
 
 
-def test_a_value_that_scaled_is_beyond_float32_is_refused():
+def test_a_value_beyond_float32_after_scaling_is_refused():
     rows = rows_of()
     for features in (rows.features * 1e-9, rows.features.to_numpy() * 1e-9):
         shape = None if isinstance(features, pd.DataFrame) else [4]
@@ -110,11 +110,13 @@ def test_a_value_that_scaled_is_beyond_float32_is_refused():
         preparation.fit_transform(features)
         far = features[:2].copy()
         far[far > -1] = 1e35
-        with pytest.raises(DataError, match="so far from the other rows' that it cannot"):
+        with pytest.raises(
+            DataError, match="so far from the values of other rows that it exceeds float32"
+        ):
             preparation.transform(far)
 
 
-def test_every_choice_of_rows_gives_inputs_of_one_shape():
+def test_every_choice_of_rows_gives_inputs_of_the_same_shape():
     rows = mixed()
     for fit in ([0, 1, 3], [2, 4, 5], [0, 2, 4]):
         held = np.setdiff1d(np.arange(6), fit)
@@ -174,7 +176,7 @@ def test_holdout_is_stratified_and_seeded():
     assert (validation_parts(rows, HOLDOUT, 4)[0][1] != held).any()
 
 
-def test_groups_and_time_rule_the_validation_too():
+def test_validation_respects_groups_and_time():
     rows = replace(rows_of(), groups=np.arange(40) // 4)
     for method in (HOLDOUT, {"method": "kfold", "folds": 4}):
         for fit, held in validation_parts(rows, method, 3):
@@ -184,9 +186,9 @@ def test_groups_and_time_rule_the_validation_too():
     assert max(fit) < min(held)
 
 
-def test_too_few_rows_of_a_class_are_told():
+def test_too_few_rows_of_a_class_are_refused():
     rows = rows_of((30, 3))
-    with pytest.raises(DataError, match="class 'b' has 3 rows to cut into 4 folds"):
+    with pytest.raises(DataError, match="class 'b' has only 3 rows for 4 folds"):
         validation_parts(rows, {"method": "kfold", "folds": 4}, 3)
     with pytest.raises(DataError, match="validation: "):
         validation_parts(rows_of((30, 1)), HOLDOUT, 3)
@@ -207,7 +209,7 @@ def test_weights_of_rows_and_classes_multiply():
     assert weights.tolist() == [place * (1 if place < 30 else 3) for place in fit]
 
 
-def test_given_weights_follow_the_labels_and_must_name_all():
+def test_given_class_weights_must_name_every_class():
     weights = class_weights(np.array([0, 1]), ["a", "b"], {"b": 3.0, "a": 1.0})
     assert weights.tolist() == [1.0, 3.0]
     with pytest.raises(DataError, match=r"one weight for each of a, b; check 'b'"):
@@ -216,7 +218,7 @@ def test_given_weights_follow_the_labels_and_must_name_all():
         class_weights(np.array([0, 1]), ["a", "b"], {"a": 1.0, "b": 1.0, "c": 1.0})
 
 
-def test_number_targets_are_standardized_by_the_fitting_rows_each_by_its_own():
+def test_each_number_target_is_standardized_by_the_fitting_rows():
     generator = np.random.default_rng(0)
     target = generator.normal([68_000, -3], [27_000, 0.1], size=(40, 2)).astype(np.float32)
     rows = replace(rows_of(), target=target, classes=None)
@@ -231,12 +233,12 @@ def test_number_targets_are_standardized_by_the_fitting_rows_each_by_its_own():
     np.testing.assert_array_equal(again.y_train, prepared.y_train)
 
 
-def test_a_target_that_does_not_vary_is_only_moved():
+def test_a_constant_target_is_shifted_but_not_scaled():
     scale = TargetScale.of(np.full((5, 1), 7, np.float32))
     np.testing.assert_array_equal(scale.standardized(np.array([[7.0], [9.0]])), [[0], [2]])
 
 
-def test_targets_stay_as_they_are_where_the_study_says_so():
+def test_targets_are_not_standardized_if_the_study_says_none():
     rows = replace(rows_of(), target=np.arange(40, dtype=np.float32)[:, None], classes=None)
     prepared = prepare(rows, np.arange(30), np.arange(30, 40), None, "standard")
     assert prepared.target_scale is None

@@ -134,25 +134,25 @@ def test_a_server_that_fails_for_a_while_is_asked_again(tmp_path, server):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
-        ("/none.csv", "the server answered 404 Not Found; check it"),
+        ("/none.csv", "the server answered 404 Not Found; check the address"),
         ("/page", "is a web page, not a table; use the address of the file itself"),
         ("/empty", "is empty"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, server, path, told):
-    assert told in refused(tmp_path, server + path)
+def test_a_download_that_is_not_a_table_is_refused(tmp_path, server, path, message):
+    assert message in refused(tmp_path, server + path)
 
 
 def test_a_download_has_limits_of_size_and_time(tmp_path, server):
-    told = refused(tmp_path, f"{server}/endless", limits=Limits(size=2**20))
-    assert "/endless is larger than 0.000977 GiB; if you trust it, raise limits.gib" in told
-    told = refused(tmp_path, f"{server}/drip", limits=Limits(seconds=0.5))
-    assert "/drip is not here after 0.00833 minutes; bring it by hand" in told
+    message = refused(tmp_path, f"{server}/endless", limits=Limits(size=2**20))
+    assert "/endless is larger than 0.000977 GiB; if you trust it, raise limits.gib" in message
+    message = refused(tmp_path, f"{server}/drip", limits=Limits(seconds=0.5))
+    assert "/drip takes longer than 0.00833 minutes; download it by hand" in message
 
 
-def test_what_comes_from_the_web_is_as_open_as_other_files(tmp_path, server):
+def test_a_downloaded_file_has_the_permissions_of_other_files(tmp_path, server):
     before = os.umask(0o027)
     try:
         bring(tmp_path, f"{server}/data.csv")
@@ -161,34 +161,34 @@ def test_what_comes_from_the_web_is_as_open_as_other_files(tmp_path, server):
     assert (tmp_path / "raw.csv").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_wrong_checksum_tells_both_sums(tmp_path, server):
-    told = refused(tmp_path, f"{server}/data.csv", sha256="0" * 64)
-    assert hashlib.sha256(CSV).hexdigest() in told
-    assert "0" * 64 in told
+def test_a_wrong_checksum_is_reported_with_both_sums(tmp_path, server):
+    message = refused(tmp_path, f"{server}/data.csv", sha256="0" * 64)
+    assert hashlib.sha256(CSV).hexdigest() in message
+    assert "0" * 64 in message
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path):
-    told = refused(tmp_path, "http://127.0.0.1:9/data.csv")
-    assert "no answer from 127.0.0.1:9 (ConnectionError), tried 3 times" in told
+def test_an_unreachable_server_is_named(tmp_path):
+    message = refused(tmp_path, "http://127.0.0.1:9/data.csv")
+    assert "no answer from 127.0.0.1:9 (ConnectionError), tried 3 times" in message
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("builtin:breast-cancer", "did you mean 'breast_cancer'?"),
         ("builtin:mnist", "known are breast_cancer, diabetes"),
         ("nowhere.csv", "nowhere.csv cannot be read (No such file or directory)"),
         (".", "is a folder; name a file in it"),
-        ("http://", "is no address"),
-        ("openml:iris", "OpenML's sets have numbers: openml:61"),
-        ("s3://bucket/data.csv", "s3:// is not supported; bring the file here"),
+        ("http://", "is not an address"),
+        ("openml:iris", "give the number of the set: openml:61"),
+        ("s3://bucket/data.csv", "s3:// is not supported; download the file"),
         ("https://me:secret@example.org/data.csv", "put them into ~/.netrc"),
         ("https://token@example.org/data.csv", "holds a user name or password"),
         ("https://example.org:x/data.csv", "cannot be read; check its host and port"),
     ],
 )
-def test_a_source_that_is_not_there_is_named(tmp_path, source, told):
-    assert told in refused(tmp_path, source)
+def test_a_missing_source_is_named(tmp_path, source, message):
+    assert message in refused(tmp_path, source)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path, source, told):
         ("archive.zip", "part/rows.parquet", "parquet"),
     ],
 )
-def test_the_ending_tells_the_format(source, member, expected):
+def test_the_ending_gives_the_format(source, member, expected):
     assert table_format(source, None, member) == expected
     assert table_format(source, "tsv", member) == "tsv"
 
@@ -215,7 +215,7 @@ def zipped(path, **members):
     return str(path)
 
 
-def test_gzip_and_a_zip_of_one_file_are_unpacked_and_the_sum_is_of_the_file_as_it_came(tmp_path):
+def test_gzip_and_zip_files_are_unpacked_after_their_sum_is_taken(tmp_path):
     packed = tmp_path / "mine.csv.gz"
     packed.write_bytes(gzip.compress(CSV))
     content, notes = bring(tmp_path / "a", str(packed))
@@ -227,14 +227,14 @@ def test_gzip_and_a_zip_of_one_file_are_unpacked_and_the_sum_is_of_the_file_as_i
     assert notes["member"] == "mine.csv"
 
 
-def test_of_a_zip_of_many_files_the_study_names_one(tmp_path):
+def test_the_study_names_one_of_several_files_in_a_zip(tmp_path):
     many = zipped(tmp_path / "many.zip", **{"wdbc.data": CSV, "wdbc.names": b"about"})
     assert bring(tmp_path / "a", many, member="wdbc.data")[0] == CSV
     (tmp_path / "b").mkdir()
     assert "holds 2 files; name one: wdbc.data, wdbc.names" in refused(tmp_path / "b", many)
-    told = refused(tmp_path / "b", many, member="wdbc.dat")
-    assert "there is no 'wdbc.dat'" in told
-    assert "did you mean 'wdbc.data'?" in told
+    message = refused(tmp_path / "b", many, member="wdbc.dat")
+    assert "there is no 'wdbc.dat'" in message
+    assert "did you mean 'wdbc.data'?" in message
 
 
 def test_names_in_an_archive_never_become_paths(tmp_path):
@@ -252,28 +252,28 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
     assert "unpacks to more than" in refused(tmp_path / "a", bomb, limits=limits)
     packed = tmp_path / "bomb.csv.gz"
     packed.write_bytes(gzip.compress(b"0" * (2**20 + 1)))
-    told = refused(tmp_path / "a", str(packed), limits=limits)
-    assert "unpacks to more than 0.000977 GiB; if you trust it, raise limits.gib" in told
+    message = refused(tmp_path / "a", str(packed), limits=limits)
+    assert "unpacks to more than 0.000977 GiB; if you trust it, raise limits.gib" in message
 
 
 @pytest.mark.parametrize(
-    ("content", "options", "told"),
+    ("content", "options", "message"),
     [
         (gzip.compress(CSV, mtime=0)[:-9], {}, "is a damaged archive"),
         (b"PK\x03\x04 and no more", {}, "is a damaged archive"),
-        (CSV, {"member": "a"}, "is no zip; remove the key"),
+        (CSV, {"member": "a"}, "is not a zip file; remove the key"),
         (gzip.compress(b"", mtime=0), {}, "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
     ],
 )
-def test_what_is_packed_badly_is_told(tmp_path, content, options, told):
+def test_a_bad_archive_is_refused(tmp_path, content, options, message):
     packed = tmp_path / "packed"
     packed.write_bytes(content)
     (tmp_path / "a").mkdir()
-    assert told in refused(tmp_path / "a", str(packed), **options)
+    assert message in refused(tmp_path / "a", str(packed), **options)
 
 
-def test_a_workbook_is_named_as_one(tmp_path):
+def test_an_excel_workbook_is_recognized(tmp_path):
     book = zipped(tmp_path / "b.xlsx", **{"xl/workbook.xml": b"<x/>", "[Content_Types].xml": b""})
     (tmp_path / "a").mkdir()
     assert "is an Excel workbook; save its sheet as CSV" in refused(tmp_path / "a", book)
@@ -291,7 +291,7 @@ def test_a_local_source_that_is_missing_is_a_mistake_of_the_study(tmp_path):
     (tmp_path / "here.csv").write_bytes(CSV)
     here = str(tmp_path / "here.csv")
     assert local_sources(here, None, "builtin:iris", "http://example.org") == [here]
-    with pytest.raises(StudyError, match="is not there"):
+    with pytest.raises(StudyError, match="does not exist"):
         local_sources(here, str(tmp_path / "there.csv"))
     with pytest.raises(StudyError, match="is a folder"):
         local_sources(str(tmp_path))
@@ -382,7 +382,7 @@ class OpenML(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_set_of_openml_comes_through_scikit_learn(tmp_path, monkeypatch):
+def test_an_openml_set_is_downloaded_through_scikit_learn(tmp_path, monkeypatch):
     from sklearn.datasets import _openml
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OpenML) as running:
@@ -393,10 +393,10 @@ def test_a_set_of_openml_comes_through_scikit_learn(tmp_path, monkeypatch):
             monkeypatch.setattr(_openml, name, address)
         bring(tmp_path / "a", "openml:7", format="parquet")
         (tmp_path / "b").mkdir()
-        told = refused(tmp_path / "b", "openml:8", format="parquet")
+        message = refused(tmp_path / "b", "openml:8", format="parquet")
         running.shutdown()
     table = pd.read_parquet(tmp_path / "a" / "raw.csv")
     assert table.shape == (3, 3)
     assert list(table["class"]) == ["yes", "no", "yes"]
     assert table["size"].isna().sum() == 1
-    assert "openml:8" in told
+    assert "openml:8" in message

@@ -1,4 +1,4 @@
-"""Promises of the split: stratified, seeded, described, and given test rows respected."""
+"""Promises of the split: it is stratified, seeded and described, and keeps given test rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gridloom.data.description import SplitDescription
 from gridloom.data.rows import MISSING, Rows, read_rows
 from gridloom.data.sources import download
 from gridloom.data.split import (
+    describe_dropped,
     describe_split,
     read_raw,
     settle,
     split_rows,
-    tell_dropped,
     write_split,
 )
 from gridloom.errors import DataError
@@ -49,7 +49,7 @@ def test_the_seed_and_nothing_else_decides_the_split():
     assert list(one) != list(other)
 
 
-def test_given_test_rows_are_kept_and_may_hold_no_class_of_their_own():
+def test_given_test_rows_are_kept_and_need_known_classes():
     rows = rows_of("xyxyx")
     given = Rows(rows.features, rows.target, test=np.array([0, 0, 0, 1, 1], dtype=bool))
     train, test = split(given)
@@ -63,11 +63,11 @@ def test_given_test_rows_are_kept_and_may_hold_no_class_of_their_own():
 def test_no_group_is_on_both_sides_of_given_test_rows():
     rows = rows_of("xyxyx")
     test = np.array([0, 0, 0, 1, 1], dtype=bool)
-    with pytest.raises(DataError, match="'q' is in the training and in the test rows"):
+    with pytest.raises(DataError, match="'q' is in the training rows and in the given test rows"):
         split(Rows(rows.features, rows.target, group=np.array([*"ppqqr"], dtype=object), test=test))
 
 
-def test_the_description_tells_columns_categories_and_what_was_dropped():
+def test_the_description_lists_columns_categories_and_dropped_columns():
     rows = rows_of(
         "xy" * 20,
         a=np.where(np.arange(40) == 3, np.nan, np.arange(40.0)),
@@ -76,14 +76,16 @@ def test_the_description_tells_columns_categories_and_what_was_dropped():
         same=np.ones(40),
     )
     train, test = split(rows)
-    told = describe_split(train, test, DATASET)
-    assert told.numeric == ["a"]
-    assert told.categorical == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
-    assert told.dropped == {"same": "one value in all training rows"}
-    assert told.classes == ["x", "y"]
-    assert told.rows == {"train": 32, "test": 8}
-    assert told.train_sha256 != told.test_sha256
-    assert tell_dropped(told) == ("Left out of the features: same (one value in all training rows)")
+    description = describe_split(train, test, DATASET)
+    assert description.numeric == ["a"]
+    assert description.categorical == {"kind": [MISSING, "blue", "red"], "size": ["9", "10"]}
+    assert description.dropped == {"same": "one value in all training rows"}
+    assert description.classes == ["x", "y"]
+    assert description.rows == {"train": 32, "test": 8}
+    assert description.train_sha256 != description.test_sha256
+    assert describe_dropped(description) == (
+        "Left out of the features: same (one value in all training rows)"
+    )
 
 
 def test_columns_take_the_shape_of_images(tmp_path):
@@ -108,7 +110,7 @@ def test_columns_take_the_shape_of_images(tmp_path):
         read(shape=[4])
 
 
-def test_no_test_row_changes_what_training_rows_are(tmp_path):
+def test_test_rows_do_not_change_the_kinds_of_columns(tmp_path):
     pixels = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2)
     later = np.where(np.arange(8).reshape(2, 2, 2) == 3, 0.5, pixels[:2])
     target = np.array([*"xy"] * 4)
@@ -136,7 +138,7 @@ def test_no_test_row_changes_what_training_rows_are(tmp_path):
         assert (held.features == test).all()
 
 
-def test_what_each_column_is_is_noted(tmp_path):
+def test_the_kind_of_each_column_is_noted(tmp_path):
     text = "\n".join(f"{i},{'uv'[i % 2]},p{i // 2},1,{'xy'[i // 2 % 2]}" for i in range(40))
     (tmp_path / "raw.csv").write_text("a,kind,patient,w,target\n" + text)
     dataset = Dataset(source="x", group="patient", weight="w")
@@ -180,15 +182,15 @@ def _as_arrays(rows):
 
 
 @pytest.mark.parametrize(
-    ("labels", "columns", "told"),
+    ("labels", "columns", "message"),
     [
         ("xxxxyyyyz", {}, "class 'z' has one row only; leave it out, or add rows, or set split"),
         ("xxyyzzww", {}, r"split\.test: 0\.2 of 8 rows: 2 rows to hold out are too few for 4 cl"),
         ("xyxyxyxy", {"a": np.ones(8)}, "no column varies"),
     ],
 )
-def test_what_cannot_be_split_is_told(labels, columns, told):
-    with pytest.raises(DataError, match=told):
+def test_rows_that_cannot_be_split_are_refused(labels, columns, message):
+    with pytest.raises(DataError, match=message):
         train, test = split(rows_of(labels, **columns))
         describe_split(train, test, DATASET)
 
@@ -221,9 +223,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_the_published_layouts_give_the_split_of_the_builtin_set_row_for_row(
-    layouts, tmp_path, name
-):
+def test_the_published_files_give_the_same_split_as_the_builtin_set(layouts, tmp_path, name):
     def parts(dataset, source):
         download(source, format="csv", table=tmp_path / "raw.csv")
         rows = read_raw([tmp_path / "raw.csv"], "csv", dataset, Split())

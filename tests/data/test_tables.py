@@ -1,4 +1,4 @@
-"""Promises of reading a table: files as people have them, or column, row and remedy."""
+"""Promises of reading a table: common files are read; flaws are named by column and row."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_numbers_are_floats_and_the_target_is_text(tmp_path):
     assert list(rows.target[:3]) == ["y", "x", "x"]
 
 
-def test_a_file_without_a_header_gets_the_names_of_the_study_and_then_places(tmp_path):
+def test_columns_without_a_header_are_named_by_the_study_then_by_position(tmp_path):
     text = "1,2.5,0,M\n2,3.5,1,B\n3,1.5,1,M\n"
     rows = read(tmp_path, text, columns=["id", "a"], drop=["id"], target="4")
     assert list(rows.features.columns) == ["a", "3"]
@@ -76,7 +76,7 @@ def test_a_file_without_a_header_gets_the_names_of_the_study_and_then_places(tmp
         ('\ufeff"a","b","target"\n"1.5","2","x"\n"2.5","3","y"\n', {}),
     ],
 )
-def test_ways_in_which_people_write_one_table(tmp_path, text, changes):
+def test_different_spellings_of_a_table_read_alike(tmp_path, text, changes):
     rows = read(tmp_path, text, **changes)
     assert rows.features.to_dict("list") == {"a": [1.5, 2.5], "b": [2.0, 3.0]}
     assert list(rows.target) == ["x", "y"]
@@ -100,7 +100,7 @@ def test_columns_of_numbers_can_be_categories(tmp_path):
     assert rows.features["zip"].tolist() == ["10115", MISSING, "20095"]
 
 
-def test_text_that_is_all_numbers_and_flags_with_gaps_are_categories(tmp_path):
+def test_numbers_as_text_and_flags_with_gaps_are_categories(tmp_path):
     rows = read(tmp_path, "a,flag,target\n1,True,x\n2,,y\n3,False,x\n4,True,y\n")
     assert rows.features["flag"].tolist() == ["True", MISSING, "False", "True"]
     path = tmp_path / "raw.parquet"
@@ -109,7 +109,7 @@ def test_text_that_is_all_numbers_and_flags_with_gaps_are_categories(tmp_path):
     assert rows.features["code"].tolist() == [*"1212"]
 
 
-def test_given_test_rows_are_known_by_file_or_column(tmp_path):
+def test_test_rows_are_given_by_a_file_or_a_column(tmp_path):
     rows = read(tmp_path, "a,target\n1,x\n2,y\n", more="target,a\nx,3\n")
     assert rows.test.tolist() == [False, False, True]
     assert rows.features["a"].tolist() == [1, 2, 3]
@@ -146,14 +146,14 @@ def test_groups_and_classes_are_the_text_of_the_file(tmp_path):
             assert found == [str(value).removesuffix(".0") for value in target]
 
 
-def test_training_rows_alone_decide_what_a_column_is(tmp_path):
+def test_training_rows_alone_decide_the_kind_of_a_column(tmp_path):
     text = "a,flag,target\n1,true,x\n2,false,y\n"
     rows = read(tmp_path, text, more="a,flag,target\n,,x\n3,TRUE,y\n")
     assert rows.kinds == {"a": "number", "flag": "flag"}
     assert rows.features["flag"].tolist()[:2] == [1.0, 0.0]
     assert rows.features["flag"].isna().tolist() == [False, False, True, False]
     marked = "a,part,target\n1,fit,x\n2,fit,y\nB,late,x\n"
-    with pytest.raises(DataError, match="holds 'B' among numbers in row 3; mend the file"):
+    with pytest.raises(DataError, match="holds 'B' among numbers in row 3; correct the file"):
         read(tmp_path, marked, test=("part", "late"))
     with pytest.raises(DataError, match="'flag' holds 'no' among true and false in row 1 of the"):
         read(tmp_path, text, more="a,flag,target\n1,no,x\n")
@@ -176,7 +176,7 @@ def test_decimals_of_a_parquet_file_are_numbers(tmp_path):
     assert rows.features["price"].tolist() == [i / 4 for i in range(60)]
 
 
-def test_codes_of_a_parquet_file_are_no_categories_if_each_row_has_one(tmp_path):
+def test_parquet_codes_that_differ_in_each_row_are_not_categories(tmp_path):
     path = tmp_path / "raw.parquet"
     codes = [f"12345678901234567890{i}" for i in range(60)]
     pd.DataFrame({"code": codes, "target": [*"xy"] * 30}).to_parquet(path)
@@ -184,7 +184,7 @@ def test_codes_of_a_parquet_file_are_no_categories_if_each_row_has_one(tmp_path)
         settled(read_table([path], "parquet", ANY))
 
 
-def test_a_separate_file_of_test_rows_gives_the_inputs_that_a_column_for_them_gives(tmp_path):
+def test_test_rows_from_a_file_or_a_column_give_the_same_inputs(tmp_path):
     generator = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -205,7 +205,7 @@ def test_a_separate_file_of_test_rows_gives_the_inputs_that_a_column_for_them_gi
     assert set(two.features["floor"][60:]) == {"1", "2", "3", MISSING}
 
 
-def test_group_weight_and_order_are_no_features_and_rows_are_put_in_order(tmp_path):
+def test_group_weight_and_order_are_not_features_and_rows_are_sorted(tmp_path):
     text = "a,day,patient,w,target\n1,2026-01-03,p,1,x\n2,2026-01-01,q,0.5,y\n3,2026-01-02,p,2,x\n"
     rows = read(tmp_path, text, order="day", weight="w", drop=["patient"])
     assert rows.features.to_dict("list") == {"a": [2, 3, 1]}
@@ -215,7 +215,7 @@ def test_group_weight_and_order_are_no_features_and_rows_are_put_in_order(tmp_pa
     assert rows.group.tolist() == ["p", "q", "p"]
 
 
-def test_several_targets_are_numbers_side_by_side(tmp_path):
+def test_several_targets_are_columns_of_numbers(tmp_path):
     text = "a,u,v\n1,0,1\n2,1,1\n3,0,0\n"
     rows = read(tmp_path, text, task="multilabel", target=["u", "v"])
     assert rows.target.tolist() == [[0, 1], [1, 1], [0, 0]]
@@ -269,7 +269,11 @@ FLAWS = {
     "one class": ("a,target\n1,x\n2,x\n", {}, "column 'target' has one class only, 'x'"),
     "infinite": (column("a", [1, "inf"]), {}, "column 'a' is infinite in row 2"),
     "too large": (column("a", [1, -2e39]), {}, "column 'a' holds -2e+39 in row 2, above 3e38"),
-    "a slip": (column("a", [1, 2, "two"]), {}, "holds 'two' among numbers in row 3; mend the file"),
+    "a slip": (
+        column("a", [1, 2, "two"]),
+        {},
+        "holds 'two' among numbers in row 3; correct the file",
+    ),
     "names": (column("a", MANY), {}, "holds 60 different texts, such as 'name 0'; add it to"),
     "decimal comma": (
         "a;target\n" + "\n".join(f"1,{i};{'xy'[i % 2]}" for i in range(60)),
@@ -288,7 +292,7 @@ FLAWS = {
         {"task": "regression"},
         "regression task needs num",
     ),
-    "a huge target": ("a,target\n1,1e39\n2,3\n", {"task": "regression"}, "some above 3e38"),
+    "a huge target": ("a,target\n1,1e39\n2,3\n", {"task": "regression"}, "values above 3e38"),
     "infinite target": ("a,target\n1,inf\n2,3\n", {"task": "regression"}, "holds infinite values"),
     "labels": (
         "a,u,v\n1,0,2\n2,1,1\n",
@@ -309,10 +313,10 @@ FLAWS = {
 
 @pytest.mark.parametrize("name", FLAWS)
 def test_each_flaw_of_a_table_is_named_with_its_remedy(tmp_path, name):
-    text, changes, told = FLAWS[name]
+    text, changes, message = FLAWS[name]
     with pytest.raises(DataError) as caught:
         read(tmp_path, text, **changes)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_flaws_of_the_test_rows_are_placed_in_their_file(tmp_path):
@@ -324,7 +328,7 @@ def test_flaws_of_the_test_rows_are_placed_in_their_file(tmp_path):
         read(tmp_path, "a,part,target\n1,te,x\n2,te,y\n", test=("part", "test"))
 
 
-def test_dates_and_numbers_order_alike_and_ties_keep_their_order(tmp_path):
+def test_dates_and_numbers_sort_rows_and_ties_keep_their_order(tmp_path):
     text = "a,o,target\n0,2,x\n1,1,y\n2,2,x\n3,1,y\n"
     assert read(tmp_path, text, order="o").features["a"].tolist() == [1, 3, 0, 2]
     assert np.all(read(tmp_path, text, drop=["o"]).features["a"] == [0, 1, 2, 3])

@@ -1,4 +1,4 @@
-"""Promises of the versions of a source: what changes behind an address is told, never mixed in."""
+"""Promises of the versions of a source: a changed file is reported, and never mixed in."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_first_version_and_its_sum_have_one_name(file):
     assert "abc" not in file.read_text()
 
 
-def test_a_change_is_told_and_changes_no_name(file):
+def test_a_change_is_reported_without_changing_the_name(file):
     came("1", file)
     came("1", file)
     with pytest.raises(DataError, match=r"had SHA-256 1, now it has 2.*--forcerun download"):
@@ -35,7 +35,7 @@ def test_a_change_is_told_and_changes_no_name(file):
     assert version_of(ADDRESS, None, file) == ""
 
 
-def test_asked_for_a_change_is_noted_and_the_next_run_has_it(file):
+def test_an_accepted_change_is_noted_for_the_next_run(file):
     came("1", file)
     ask_anew([ADDRESS, "mine.csv"], file)
     came("1", file)  # nothing changed: nothing to decide
@@ -52,20 +52,20 @@ def test_asked_for_a_change_is_noted_and_the_next_run_has_it(file):
     assert version_of(ADDRESS, None, file) == ""
 
 
-def test_a_sum_asked_for_from_the_start_names_its_version(file):
+def test_a_sum_given_from_the_start_has_the_first_name(file):
     assert version_of(ADDRESS, "1", file) == "1"
     came("1", file, sha256="1")
     assert version_of(ADDRESS, None, file) == "1"
 
 
-def test_a_local_file_that_changed_since_the_study_was_read_is_told(file):
+def test_a_local_file_changed_after_the_study_was_read_is_refused(file):
     check_version("mine.csv", None, "1", planned="1", file=file)
     with pytest.raises(DataError, match=r"mine.csv changed while .* run `snakemake` again"):
         check_version("mine.csv", None, "2", planned="1", file=file)
     assert not file.exists()
 
 
-def test_damaged_notes_are_told(file):
+def test_damaged_notes_are_reported(file):
     file.write_text("{")
     with pytest.raises(StudyError, match=r"sources.json: cannot be read .* or remove it"):
         version_of(ADDRESS, None, file)

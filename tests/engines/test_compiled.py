@@ -153,7 +153,7 @@ def own_step(input_shape, outputs):
 
 
 @pytest.mark.parametrize("builder", [convolutional, own_step])
-def test_models_without_twins_train_one_by_one_with_the_curves_of_model_fit(builder):
+def test_models_without_twins_train_one_by_one_like_model_fit(builder):
     (training,), model = trainings_of(builder, 1)
     assert why_not_in_lockstep(model) is not None
     alone, _ = fit_one(builder, training, model)
@@ -176,7 +176,7 @@ def test_one_graph_serves_points_that_differ_in_data_only():
     assert fit.traces == 1
 
 
-def test_an_earlier_training_leaves_no_trace_in_a_later_one():
+def test_a_training_does_not_affect_later_ones():
     builder = mlp(lambda: keras.optimizers.Adam(0.05))
     trainings, model = trainings_of(builder, 2)
     first, fit = fit_together(trainings, model)
@@ -188,7 +188,7 @@ def test_an_earlier_training_leaves_no_trace_in_a_later_one():
 
 
 @pytest.mark.parametrize("monitor", cases(["val_loss", "val_categorical_accuracy"], ["val_loss"]))
-def test_early_stopping_is_that_of_keras_with_the_best_weights_restored(monitor):
+def test_early_stopping_equals_that_of_keras_with_best_weights_restored(monitor):
     builder = mlp(lambda: keras.optimizers.SGD(0.8))
     stopping = Stopping(patience=2, min_delta=0.01, monitor=monitor)
     trainings, model = trainings_of(builder, 3)
@@ -214,7 +214,7 @@ def test_early_stopping_is_that_of_keras_with_the_best_weights_restored(monitor)
             np.testing.assert_allclose(others, keras_own, atol=1e-4)
 
 
-def test_an_improvement_is_one_of_keras_to_the_last_bit():
+def test_improvements_equal_those_of_keras_to_the_last_bit():
     generator = np.random.default_rng(0)
     value = generator.uniform(0.5, 1, 2000).astype(np.float32)
     min_delta = generator.uniform(0.01, 0.2, 2000)
@@ -250,7 +250,7 @@ def keras_stops(values, stopping):
     return epoch + 1, callback.best_epoch
 
 
-def test_monitoring_what_is_not_measured_is_an_error_with_the_near_match():
+def test_monitoring_an_unknown_metric_is_refused_with_the_nearest_name():
     trainings, model = trainings_of(mlp(), 1)
     stopping = Stopping(2, 0.0, "val_los")
     with pytest.raises(ModelError, match=r"no metric 'val_los' \(did you mean 'val_loss'\?\)"):
@@ -292,7 +292,7 @@ def test_a_large_validation_set_is_scored_in_parts():
     assert_same(alone.history, expected)
 
 
-def test_a_metric_of_many_numbers_is_refused_with_the_remedy():
+def test_a_metric_of_several_numbers_is_refused_with_the_remedy():
     trainings, model = trainings_of(mlp(metrics=[keras.metrics.F1Score()]), 1)
     with pytest.raises(ModelError, match="gives 3 numbers; choose an average"):
         fit_together(trainings, model)
@@ -339,7 +339,7 @@ def seeded_by_keras(builder, rows, repetitions, epochs):
 
 
 @pytest.mark.slow
-def test_compiled_and_plain_fits_with_seeds_of_their_own_agree_in_distribution():
+def test_compiled_and_plain_fits_with_different_seeds_agree_in_distribution():
     """Over 50 repetitions, by the Kolmogorov-Smirnov test on the final validation loss."""
     repetitions, epochs = 50, 8
 
@@ -367,7 +367,7 @@ def test_compiled_and_plain_fits_with_seeds_of_their_own_agree_in_distribution()
         mine = last_losses(0.5, together)
         assert len(set(mine)) == repetitions
         assert stats.ks_2samp(mine, plain).pvalue > SAME_DISTRIBUTION
-        # The same test tells a network without dropout from one with it.
+        # The same test distinguishes a network without dropout from one with it.
         assert stats.ks_2samp(last_losses(0.0, together), plain).pvalue < SAME_DISTRIBUTION
 
 
@@ -375,7 +375,7 @@ def test_compiled_and_plain_fits_with_seeds_of_their_own_agree_in_distribution()
 WRAPPERS = {"Optimizer", "OptimizerMap", "LossScaleOptimizer", "MultiOptimizer"}
 
 
-def test_the_list_of_elementwise_optimizers_is_that_of_the_installed_keras():
+def test_the_elementwise_optimizers_are_those_of_the_installed_keras():
     """An optimizer is element-wise if two weights stacked are updated as each of them alone."""
     elementwise = set()
     for name, kind in vars(keras.optimizers).items():
@@ -398,7 +398,7 @@ def test_the_list_of_elementwise_optimizers_is_that_of_the_installed_keras():
     assert elementwise == ELEMENTWISE_OPTIMIZERS & vars(keras.optimizers).keys()
 
 
-def test_an_optimizer_that_starts_from_the_weights_starts_from_those_of_each_training():
+def test_an_optimizer_state_that_copies_weights_copies_those_of_each_training():
     kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)
     if kind is None:
         pytest.skip("this Keras has no such optimizer")

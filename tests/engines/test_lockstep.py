@@ -1,4 +1,4 @@
-"""Promises of lockstep: each twin, loss and metric is what it stands for, whatever its options.
+"""Promises of lockstep: each twin, loss and metric equals the original, with all options.
 
 The cases come from the tables of `gridloom.engines`, so nothing enters these untested.
 """
@@ -143,7 +143,7 @@ NAMES = {kind.__name__: kind for kind in TWINS}
 @pytest.mark.parametrize(
     "name", cases(NAMES, ["Activation", "Add", "Dense", "Dropout", "LayerNormalization"])
 )
-def test_a_twin_computes_with_every_key_that_it_honours(name):
+def test_a_twin_equals_its_layer_with_every_key_that_it_supports(name):
     """With all keys at once, each on a layer of its own."""
     kind = NAMES[name]
     honoured = [
@@ -161,7 +161,7 @@ def test_a_twin_computes_with_every_key_that_it_honours(name):
 
 
 @pytest.mark.parametrize("kind", TWINS, ids=lambda kind: kind.__name__)
-def test_every_key_of_a_twin_s_layer_is_tried(kind):
+def test_every_key_of_a_twins_layer_is_tested(kind):
     assert set(keys(kind)) <= OTHER.keys()
 
 
@@ -182,11 +182,11 @@ def test_every_key_of_a_twin_s_layer_is_tried(kind):
         (layers.Flatten, "data_format"),
     ],
 )
-def test_a_key_that_a_twin_does_not_honour_means_one_by_one(kind, key):
+def test_an_unsupported_key_of_a_layer_means_one_by_one(kind, key):
     assert why_not(lambda: made(kind, **{key: OTHER[key]})) is not None
 
 
-def test_every_rowwise_activation_is_that_of_keras():
+def test_every_rowwise_activation_equals_that_of_keras():
     held_to_the_plain_fit(
         network(
             *(
@@ -221,9 +221,9 @@ class OfShape(keras.regularizers.Regularizer):
         return {}
 
 
-def test_a_regularizer_of_one_s_own_means_one_by_one():
-    told = why_not(lambda: layers.Dense(8, bias_regularizer=OfShape()))
-    assert "bias_regularizer" in told or "more than its configuration" in told
+def test_a_custom_regularizer_means_one_by_one():
+    reason = why_not(lambda: layers.Dense(8, bias_regularizer=OfShape()))
+    assert "bias_regularizer" in reason or "more than its configuration" in reason
 
 
 def tampered(change):
@@ -244,15 +244,15 @@ def tampered(change):
     ],
     ids=["call", "attribute", "autocast"],
 )
-def test_a_layer_that_is_more_than_its_configuration_means_one_by_one(change):
+def test_a_layer_that_differs_from_its_configuration_means_one_by_one(change):
     assert "is more than its configuration" in why_not(tampered(change))
 
 
-def test_a_model_with_a_step_of_its_own_means_one_by_one():
+def test_a_model_with_its_own_step_means_one_by_one():
     for name in ("train_step", "compute_loss", "call"):
         model = network()((6,), 3)
         setattr(model, name, getattr(model, name))
-        assert why_not_in_lockstep(model) == f"the model has a {name} of its own"
+        assert why_not_in_lockstep(model) == f"the model has its own {name}"
 
 
 def test_an_adapted_normalization_means_one_by_one():
@@ -270,7 +270,7 @@ def test_a_layer_called_twice_means_one_by_one(kind):
     assert "is called more than once" in why_not(lambda: layer, lambda: layer)
 
 
-def test_an_optimizer_with_a_state_or_an_own_attribute_means_one_by_one():
+def test_an_optimizer_with_a_changed_attribute_means_one_by_one():
     for change in (
         lambda optimizer: optimizer.iterations.assign(5),
         lambda optimizer: setattr(optimizer, "update_step", print),
@@ -350,7 +350,7 @@ LOSSES = [
 ]
 
 
-def test_every_rowwise_loss_of_a_table_is_that_of_each_row():
+def test_every_rowwise_loss_equals_the_loss_of_each_row():
     generator = np.random.default_rng(0)
     seen = set()
     for kind in LOSSES:
@@ -388,7 +388,7 @@ def test_other_losses_mean_one_by_one():
 
 
 @pytest.mark.parametrize("kind", sorted(ROWWISE_METRICS, key=str), ids=lambda kind: kind.__name__)
-def test_every_rowwise_metric_is_that_of_keras_over_batches(kind):
+def test_every_rowwise_metric_equals_that_of_keras_over_batches(kind):
     generator = np.random.default_rng(0)
     targets, outputs = lanes(generator, kind.__name__)
     if kind.__name__ == "BinaryIoU":
@@ -428,7 +428,7 @@ def test_metrics_that_may_mix_rows_mean_one_by_one():
         assert "may mix rows" in why_not_in_lockstep(model)
 
 
-def test_rows_that_a_layer_merges_by_rank_mean_one_by_one():
+def test_merging_tensors_of_different_ranks_means_one_by_one():
     inputs = keras.Input((4, 2))
     short = layers.Flatten()(layers.Dense(1)(inputs))
     hidden = layers.Flatten()(layers.Add()([layers.Dense(4)(inputs), short]))

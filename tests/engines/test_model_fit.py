@@ -1,4 +1,4 @@
-"""Promises of the engines: whatever `compile` can be told, both give the curves of `model.fit`."""
+"""Promises of the engines: with every setting of `compile`, both give the curves of `model.fit`."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ QUICK_FEATURES = [
 
 
 @pytest.mark.parametrize("feature", cases(FEATURES, QUICK_FEATURES))
-def test_what_trains_one_by_one_has_the_curves_and_weights_of_model_fit(feature):
+def test_features_that_train_one_by_one_give_the_curves_and_weights_of_model_fit(feature):
     builder = FEATURES[feature]
     trainings, model = trainings_of(builder, 2)
     first, training = trainings
@@ -262,7 +262,7 @@ REFUSED = {
             self, (data[0] + tf.random.normal(tf.shape(data[0])), *data[1:])
         ),
     ),
-    "a state that is no weight of the model (counter:0)": (
+    "a state that is not a weight of the model (counter:0)": (
         "train_step",
         lambda self, data: keras.Model.train_step(
             self, (data[0] + counter().assign_add(1.0), *data[1:])
@@ -280,13 +280,13 @@ def mixed(input_shape, outputs):
     )(input_shape, outputs)
 
 
-def test_a_layer_of_keras_that_draws_by_python_is_refused():
+def test_a_layer_that_draws_with_python_is_refused():
     (training,), model = trainings_of(mixed, 1)
-    with pytest.raises(ModelError, match=r"draws by Python.*set `trainer: {engine: keras}`"):
+    with pytest.raises(ModelError, match=r"draws with Python.*set `trainer: {engine: keras}`"):
         fit_one(mixed, training, model)
 
 
-def test_the_keras_engine_draws_by_python_what_its_seeds_say():
+def test_the_keras_engine_seeds_pythons_generator():
     (first, other), _ = trainings_of(mixed, 2)
     expected = fit_keras(mixed, first)[0].history
     random.seed(1)  # whatever the process did before
@@ -307,9 +307,9 @@ def dense_model(input_shape, outputs, **attributes):
     return model
 
 
-@pytest.mark.parametrize("told", REFUSED)
-def test_what_a_compiled_fit_cannot_express_is_named_with_the_remedy(told):
-    name, value = REFUSED[told]
+@pytest.mark.parametrize("feature", REFUSED)
+def test_features_that_the_compiled_fit_lacks_are_refused_with_the_remedy(feature):
+    name, value = REFUSED[feature]
 
     counter()  # outside of any graph
 
@@ -324,11 +324,11 @@ def test_what_a_compiled_fit_cannot_express_is_named_with_the_remedy(told):
     with pytest.raises(ModelError) as caught:
         check_expressible(model)
         fit_one(builder, training, model)
-    assert told in str(caught.value)
+    assert feature in str(caught.value)
     assert str(caught.value).endswith("set `trainer: {engine: keras}`")
 
 
-def test_layers_whose_rows_depend_on_batches_before_are_refused():
+def test_stateful_layers_are_refused():
     def stateful(input_shape, outputs):
         inputs = keras.Input(batch_shape=(BATCH, *input_shape))
         hidden = keras.layers.Reshape((*input_shape, 1))(inputs)
@@ -380,7 +380,7 @@ def test_a_step_that_cannot_be_traced_trains_eagerly_with_the_same_curves():
     assert_same(fit_keras(own(Eager, run_eagerly=True), training)[0].history, expected)
 
 
-def test_a_fit_of_the_model_s_own_is_called():
+def test_the_models_own_fit_is_called():
     (training,), _ = trainings_of(mlp(), 1)
     expected, _ = plain_fit(mlp(), training, BATCH, EPOCHS - 1, 3)
     assert_same(fit_keras(own(Fits), training)[0].history, expected)
@@ -389,7 +389,7 @@ def test_a_fit_of_the_model_s_own_is_called():
 @pytest.mark.parametrize(
     "monitor", cases(["val_loss", "val_categorical_accuracy"], ["val_categorical_accuracy"])
 )
-def test_early_stopping_of_the_engines_agrees(monitor):
+def test_the_engines_agree_in_early_stopping(monitor):
     builder = mlp(lambda: keras.optimizers.SGD(0.8))
     stopping = Stopping(patience=2, min_delta=0.01, monitor=monitor)
     (training,), model = trainings_of(builder, 1)
@@ -402,7 +402,7 @@ def test_early_stopping_of_the_engines_agrees(monitor):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
 
 
-def test_monitoring_what_keras_does_not_measure_is_an_error_and_no_warning():
+def test_monitoring_an_unknown_metric_is_an_error_not_a_warning():
     (training,), _ = trainings_of(mlp(), 1)
     with pytest.raises(ModelError, match=r"no metric 'val_los' \(did you mean 'val_loss'\?\)"):
         fit_keras(mlp(), training, stopping=Stopping(2, 0.0, "val_los"))
@@ -416,7 +416,7 @@ class Logs(keras.callbacks.Callback):
             logs["once"] = 7
 
 
-def test_what_callbacks_log_is_in_the_history():
+def test_the_history_contains_what_callbacks_log():
     (training,), _ = trainings_of(mlp(), 1)
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
     history = fit_keras(mlp(), training, callbacks=[Logs(), schedule])[0].history
@@ -426,14 +426,14 @@ def test_what_callbacks_log_is_in_the_history():
     assert "note" not in history
 
 
-def test_a_callback_s_early_stopping_says_which_weights_the_training_ends_with():
+def test_a_callback_may_stop_early_and_restore_weights():
     (training,), _ = trainings_of(mlp(), 1)
     early = keras.callbacks.EarlyStopping(patience=9, restore_best_weights=True, mode="max")
     fitted, _ = fit_keras(mlp(), training, callbacks=[early])
     assert fitted.restored_epoch == int(np.argmax(fitted.history["val_loss"])) == 0
 
 
-def test_a_metric_of_many_numbers_is_recorded_one_by_one():
+def test_the_numbers_of_a_metric_are_recorded_separately():
     builder = mlp(metrics=[keras.metrics.F1Score()])
     (training,), _ = trainings_of(builder, 1)
     history = fit_keras(builder, training)[0].history
@@ -450,7 +450,7 @@ def test_a_callback_that_raises_is_named_with_its_line():
         fit_keras(mlp(), training, callbacks=[Raises()])
 
 
-def test_memory_that_runs_out_is_one_sentence():
+def test_running_out_of_memory_is_reported_in_one_sentence():
     def greedy(input_shape, outputs):
         return sequential(lambda: keras.layers.Dense(10**11))(input_shape, outputs)
 
@@ -458,7 +458,7 @@ def test_memory_that_runs_out_is_one_sentence():
         trainings_of(greedy, 1)
 
 
-def test_a_training_leaves_none_of_its_graphs_in_memory():
+def test_a_training_leaves_no_graph_in_memory():
     (training,), _ = trainings_of(mlp(), 1)
 
     def graphs():

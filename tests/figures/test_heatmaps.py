@@ -40,16 +40,16 @@ def test_a_cell_is_the_mean_over_the_other_axes_in_the_order_given():
     assert heatmap.subtitle == "mean over rate and repetitions"
 
 
-def test_a_slice_holds_the_others_at_the_best_point_or_where_told():
+def test_a_slice_holds_other_axes_at_the_given_value_or_the_best_points():
     table = summary()
     best = slice_heatmap(table, AXES, "units", "dropout", {}, "score_mean")
     np.testing.assert_allclose(best.values, [[0.2, 0.5], [0.8, 1.1]])
     assert best.subtitle == "at rate = 0.01"
-    told = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
-    np.testing.assert_allclose(told.values, [[0.0, 0.3], [0.6, 0.9]])
+    heatmap = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
+    np.testing.assert_allclose(heatmap.values, [[0.0, 0.3], [0.6, 0.9]])
 
 
-def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatch):
+def test_protected_values_of_tables_are_found(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(heatmaps, "_write", lambda heatmap, *_, **__: drawn.append(heatmap))
     axes = {**AXES, "dropout": ["=0", "'3"]}
@@ -69,7 +69,7 @@ def test_values_that_no_spreadsheet_may_run_are_found_again(tmp_path, monkeypatc
     assert len(drawn) == 3
 
 
-def test_a_cell_is_compared_over_the_same_values_of_the_other_axes():
+def test_cells_are_compared_over_the_same_values_of_the_other_axes():
     table = summary()
     table.loc[2, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
     heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
@@ -78,7 +78,7 @@ def test_a_cell_is_compared_over_the_same_values_of_the_other_axes():
     assert heatmap.subtitle == "mean of repetitions, adjusted for rate"
 
 
-def test_values_that_vary_together_are_told():
+def test_the_subtitle_names_axes_that_vary_together():
     table = summary().assign(epochs=lambda t: t["units"].map({"1": "20", "64": "10"}))
     axes = {**AXES, "epochs": ["10", "20"]}
     heatmap = mean_heatmap(table, axes, "units", "dropout", "score_mean")
@@ -86,7 +86,7 @@ def test_values_that_vary_together_are_told():
     assert heatmap.subtitle == "mean over rate and repetitions; varying along with the two: epochs"
 
 
-def test_cells_with_diverged_trainings_are_hatched_and_above_half_have_no_colour():
+def test_cells_with_diverged_trainings_are_hatched_or_without_colour():
     table = summary()
     table.loc[0, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
     table.loc[3, ["n", "n_missing"]] = [1, 2]
@@ -116,7 +116,7 @@ def test_a_cell_that_cannot_be_compared_says_so():
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", (1, 1)), ("min", (0, 0))])
-def test_better_is_the_bright_end_at_the_top_and_the_bar_says_which(mode, best):
+def test_the_bright_end_at_the_top_is_better_and_the_bar_says_so(mode, best):
     figure = drawn(mean_heatmap(summary(), AXES, "units", "dropout", "score_mean"), mode=mode)
     plot, bar = figure.axes
     (image,) = plot.images
@@ -172,7 +172,7 @@ def test_nothing_is_clipped_with_few_or_many_long_labels(values):
         assert box.x1 <= width + 1 and box.y1 <= height + 1, part
 
 
-def test_files_are_written_in_every_format_and_byte_for_byte_again(tmp_path):
+def test_files_are_reproduced_byte_for_byte_in_every_format(tmp_path):
     path = tmp_path / "summary.csv"
     summary().to_csv(path, index=False)
     written = []

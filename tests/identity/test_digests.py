@@ -29,7 +29,7 @@ def reads(monkeypatch):
     return counted
 
 
-def test_a_file_that_did_not_change_is_read_once_over_many_starts(tmp_path, reads):
+def test_an_unchanged_file_is_read_once_over_many_starts(tmp_path, reads):
     table, kept = aged(tmp_path / "a.csv", "1,2"), tmp_path / "kept.json"
     found = set()
     for _ in range(3):
@@ -51,7 +51,7 @@ def test_another_size_or_time_is_another_digest(tmp_path):
     assert len({first, second, Digests(kept).content(table)}) == 3
 
 
-def test_a_file_changed_just_now_is_not_taken_from_the_notes(tmp_path, reads):
+def test_a_just_changed_file_is_read_again(tmp_path, reads):
     table, kept = tmp_path / "a.csv", tmp_path / "kept.json"
     table.write_text("1,2")
     status = table.stat()
@@ -66,7 +66,7 @@ def test_a_file_changed_just_now_is_not_taken_from_the_notes(tmp_path, reads):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 0}', '{"format": 1, "files": 3}'])
-def test_damaged_notes_are_made_anew(tmp_path, text):
+def test_damaged_notes_are_replaced(tmp_path, text):
     table, kept = aged(tmp_path / "a.csv", "1,2"), tmp_path / "kept.json"
     kept.write_text(text)
     assert Digests(kept).content(table) == hashlib.sha256(b"1,2").hexdigest()

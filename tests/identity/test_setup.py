@@ -66,7 +66,7 @@ def setup(variables=None, **changes) -> Setup:
     return setup_of(check_study(overlaid(changes)), "rows", KNOWN, given)
 
 
-def test_a_set_up_is_read_as_it_was_written_and_keeps_its_name():
+def test_a_set_up_keeps_its_name_when_written_and_read():
     first = setup()
     again = Setup.from_json(json.loads(json.dumps(first.as_json())))
     assert again == first
@@ -94,7 +94,7 @@ def test_every_part_of_a_set_up_changes_its_name():
     ],
     ids=str,
 )
-def test_what_determines_a_training_is_in_the_set_up(changes):
+def test_settings_that_determine_a_training_change_the_set_up(changes):
     assert setup(**changes).name != setup().name
 
 
@@ -110,11 +110,11 @@ def test_what_determines_a_training_is_in_the_set_up(changes):
     ],
     ids=str,
 )
-def test_what_determines_none_is_not(changes):
+def test_settings_that_determine_no_training_do_not_change_the_set_up(changes):
     assert setup(**changes).name == setup().name
 
 
-def test_strict_names_versions_and_the_kind_of_device():
+def test_a_strict_set_up_contains_versions_and_the_kind_of_device():
     strict = setup(environment="strict")
     assert strict.environment["packages"] == package_versions()
     on_gpus = setup(environment="strict", resources={"train": {"gpu": 1}})
@@ -124,7 +124,7 @@ def test_strict_names_versions_and_the_kind_of_device():
 # --- rows
 
 
-def test_rows_are_called_by_the_content_of_a_local_file_wherever_it_lies(folder):
+def test_rows_are_named_by_the_content_of_a_local_file_not_by_its_path(folder):
     before = rows_of()
     (folder / "mine.csv").rename(folder / "other.csv")
     assert rows_of(dataset={"source": "other.csv"}) == before
@@ -132,7 +132,7 @@ def test_rows_are_called_by_the_content_of_a_local_file_wherever_it_lies(folder)
     assert rows_of(dataset={"source": "other.csv"}) != before
 
 
-def test_the_right_sum_changes_nothing_and_a_wrong_one_is_told():
+def test_the_right_sum_changes_nothing_and_a_wrong_one_is_refused():
     right = Digests().content("mine.csv")
     assert rows_of(dataset={"sha256": right}) == rows_of()
     with pytest.raises(StudyError, match=f"mine.csv has SHA-256 {right}, the study asks for 000"):
@@ -159,7 +159,7 @@ def test_settings_of_a_split_that_have_no_effect_do_not_count(folder):
     ],
     ids=str,
 )
-def test_what_decides_the_rows_counts(changes):
+def test_settings_that_determine_the_rows_count(changes):
     assert rows_of(**changes) != rows_of()
 
 
@@ -197,7 +197,7 @@ def test_modules_beside_the_model_file_or_in_the_working_folder_count(folder):
 # --- the library
 
 
-def test_every_module_left_out_is_one_that_a_training_process_imports_and_has_a_reason():
+def test_every_module_left_out_is_imported_by_a_training_and_has_a_reason():
     training = library_modules([TRAINING], KNOWN.source)
     assert NOT_COUNTED.keys() <= training.keys()
     assert all(NOT_COUNTED.values())
@@ -221,7 +221,7 @@ def test_modules_that_can_change_a_number_count(module, monkeypatch):
     assert library_fingerprint([TRAINING], KNOWN) != before
 
 
-def test_what_makes_the_rows_counts_for_them():
+def test_the_code_that_makes_the_rows_counts():
     assert {"gridloom.data.tables", "gridloom.data.arrays", "gridloom.study.schema"} <= set(
         library_modules(ROWS, KNOWN.source)
     )
@@ -237,7 +237,7 @@ def keras_json(folder, content) -> Path:
     return path
 
 
-def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
+def test_keras_settings_and_variables_that_change_numbers_count(folder):
     before = setup().name
     keras_json(folder, {"floatx": "float16"})
     assert setup().libraries["floatx"] == "float16"
@@ -249,7 +249,7 @@ def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"floatx": "float8"}, "keras.json: floatx is 'float8', must be float16, float32, float64"),
         ({"epsilon": 1}, "keras.json: epsilon is 1, must be such as 1e-07"),
@@ -257,7 +257,7 @@ def test_settings_of_keras_and_variables_that_change_numbers_count(folder):
     ],
     ids=str,
 )
-def test_settings_that_keras_or_gridloom_refuse_are_told_before_any_job(folder, content, told):
+def test_bad_keras_settings_are_refused_before_any_job(folder, content, message):
     keras_json(folder, content)
-    with pytest.raises(StudyError, match=told):
+    with pytest.raises(StudyError, match=message):
         setup()

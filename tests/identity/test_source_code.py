@@ -59,7 +59,7 @@ def text():
 '''.replace("~", " ")
 
 
-def test_comments_docstrings_and_blank_lines_are_cut_and_all_else_is_kept():
+def test_only_comments_docstrings_and_blank_lines_are_cut():
     assert essential_text(SAMPLE) == ESSENTIAL
 
 
@@ -76,7 +76,7 @@ def test_comments_docstrings_and_blank_lines_are_cut_and_all_else_is_kept():
         ('x = f"""{y}\n # a"""', 'x = f"""{y}\n # b"""'),
     ],
 )
-def test_whatever_can_change_a_result_changes_the_text(text, other):
+def test_code_that_can_change_a_result_changes_the_text(text, other):
     assert essential_text(text) != essential_text(other)
 
 
@@ -133,7 +133,7 @@ def test_the_text_is_the_same_under_every_python(tmp_path):
         assert done.stdout.split() == here, python
 
 
-def test_what_is_no_python_is_told_with_its_line():
+def test_invalid_python_is_reported_with_its_line():
     with pytest.raises(StudyError, match=r"model: m.py, line 2: not valid Python"):
         read_source(b"x = 1\ny = (", "m.py")
     with pytest.raises(StudyError, match=r"model: m.py.*: not valid Python"):
@@ -172,7 +172,7 @@ def modules_of(folder: Path, file="net.py", folders=None):
     return imported_modules({"main": folder / file}, folders or [folder], read)
 
 
-def test_modules_of_the_folder_are_found_however_they_are_imported(tmp_path):
+def test_every_form_of_import_finds_the_modules_of_the_folder(tmp_path):
     written(tmp_path)
     assert list(modules_of(tmp_path)) == [
         *("blocks", "inner", "parts", "parts.deep", "parts.deep.core", "parts.dense"),
@@ -189,7 +189,7 @@ def test_the_first_folder_that_has_a_module_wins(tmp_path):
     assert not found["near"].has_code
 
 
-def test_python_itself_finds_the_same_modules(tmp_path):
+def test_python_finds_the_same_modules(tmp_path):
     files = {name: text for name, text in FILES.items() if not name.startswith(("json", "keras"))}
     files["net.py"] = "import blocks\nblocks.f()\nfrom parts.dense import *\n"
     files["parts/deep/core.py"] = "x = layer = 1"
@@ -211,7 +211,7 @@ def test_python_itself_finds_the_same_modules(tmp_path):
         ("from .blocks import x", "line 1: `from .blocks import …`, .* write `from blocks import"),
     ],
 )
-def test_a_model_file_that_imports_as_if_in_a_package_is_told_how_to(tmp_path, text, remedy):
+def test_a_relative_import_in_a_model_file_is_refused_with_the_right_form(tmp_path, text, remedy):
     written(tmp_path, {"net.py": text, "blocks.py": ""})
     with pytest.raises(StudyError, match=remedy):
         modules_of(tmp_path)

@@ -1,4 +1,4 @@
-"""Promises of the blocks: repetitions that exist are used, only missing ones are planned."""
+"""Promises of the blocks: existing repetitions are used, and only missing ones are planned."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_repetition_is_covered_once(sizes, repetitions, per_job, data):
     assert all(block.last < repetitions for block in new)
 
 
-def test_records_are_listed_those_cut_short_apart_and_nothing_is_removed(tmp_path):
+def test_whole_and_cut_records_are_listed_apart_without_removing_any(tmp_path):
     ends = {0: "}\n", 1: "}", 2: "}\r\n", 3: "}\n\n", 4: "", 5: ',"b":', 6: "}}\n\n"}
     for first, end in ends.items():
         (tmp_path / f"reps={first}-{first}.json").write_text(f'{{"a":1{end}')

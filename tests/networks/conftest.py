@@ -1,3 +1,3 @@
-"""What the tests of networks share."""
+"""Fixtures that the tests of networks share."""
 
 from tests.training.conftest import data, set_threads  # noqa: F401

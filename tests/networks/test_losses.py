@@ -1,4 +1,4 @@
-"""Promises of what a loss takes and means: known by class and function, whatever its name."""
+"""Promises of a loss's traits: they follow from class and function, not from the name."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ LOGITS = LossTraits(False, "labels", logits=True)
         (None, LossTraits(False, "unknown")),
     ],
 )
-def test_a_loss_is_known_by_what_it_computes(loss, expected):
+def test_a_loss_is_recognized_by_its_function(loss, expected):
     assert loss_traits(loss, 3) == expected
 
 
-def test_a_name_that_keras_does_not_know_is_told():
+def test_a_loss_unknown_to_keras_is_refused():
     with pytest.raises(ModelError, match="Could not interpret loss identifier: mes"):
         loss_traits("mes", 2)
 
 
-def test_each_loss_of_keras_is_known_or_known_to_be_unknown():
+def test_each_loss_of_keras_is_in_the_table_or_listed_as_unknown():
     functions = {name for name, value in vars(keras.losses).items() if _is_keras(value)}
     functions = {name for name in functions if name.islower()} - {"get", "serialize", "deserialize"}
     assert functions - _OUTPUTS.keys() == {"circle", "ctc"}
 
 
-def test_what_outputs_mean_follows_from_the_loss():
+def test_the_meaning_of_outputs_follows_from_the_loss():
     assert loss_traits(Renamed(from_logits=True), 1).meaning(1) == {
         "activation": "sigmoid",
         "probabilities": True,

@@ -1,4 +1,4 @@
-"""Promises of a model's code: what runs is what was fingerprinted, module by module."""
+"""Promises of a model's code: exactly the fingerprinted code runs, module by module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from gridloom.errors import ChangedError, ModelError
 from gridloom.identity.setup import Setup, library_settings, model_fingerprint, package_versions
 from gridloom.identity.source_code import read_source
-from gridloom.networks.model_code import _forget, check_process, read_model_code
+from gridloom.networks.model_code import _unload, check_process, read_model_code
 from gridloom.training.trainer import Trainer
 from tests.made_requests import histories, request_of
 
@@ -30,7 +30,7 @@ FILES = {
 @pytest.fixture(autouse=True)
 def leave_nothing():
     yield
-    _forget()
+    _unload()
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_warm_process_runs_the_new_version_of_any_module(net, file):
     assert after == expected.get(file, [1, 22, 22, 1])
 
 
-def test_a_change_is_told_by_its_file_and_taken_back_serves(net):
+def test_a_changed_file_is_named_and_accepted_again_when_restored(net):
     planned = fingerprint(net)
     assert read_model_code(net, planned).fingerprint == planned
     blocks = net.parent / "blocks.py"
@@ -88,20 +88,20 @@ def fingerprint(path: Path) -> str:
     return model_fingerprint(path, lambda file: read_source(file.read_bytes(), file))[0]
 
 
-def test_files_that_did_not_change_are_not_read_again(net, monkeypatch):
+def test_unchanged_files_are_not_read_again(net, monkeypatch):
     code = read_model_code(net)
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"reads {path}"))
     assert read_model_code(net, code.fingerprint) is code
 
 
-def test_what_runs_is_what_was_read_whatever_the_files_hold_by_then(net):
+def test_the_code_that_was_read_runs_even_if_the_files_changed(net):
     code = read_model_code(net)
     for file in FILES:
         (net.parent / file).write_text("an edit in the middle")
     assert code.run("a_model").sizes() == [1, 1, 1, 1]
 
 
-def test_two_models_with_modules_of_one_name_keep_apart(net, tmp_path):
+def test_two_models_may_have_modules_of_the_same_name(net, tmp_path):
     other = written(tmp_path / "other", {**FILES, "blocks.py": "size = 3\n"})
     assert [sizes(one)[0] for one in (net, other, net)] == [1, 3, 1]
 
@@ -116,14 +116,14 @@ def test_a_copy_of_all_files_runs_in_another_folder(net, tmp_path, monkeypatch):
     assert copied.run("a_model").sizes() == [1, 1, 1, 1]
 
 
-def test_a_module_with_the_name_of_one_that_is_loaded_is_told(tmp_path):
+def test_a_module_with_the_name_of_a_loaded_one_is_refused(tmp_path):
     path = written(tmp_path, {"net.py": "import numpy", "numpy.py": "x = 1"})
     with pytest.raises(ModelError, match=r"numpy.py has the name of another module, .* rename it"):
         read_model_code(path).run("a_model")
     assert sys.modules["numpy"].ndarray
 
 
-def test_a_dynamic_import_of_the_folder_finds_nothing(tmp_path):
+def test_a_dynamic_import_does_not_find_the_models_modules(tmp_path):
     """It could not be fingerprinted, so it must not run."""
     text = "import importlib\nhidden = importlib.import_module('hidden')"
     path = written(tmp_path, {"net.py": text, "hidden.py": ""})
@@ -131,7 +131,7 @@ def test_a_dynamic_import_of_the_folder_finds_nothing(tmp_path):
         read_model_code(path).run("a_model")
 
 
-def test_what_a_model_file_sets_in_keras_does_not_reach_the_next_one(tmp_path):
+def test_keras_settings_of_a_model_file_do_not_affect_the_next_one(tmp_path):
     text = 'import keras\nkeras.config.set_floatx("float64")\nkeras.config.set_epsilon(0.1)\n'
     text += 'keras.config.set_dtype_policy("mixed_float16")\n'
     sets = written(tmp_path / "a", {"net.py": text})
@@ -151,13 +151,13 @@ SETUP = Setup(
 )
 
 
-def test_the_settings_read_without_keras_are_those_that_keras_has(tmp_path):
+def test_settings_read_without_keras_equal_those_of_keras(tmp_path):
     assert library_settings({"KERAS_HOME": str(tmp_path)}) == SETUP.libraries
     check_process(SETUP)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"libraries": {**SETUP.libraries, "floatx": "float16"}}, "'floatx': 'float16'"),
         (
@@ -167,9 +167,9 @@ def test_the_settings_read_without_keras_are_those_that_keras_has(tmp_path):
     ],
     ids=str,
 )
-def test_a_process_unlike_the_one_that_read_the_study_is_told(change, told):
+def test_a_process_that_differs_from_the_set_up_is_refused(change, message):
     check_process(replace(SETUP, environment={"packages": package_versions()}))
-    with pytest.raises(ChangedError, match=told):
+    with pytest.raises(ChangedError, match=message):
         check_process(replace(SETUP, **change))
 
 

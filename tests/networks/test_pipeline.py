@@ -1,4 +1,4 @@
-"""Promises of a model file's `input_pipeline`: rows are made of keys while a network trains."""
+"""Promises of a model file's `input_pipeline`: it reads rows by key while a network trains."""
 
 from __future__ import annotations
 
@@ -69,23 +69,23 @@ def fit_keyed(then=lambda rows, training, hyperparameters: rows, repetition=0, *
     return fitted.history, builder, training
 
 
-def test_rows_that_are_looked_up_give_the_curves_of_rows_in_memory():
+def test_rows_read_by_key_give_the_curves_of_rows_in_memory():
     history, builder, training = fit_keyed()
     expected, _ = plain_fit(builder, training, BATCH, EPOCHS, 3)
     assert_same(history, expected)
     assert expected["loss"][0] != expected["loss"][-1]
 
 
-def test_a_pipeline_of_batches_gives_them_back_row_by_row():
+def test_a_pipeline_may_work_in_batches_and_return_rows():
     history, builder, training = fit_keyed(lambda rows, *_: rows.batch(5).unbatch())
     assert_same(history, plain_fit(builder, training, BATCH, EPOCHS, 3)[0])
 
 
-def test_a_pipeline_is_told_who_trains_and_by_which_hyperparameters():
-    told = []
-    fit_keyed(lambda rows, *given: (told.append(given), rows)[1])
-    assert {given[0] for given in told} == {True, False}
-    assert all(given[1] == {"units": 4} for given in told)
+def test_a_pipeline_gets_training_and_the_hyperparameters():
+    calls = []
+    fit_keyed(lambda rows, *given: (calls.append(given), rows)[1])
+    assert {given[0] for given in calls} == {True, False}
+    assert all(given[1] == {"units": 4} for given in calls)
 
 
 def noisy(rows, training, hyperparameters):
@@ -97,7 +97,7 @@ def noisy(rows, training, hyperparameters):
     )
 
 
-def test_what_a_pipeline_draws_follows_from_the_seeds():
+def test_the_draws_of_a_pipeline_follow_from_the_seeds():
     first, other = fit_keyed(noisy)[0], fit_keyed(noisy, 1)[0]
     assert_same(fit_keyed(noisy)[0], first, 0)
     plainly = fit_keyed()[0]
@@ -114,15 +114,15 @@ WRONG = {
     "raises": (lambda *_: {}["size"], r"input_pipeline\(rows, training=.*raised KeyError: 'size'"),
     "batches": (
         lambda rows, *_: rows.batch(8),
-        r"gives \(float32 \(None, 6\), .*give \(x, y, weight\) of one row.*makes the batches",
+        r"gives \(float32 \(None, 6\), .*give single rows \(x, y, weight\).*makes the batches",
     ),
     "no weights": (
         lambda rows, *_: rows.map(lambda x, y, weight: (x, y)),
-        r"gives \(float32 \(6,\), float32 \(3,\)\); give \(x, y, weight\)",
+        r"gives \(float32 \(6,\), float32 \(3,\)\); give single rows \(x, y, weight\)",
     ),
     "several inputs": (
         lambda rows, *_: rows.map(lambda x, y, weight: ({"x": x}, y, weight)),
-        "x one tensor",
+        "with one tensor x",
     ),
     "no shape": (
         lambda rows, *_: rows.map(
@@ -132,7 +132,7 @@ WRONG = {
     ),
     "fewer": (lambda rows, *_: rows.skip(1), r"gives \d+ rows for the \d+ that it gets"),
     "more": (lambda rows, *_: rows.repeat(2), r"gives \d+ rows for the \d+ that it gets"),
-    "endless": (lambda rows, *_: rows.repeat(), "without end; leave out `repeat`"),
+    "endless": (lambda rows, *_: rows.repeat(), "gives endless rows; remove `repeat`"),
     "fewer, unknown": (
         lambda rows, *_: unknown(rows.skip(1)),
         r"another number of rows than it gets: it was expected to contain \d+ elements but",
@@ -160,11 +160,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_pipeline_that_does_not_keep_the_contract_is_told_in_one_sentence(name):
-    then, told = WRONG[name]
+def test_a_pipeline_that_breaks_the_contract_is_refused_in_one_sentence(name):
+    then, message = WRONG[name]
     with pytest.raises(ModelError) as caught:
         fit_keyed(then)
-    assert re.search(told, str(caught.value)), caught.value
+    assert re.search(message, str(caught.value)), caught.value
     assert "input_pipeline" in str(caught.value)
 
 
@@ -183,7 +183,7 @@ class Watches(keras.callbacks.Callback):
         self.seen.append(resident_mb())
 
 
-def test_rows_are_read_when_they_are_needed_and_not_kept():
+def test_rows_are_read_when_needed_and_not_kept():
     count, side, size = 800, 512, 8  # 1 MB each
 
     def input_pipeline(rows, training, hyperparameters):
@@ -285,7 +285,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_study_of_numbered_files_trains_with_targets_in_each_form(images, loss):
+def test_a_study_of_numbered_files_trains_with_every_form_of_target(images, loss):
     model = write_model(images, **LOSSES[loss])
     record = Trainer().run(ask(images, model, objective="val_accuracy"))
     assert len(record["trainings"]) == 2
@@ -298,12 +298,12 @@ def test_a_study_of_numbered_files_trains_with_targets_in_each_form(images, loss
     ]
 
 
-def test_a_misspelt_objective_is_told_before_anything_trains(images):
+def test_a_misspelt_objective_is_reported_before_anything_trains(images):
     with pytest.raises(ObjectiveError, match=r"no 'val_acuracy' .did you mean 'val_accuracy'"):
         Trainer().run(ask(images, write_model(images), objective="val_acuracy"))
 
 
-def test_a_file_that_is_not_there_is_named_before_anything_trains(images):
+def test_a_missing_file_is_named_before_anything_trains(images):
     (images / "images").rename(images / "elsewhere")
     with pytest.raises(ModelError, match=r"failed on a row: NotFoundError.*images/\d+\.png"):
         Trainer().run(ask(images, write_model(images), objective="val_accuracy"))
@@ -322,7 +322,7 @@ def test_the_compiled_engine_refuses_a_pipeline_that_only_shows_when_the_file_ru
         Trainer().run(ask(images, model, engine="compiled"))
 
 
-def test_a_pipeline_that_is_no_function_is_named(images):
+def test_a_pipeline_that_is_not_a_function_is_refused(images):
     model = images / "net.py"
     model.write_text("input_pipeline = 3\ndef build_model(input_shape, outputs, units): ...\n")
     with pytest.raises(ModelError, match="`input_pipeline` is a int; make it a function"):
@@ -369,7 +369,7 @@ def test_predictions_of_rows_in_another_order_are_refused(images):
         fitted_model(images, write_model(images, more=".shuffle(50)"))
 
 
-def test_a_new_row_whose_file_is_not_there_is_a_sentence(images):
+def test_a_new_row_with_a_missing_file_is_refused_with_a_sentence(images):
     fitted_model(images, write_model(images))
     (images / "new.csv").write_text("image\n7\n999\n")
     loaded = FittedModel.load(images / "model")

@@ -29,7 +29,7 @@ def test_a_signature_that_takes_the_hyperparameters_passes(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("def make(): ...", "has no function `build_model(input_shape, outputs, …)`"),
         ("def build_model(units, dropout): ...", "must take `input_shape`, `outputs` first"),
@@ -48,10 +48,10 @@ def test_a_signature_that_takes_the_hyperparameters_passes(tmp_path, text):
         ),
     ],
 )
-def test_each_mistake_is_named(tmp_path, text, told):
+def test_each_mistake_is_named(tmp_path, text, message):
     with pytest.raises(StudyError) as caught:
         check(tmp_path, text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -90,12 +90,12 @@ def test_callbacks_and_custom_objects_of_the_keras_engine_pass(tmp_path, text):
 @pytest.mark.parametrize(
     "text", ["def callbacks(hyperparameters): ...", "from shared import callbacks"]
 )
-def test_callbacks_without_the_engine_that_calls_them_name_what_to_set(tmp_path, text):
+def test_callbacks_with_the_compiled_engine_are_refused_with_the_remedy(tmp_path, text):
     with pytest.raises(StudyError, match=r"defines `callbacks`.*set `trainer: {engine: keras}`"):
         check(tmp_path, BUILDS + text)
 
 
-def test_a_pipeline_without_the_engine_that_calls_it_names_what_to_set(tmp_path):
+def test_a_pipeline_with_the_compiled_engine_is_refused_with_the_remedy(tmp_path):
     text = "def input_pipeline(rows, training, hyperparameters): return rows"
     with pytest.raises(StudyError, match=r"defines `input_pipeline`.*`trainer: {engine: keras}`"):
         check(tmp_path, BUILDS + text)
@@ -118,15 +118,18 @@ def test_callbacks_take_exactly_the_hyperparameters(tmp_path, given):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("custom_objects = [max]", "`custom_objects` is no dict"),
-        ("def custom_objects(): ...", "`custom_objects` is no dict"),
-        ("callbacks = [1]", "`callbacks` is no function"),
-        ("input_pipeline = [1]", "`input_pipeline` is no function; write `def input_pipeline(rows"),
+        ("custom_objects = [max]", "`custom_objects` is not a dict"),
+        ("def custom_objects(): ...", "`custom_objects` is not a dict"),
+        ("callbacks = [1]", "`callbacks` is not a function"),
+        (
+            "input_pipeline = [1]",
+            "`input_pipeline` is not a function; write `def input_pipeline(rows",
+        ),
     ],
 )
-def test_callbacks_and_custom_objects_of_a_wrong_kind_are_named(tmp_path, text, told):
+def test_callbacks_and_custom_objects_of_a_wrong_kind_are_named(tmp_path, text, message):
     with pytest.raises(StudyError) as caught:
         check(tmp_path, BUILDS + text, engine="keras")
-    assert told in str(caught.value)
+    assert message in str(caught.value)

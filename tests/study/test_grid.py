@@ -34,7 +34,7 @@ def test_lists_are_swept_and_scalars_fixed():
     assert grid.axes == {"units": [1, 32]}
 
 
-def test_axes_keep_the_order_in_which_they_and_their_values_were_given():
+def test_axes_and_their_values_keep_the_order_of_the_file():
     grid = read_grid({"units": [64, 1], "dropout": [0.6, 0]})
     assert list(grid.axes.items()) == [("units", [64, 1]), ("dropout", [0.6, 0])]
 
@@ -101,7 +101,7 @@ def test_exclude_drops_the_points_that_match_every_key_of_a_rule():
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "message"),
     [
         ({"a": []}, "hyperparameters.a: the list is empty"),
         ({"a": [0.1, "1e-3"]}, "hyperparameters.a[1]: YAML reads 1e-3 as text"),
@@ -115,24 +115,24 @@ def test_exclude_drops_the_points_that_match_every_key_of_a_rule():
         ({"a": [[[1]]]}, "a list inside a list"),
         ({"a b": 1}, "argument name"),
         ({"lambda": 1}, "argument name"),
-        ({"zip": {"a": [1, 2], "b": [1]}}, "need one length; a has 2, b has 1"),
+        ({"zip": {"a": [1, 2], "b": [1]}}, "need the same length; a has 2, b has 1"),
         ({"zip": 3}, "hyperparameters.zip: must be lists by name"),
         ({"a": 1, "zip": {"a": [1], "b": [2]}}, "outside this group too"),
-        ({"a": 1, "grids": [{"a": 2}]}, "stands beside `grids` too"),
+        ({"a": 1, "grids": [{"a": 2}]}, "is given beside `grids` too"),
         ({"grids": {"a": 1}}, "must be a list of grids"),
         ({"units": 1, "exclude": [{"unit": 1}]}, "did you mean 'units'?"),
         ({"a": 1, "exclude": {"a": 1}}, "must be a list of rules"),
         ({"a": [1, 2], "exclude": [{"a": [1, 2]}]}, "no point is left"),
-        ({"a": "x" * 300}, "file systems take 255"),
+        ({"a": "x" * 300}, "file systems allow 255"),
         ("units", "is not a grid"),
         ([], "the list of grids is empty"),
     ],
 )
-def test_each_mistake_in_a_grid_is_named(block, told):
-    assert any(told in problem for problem in problems(block))
+def test_each_mistake_in_a_grid_is_named(block, message):
+    assert any(message in problem for problem in problems(block))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     assert len(problems({"a": [], "b": ["1e-3", {"x": 1}], "c d": 1})) == 4
 
 

@@ -66,7 +66,7 @@ def test_a_file_with_hyperparameters_replaces_the_default_whole(tmp_path):
     assert study.class_weight is None
 
 
-def test_text_inside_of_command_line_settings_gets_its_type(tmp_path):
+def test_text_inside_command_line_settings_gets_its_type(tmp_path):
     default = write(tmp_path / "default.yaml", MINIMAL)
     given = {"trainer": {"warm": "false"}, "hyperparameters": {"units": ["8", "16"]}}
     study = load_study(default, overrides=given)
@@ -81,7 +81,7 @@ def test_a_file_without_hyperparameters_overrides_the_default(tmp_path):
     assert (study.seed, study.split.test, study.repetitions) == (7, 0.3, 2)
 
 
-def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
+def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tmp_path):
     default = write(tmp_path / "default.yaml", MINIMAL)
     whole = write(tmp_path / "whole.yaml", {**MINIMAL, "seed": 1})
     partial = write(tmp_path / "partial.yaml", {"seed": 2})
@@ -91,7 +91,7 @@ def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"nmae": "x"}, "nmae: unknown key (did you mean 'name'?)"),
         ({"dataset": {"source": "x", "targt": "y"}}, "dataset.targt: unknown key (did you mean"),
@@ -150,7 +150,7 @@ def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
         ),
         (
             {"figures": {"slices": [{"rows": "unit", "columns": "epochs"}]}},
-            "figures.slices[0].rows: 'unit' is no hyperparameter here (did you mean 'units'?)",
+            "figures.slices[0].rows: 'unit' is not a hyperparameter here (did you mean 'units'?)",
         ),
         (
             {"figures": {"slices": [{"rows": "units", "columns": "units"}]}},
@@ -173,17 +173,17 @@ def test_the_last_of_several_files_wins_and_the_command_line_over_all(tmp_path):
         ),
     ],
 )
-def test_each_mistake_is_named_with_its_place_and_remedy(changes, told):
-    assert any(told in problem for problem in problems(**changes))
+def test_each_mistake_is_named_with_its_place_and_remedy(changes, message):
+    assert any(message in problem for problem in problems(**changes))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     found = problems(seed=-1, nmae="x", hyperparameters={"units": "1e-3"})
     assert len(found) == 3, found
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: 1\na: 2\n", "line 2: the key 'a' is given twice"),
         ("a: [1\n", "not valid YAML"),
@@ -193,11 +193,11 @@ def test_all_mistakes_are_told_at_once():
         ("? {a: 1}\n: 2\n", "not valid YAML"),
     ],
 )
-def test_a_file_that_is_no_study_is_named_with_its_line(tmp_path, text, told):
+def test_a_file_that_is_not_a_study_is_named_with_its_line(tmp_path, text, message):
     path = write(tmp_path / "bad.yaml", text)
     with pytest.raises(StudyError) as caught:
         load_study(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 
@@ -216,7 +216,7 @@ GIVEN = {"source": "builtin:iris", "test_source": "builtin:iris"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"validation": {"method": "kfold", "fraction": 0.3}},
@@ -245,8 +245,8 @@ GIVEN = {"source": "builtin:iris", "test_source": "builtin:iris"}
         ),
     ],
 )
-def test_an_option_without_effect_is_named(changes, told):
-    assert any(told in problem for problem in problems(**changes))
+def test_an_option_without_effect_is_named(changes, message):
+    assert any(message in problem for problem in problems(**changes))
 
 
 @pytest.mark.parametrize(
@@ -259,29 +259,29 @@ def test_an_option_without_effect_is_named(changes, told):
         {"hyperparameters": {**PATIENT, "early_stopping_patience": [None, 3]}},
     ],
 )
-def test_an_option_that_has_an_effect_somewhere_or_is_the_default_is_taken(changes):
+def test_an_option_with_some_effect_or_at_its_default_is_accepted(changes):
     check_study({**MINIMAL, **changes})
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"dataset": {"source": "my {x}.csv"}}, "dataset.source: Snakemake takes no path with {"),
         ({"model": "models/{m}.py"}, "model: Snakemake takes no path with { or }; rename models"),
-        ({"results": "r" * 300}, "results: file systems take names of 255 bytes"),
+        ({"results": "r" * 300}, "results: a name in this path is longer than 255 bytes"),
         (
             {"hyperparameters": {**FIT, "a" * 120: [1, 2], "b" * 120: [1, 2]}},
-            "names a heatmap by 270 bytes, file systems take 255; use shorter names",
+            "would have a file name of 270 bytes, and file systems allow 255; use shorter names",
         ),
         (
             {"hyperparameters": {**FIT, "ö" * 100: "x" * 100}},
-            "makes a folder name of 301 bytes, file systems take 255",
+            "makes a folder name of 301 bytes, and file systems allow 255",
         ),
         (
             {"hyperparameters": {**FIT, **{f"t{n}": "x" * 200 for n in range(20)}}},
-            "bytes for Snakemake's note on it, the system takes 4,095; use shorter",
+            "bytes, and the system allows 4,095; use shorter values",
         ),
     ],
 )
-def test_a_name_that_can_be_no_file_is_told(changes, told):
-    assert any(told in problem for problem in problems(**changes)), problems(**changes)
+def test_a_name_that_cannot_be_a_file_is_reported(changes, message):
+    assert any(message in problem for problem in problems(**changes)), problems(**changes)

@@ -1,4 +1,4 @@
-"""What the tests of trainings share."""
+"""Fixtures that the tests of trainings share."""
 
 from __future__ import annotations
 

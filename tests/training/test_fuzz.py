@@ -1,6 +1,6 @@
-"""Promises of the fuzzer: it finds what is planted, and finds nothing in a few studies.
+"""Promises of the fuzzer: it finds planted errors, and finds none in a few studies.
 
-The studies run in a process of their own, as forks of one that has run no TensorFlow.
+The studies run in forks of a separate process that has run no TensorFlow operation.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ print(json.dumps(fuzz.run_study(study, Path(tempfile.mkdtemp()))["points"]))
 
 
 @pytest.mark.slow
-def test_altered_records_are_found_by_what_was_altered():
+def test_each_alteration_of_a_record_is_found():
     code = PLANTED.format(bench=str(ROOT / "bench"), root=str(ROOT))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     points = json.loads(done.stdout.splitlines()[-1])
@@ -76,14 +76,14 @@ def test_altered_records_are_found_by_what_was_altered():
     assert "val_loss[1]" in points[2]["detail"]
 
 
-def test_a_study_is_drawn_from_its_number_alone():
+def test_a_study_depends_on_its_number_alone():
     for number in (0, 7):
         assert fuzz.draw_study(3, number) == fuzz.draw_study(3, number)
     assert fuzz.draw_study(3, 0).text != fuzz.draw_study(3, 7).text
     assert fuzz.draw_study(3, 0).text != fuzz.draw_study(4, 0).text
 
 
-def test_studies_keep_within_their_bounds_and_their_files_are_python():
+def test_studies_keep_their_bounds_and_have_valid_files():
     for number in range(40):
         study = fuzz.draw_study(0, number)
         compile(study.text, "model.py", "exec")
@@ -115,7 +115,7 @@ def history(**values):
         (1.0, None, float("inf")),
     ],
 )
-def test_differences_are_relative_and_what_is_not_finite_equals_null(reference, record, far):
+def test_differences_are_relative_and_not_finite_equals_null(reference, record, far):
     found, _ = fuzz.apart(history(loss=[reference]), history(loss=[record]))
     assert found == pytest.approx(far, rel=1e-3)
 
@@ -129,7 +129,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_a_refusal_is_a_sentence_that_names_the_other_engine(text):
-    found = {"error": text, "kind": "ModelError", "told": True}
+    found = {"error": text, "kind": "ModelError", "own": True}
     trained = history(loss=[1.0])
     assert fuzz.judge(None, trained, None, found, {}, 0)[0] == REFUSALS[text]
     assert fuzz.judge(None, None, "ValueError", found, {}, 0)[0] == "invalid"
@@ -140,7 +140,7 @@ def test_metrics_of_other_names_are_a_failure():
     assert fuzz.judge(None, history(loss=[1.0], auc=[0.5]), None, found, {}, 0)[0] == "other names"
 
 
-def test_what_model_fit_refuses_must_not_train():
+def test_a_network_that_model_fit_refuses_must_not_train():
     found = {"how": "lockstep", "training": history(loss=[1.0])}
     assert fuzz.judge(None, None, "ValueError", found, {}, 0)[0] == "trained"
 

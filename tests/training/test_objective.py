@@ -1,4 +1,4 @@
-"""Promises of the objective: a slip is told before training, with what there is to choose from."""
+"""Promises of the objective: a misspelt one is reported before training, with the known names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMES = ["loss", "categorical_accuracy", "val_loss", "val_categorical_accuracy",
         ("auc", "there is no 'auc'; there are"),
     ],
 )
-def test_a_metric_that_there_is_not_is_told_with_the_nearest_and_all(objective, hint):
+def test_an_unknown_metric_is_reported_with_the_nearest_and_all_names(objective, hint):
     with pytest.raises(ObjectiveError) as caught:
         check_objective(objective, NAMES)
     assert hint in str(caught.value)
     assert str(caught.value).endswith(f"; there are {', '.join(NAMES)}")
 
 
-def test_a_metric_that_there_is_passes_also_one_of_the_training_rows():
+def test_known_metrics_pass_also_those_of_training_rows():
     for name in NAMES:
         check_objective(name, NAMES)
 
@@ -48,16 +48,16 @@ def network(metrics=("categorical_accuracy",), kind=keras.Sequential):
     return build_model
 
 
-def test_what_is_measured_is_known_before_training():
+def test_metrics_are_known_before_training():
     (training,), model = trainings_of(mlp(), 1)
     assert measured_names(model, training.rows, by_keras=False) == NAMES[:4]
 
 
-def test_a_metric_of_several_numbers_has_a_name_for_each():
+def test_each_number_of_a_metric_has_a_name():
     (training,), model = trainings_of(network([keras.metrics.F1Score(name="f1")]), 1)
     assert "val_f1_2" in measured_names(model, training.rows, by_keras=True)
 
 
-def test_what_a_model_logs_by_itself_is_not_known_before():
+def test_custom_logs_are_not_known_before_training():
     (training,), model = trainings_of(network(kind=OwnLogs), 1)
     assert measured_names(model, training.rows, by_keras=True) is None

@@ -1,7 +1,7 @@
-"""Promises of a warm trainer: a network trains as its file says, whatever trained before it.
+"""Promises of a warm trainer: earlier networks do not affect later ones.
 
-Each case is a model file and points that differ in something that no configuration tells, or that
-the network before leaves behind. The measure is `model.fit` on a network of its own.
+Each case is a model file and points that differ in something that is in no configuration, or that
+an earlier network leaves behind. The reference is `model.fit` on a separate network.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ QUICK_CASES = [
 
 
 @pytest.mark.parametrize("case", cases(CASES, QUICK_CASES))
-def test_a_warm_trainer_gives_what_model_fit_gives(data, tmp_path, case):
+def test_a_warm_trainer_gives_the_numbers_of_model_fit(data, tmp_path, case):
     before, body, values = CASES[case]
     model = written(tmp_path, body, before)
     warm, trained = Trainer(), {}
@@ -315,7 +315,7 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
         model = written(tmp_path, body)
         return Trainer().run(request_of(data, model, 0.1, **settings))["environment"]
 
-    told = {
+    expected = {
         MLP: ("lockstep", None),
         "return compiled(chain(input_shape, outputs, layers.BatchNormalization()))": (
             "one by one",
@@ -323,10 +323,10 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
         ),
         "return compiled(chain(input_shape, outputs, layers.Dropout(random.random())))": (
             "one by one",
-            "build_model gives each repetition another network",
+            "build_model returns another network in each repetition",
         ),
     }
-    for body, (engine, why_not) in told.items():
+    for body, (engine, why_not) in expected.items():
         made = environment(body)
         assert (made["engine"], made["why_not_lockstep"]) == (engine, why_not)
     made = environment(MLP, lockstep=False)
@@ -363,7 +363,7 @@ def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
             assert_close(one["history"], other["history"])
 
 
-def test_the_record_says_how_many_trained_together(data, tmp_path):
+def test_the_record_says_how_many_repetitions_trained_together(data, tmp_path):
     model = written(tmp_path, MLP)
     for folds, lanes in ((2, 4), (20, 20)):
         validation = {"method": "kfold", "folds": folds}
@@ -373,7 +373,7 @@ def test_the_record_says_how_many_trained_together(data, tmp_path):
     assert alone["environment"]["lanes"] == 1
 
 
-def test_a_network_that_looks_at_values_trains_by_model_fit(data, tmp_path):
+def test_a_network_that_reads_values_trains_by_model_fit(data, tmp_path):
     before = """
 class Net(keras.Model):
     def __init__(self, outputs):
@@ -395,9 +395,7 @@ a_half = 0.5
     assert losses[1] < losses[0]
 
 
-def test_a_stacked_twin_that_is_wrong_is_found_before_it_trains(
-    data, tmp_path, monkeypatch, capsys
-):
+def test_a_wrong_stacked_twin_is_found_before_it_trains(data, tmp_path, monkeypatch, capsys):
     right = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1, lockstep=False))
     plain = StackedDense.call
     monkeypatch.setattr(StackedDense, "call", lambda self, x: 1.01 * plain(self, x))
@@ -409,9 +407,7 @@ def test_a_stacked_twin_that_is_wrong_is_found_before_it_trains(
         assert one["history"] == other["history"]
 
 
-def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_trains(
-    data, tmp_path, monkeypatch, capsys
-):
+def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatch, capsys):
     """As if the regularizer's strength were thought to be data to the graph."""
     body = (
         "return compiled(chain(input_shape, outputs, layers.Dense(4, kernel_regularizer="
@@ -428,18 +424,18 @@ def test_a_kept_graph_that_is_wrong_for_another_network_is_found_before_it_train
     warm.run(request_of(data, model, 0.1))
     capsys.readouterr()
     record = warm.run(request_of(data, model, 0.2))
-    assert "a kept graph does not serve another learning rate" in capsys.readouterr().out
+    assert "a kept graph fails with another learning rate" in capsys.readouterr().out
     for one, other in zip(record["trainings"], right["trainings"], strict=True):
         assert one["history"] == other["history"]
 
 
-def test_random_numbers_that_a_step_draws_by_numpy_are_refused(data, tmp_path):
+def test_random_numbers_that_a_step_draws_with_numpy_are_refused(data, tmp_path):
     body = """
     model = compiled(chain(input_shape, outputs))
     plain = model.layers[-1].call
     model.layers[-1].call = lambda x, training=False: plain(x + np.random.normal())
     return model"""
     model = written(tmp_path, body)
-    with pytest.raises(ModelError, match=r"draws by NumPy.*set `trainer: {engine: keras}`"):
+    with pytest.raises(ModelError, match=r"draws with NumPy.*set `trainer: {engine: keras}`"):
         Trainer().run(request_of(data, model, 0.1))
     assert Trainer().run(request_of(data, model, 0.1, engine="keras"))["trainings"]

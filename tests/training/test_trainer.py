@@ -57,7 +57,7 @@ def build_model(input_shape, outputs, **rest):
 """
 
 
-def test_points_that_differ_in_data_only_share_a_graph_with_the_numbers_of_fresh_ones(data):
+def test_points_that_share_a_graph_have_the_numbers_of_fresh_graphs(data):
     shared = Trainer()
     forth = [histories(shared.run(request_of(data, **point))) for point in POINTS]
     back = [histories(shared.run(request_of(data, **point))) for point in reversed(POINTS)]
@@ -77,7 +77,7 @@ def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
             np.testing.assert_allclose(one[name], other[name], atol=1e-5)
 
 
-def test_how_repetitions_are_packed_into_blocks_changes_nothing(data):
+def test_packing_repetitions_into_blocks_changes_nothing(data):
     whole = histories(Trainer().run(request_of(data, repetitions=(0, 1, 2))))
     (last,) = histories(Trainer().run(request_of(data, repetitions=(2,))))
     for name in last:
@@ -95,7 +95,7 @@ def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
     assert shared[0]["environment"]["engine"] == "one by one"
 
 
-def test_weights_from_tensorflow_s_own_generator_are_seeded_too(data, tmp_path):
+def test_weights_from_tensorflows_generator_are_seeded(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(DRAWS_ELSEWHERE)
     records = [Trainer().run(request_of(data, model)) for _ in range(2)]
@@ -104,7 +104,7 @@ def test_weights_from_tensorflow_s_own_generator_are_seeded_too(data, tmp_path):
     assert first != second
 
 
-def test_a_model_file_that_changed_is_read_again(data, tmp_path):
+def test_a_changed_model_file_is_read_again(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(WITHOUT_TWINS)
     trainer = Trainer()
@@ -121,7 +121,7 @@ def test_a_diverging_training_is_a_result(data):
     json.dumps(record, allow_nan=False)
 
 
-def test_a_validation_loss_that_ends_infinite_is_a_divergence():
+def test_an_infinite_final_validation_loss_is_a_divergence():
     curves = {
         "loss": np.float32([0.5, 0.4]),
         "val_loss": np.float32([np.inf, 0.6]),
@@ -135,7 +135,7 @@ def test_a_validation_loss_that_ends_infinite_is_a_divergence():
 
 
 @pytest.mark.slow
-def test_memory_after_500_trainings_is_that_after_50(tmp_path):
+def test_memory_does_not_grow_from_50_to_500_trainings(tmp_path):
     """In a process of its own, whose memory nothing else touches."""
     code = f"""
 import sys, os
@@ -192,7 +192,7 @@ def build_model(input_shape, outputs, *, activation, **rest):
 """
 
 
-def test_the_keras_engine_trains_every_repetition_and_fold_and_the_record_says_so(data, tmp_path):
+def test_the_keras_engine_trains_every_repetition_and_fold(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(OWN_PARTS)
     request = changed(
@@ -225,7 +225,7 @@ def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
                 np.testing.assert_allclose(values, other["history"][name], rtol=0, atol=1e-5)
 
 
-def test_losses_that_differ_in_what_they_do_not_tell_share_no_graph(data, tmp_path):
+def test_losses_that_differ_outside_their_configuration_share_no_graph(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(
         "import keras\n"
@@ -248,42 +248,48 @@ CALLBACKS = {
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
-def test_callbacks_that_cannot_be_had_are_named(data, tmp_path, name):
-    body, told = CALLBACKS[name]
+def test_wrong_callbacks_are_refused(data, tmp_path, name):
+    body, message = CALLBACKS[name]
     model = tmp_path / "net.py"
     model.write_text(f"def callbacks(hyperparameters):\n    {body}\n{WITHOUT_TWINS}")
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         Trainer().run(changed(request_of(data, model), engine="keras"))
 
 
-def test_callbacks_that_only_show_when_the_file_runs_are_refused_too(data, tmp_path):
+def test_callbacks_that_appear_only_at_run_time_are_refused(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(f"globals()['callbacks'] = lambda point: []\n{WITHOUT_TWINS}")
     with pytest.raises(ModelError, match=r"only model\.fit calls; set `trainer: {engine: keras}`"):
         Trainer().run(request_of(data, model))
 
 
-def test_custom_objects_that_are_no_dict_are_named_and_those_of_a_file_before_are_gone(
-    data, tmp_path
-):
+@pytest.mark.parametrize(
+    ("custom_objects", "message"),
+    [
+        ("dict(soft=max).keys()", "`custom_objects` is a dict_keys; make it a dict"),
+        ("dict(relu=max)", "has 'relu', which Keras has too; rename it"),
+    ],
+)
+def test_wrong_custom_objects_are_refused(tmp_path, custom_objects, message):
+    model = tmp_path / "net.py"
+    model.write_text(f"custom_objects = {custom_objects}\n{WITHOUT_TWINS}")
+    with pytest.raises(ModelError, match=message):
+        load_model_file(model)
+
+
+def test_custom_objects_are_removed_when_another_model_file_is_loaded(tmp_path):
     model = tmp_path / "net.py"
     model.write_text(OWN_PARTS)
     load_model_file(model)
-    model.write_text(f"custom_objects = dict(soft=max).keys()\n{WITHOUT_TWINS}")
-    with pytest.raises(ModelError, match="`custom_objects` is a dict_keys; make it a dict"):
-        load_model_file(model)
     assert callable(keras.activations.get("soft"))
     model.write_text(WITHOUT_TWINS)
     load_model_file(model)
     assert "soft" not in keras.saving.get_custom_objects()
     with pytest.raises(ValueError, match="soft"):
         keras.activations.get("soft")
-    model.write_text(f"custom_objects = dict(relu=max)\n{WITHOUT_TWINS}")
-    with pytest.raises(ModelError, match="has 'relu', which Keras has too; rename it"):
-        load_model_file(model)
 
 
-def test_a_training_without_a_loss_is_named(data, tmp_path):
+def test_a_training_without_a_loss_is_refused(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(
         "import keras\n"
@@ -295,5 +301,5 @@ def test_a_training_without_a_loss_is_named(data, tmp_path):
         "    model.compile('sgd', 'mse')\n"
         "    return model\n"
     )
-    with pytest.raises(ModelError, match=r"train_step gives no 'loss' \(but error, val_loss\)"):
+    with pytest.raises(ModelError, match=r"train_step returns no 'loss' \(but error, val_loss\)"):
         Trainer().run(changed(request_of(data, model), engine="keras"))

@@ -1,4 +1,4 @@
-"""Promises of units: a regression's numbers are in the target's where that is defined."""
+"""Promises of units: a regression's numbers are in the target's units where these are defined."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def powers(*metrics, loss="mse", targets=1, **compiled):
         ["mse"],
     ],
 )
-def test_a_loss_is_known_by_what_it_computes(loss):
+def test_a_loss_is_recognized_by_its_function(loss):
     assert powers(loss=loss) == {"loss": 2}
 
 
 @pytest.mark.parametrize("loss", ["huber", "log_cosh", Own(), mean_squared_error])
-def test_other_losses_stay_as_they_are(loss):
+def test_other_losses_are_not_converted(loss):
     assert powers(loss=loss) == {}
 
 
-def test_metrics_are_known_by_what_they_compute_and_called_as_in_the_history():
+def test_metrics_are_recognized_by_function_and_named_as_in_the_history():
     given = [
         "mae",
         "MeanSquaredError",
@@ -79,15 +79,15 @@ def test_metrics_are_known_by_what_they_compute_and_called_as_in_the_history():
     assert found.keys() < set(named)
 
 
-def test_what_keras_does_not_know_is_left_to_the_fit_to_tell():
+def test_names_unknown_to_keras_are_left_to_the_fit():
     assert powers("no_such_metric", "mae", loss="no_such_loss") == {"mae": 1}
 
 
-def test_of_several_targets_only_what_has_no_unit_is_known():
+def test_with_several_targets_only_unitless_metrics_are_converted():
     assert powers("mae", keras.metrics.R2Score(), targets=2, outputs=2) == {"r2_score": 0}
 
 
-def test_what_a_model_computes_by_itself_is_not_known():
+def test_custom_steps_are_not_converted():
     class Model(keras.Sequential):
         def compute_loss(self, *arguments, **options):
             return super().compute_loss(*arguments, **options) ** 0.5
@@ -97,7 +97,7 @@ def test_what_a_model_computes_by_itself_is_not_known():
     assert target_powers(model, 1) == {}
 
 
-def test_what_float32_does_not_hold_is_infinite():
+def test_values_beyond_float32_are_infinite():
     scale = TargetScale(np.array([0.0]), np.array([1e5]))
     found = in_target_units({"val_loss": np.float32([1, 1e33]), "lr": 3}, {"loss": 2}, scale)
     np.testing.assert_array_equal(found["val_loss"], np.float32([1e10, np.inf]))
@@ -105,17 +105,17 @@ def test_what_float32_does_not_hold_is_infinite():
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "message"),
     [
-        (lambda: network("poisson"), "its loss poisson is for targets that are not below 0"),
+        (lambda: network("poisson"), "its loss poisson is for targets of 0 or more"),
         (lambda: network("mse", ["mape"]), "its metric mean_absolute_percentage_error is for"),
         (lambda: network("mse", last="softplus"), "its outputs, after softplus, are never below"),
     ],
 )
-def test_networks_for_targets_above_0_are_refused_with_the_remedy(model, told):
+def test_networks_for_positive_targets_are_refused_with_the_remedy(model, message):
     with pytest.raises(ModelError) as caught:
         check_standardizable(model())
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "set `preparation: {target: none}`" in str(caught.value)
     check_standardizable(network("mse", ["mae"]))
 

@@ -1,4 +1,4 @@
-"""Promises of the GPU leases, with declared devices: an even share, and none beyond it."""
+"""Promises of the GPU leases, with declared devices: trainings are shared out evenly."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def holders(tmp_path):
         process.stdout.close()
 
 
-def test_four_trainings_on_two_devices_are_two_a_device(holders):
+def test_each_of_two_devices_gets_two_of_four_trainings(holders):
     devices = [holders.take(limit=4) for _ in range(4)]
     assert Counter(device for (device,) in devices) == {"7": 2, "9": 2}
     assert "all 2 GPUs have 2 trainings already" in holders.take(limit=4)
 
 
-def test_devices_fill_evenly_in_any_number(holders):
+def test_devices_fill_evenly(holders):
     counts = Counter()
     for _ in range(6):
         (device,) = holders.take(limit=6)
@@ -70,7 +70,7 @@ def test_devices_fill_evenly_in_any_number(holders):
         assert abs(counts["7"] - counts["9"]) <= 1
 
 
-def test_a_lease_ends_with_its_holder_even_killed(holders):
+def test_a_lease_ends_when_its_holder_is_killed(holders):
     holders.take(limit=2)
     holders.take(limit=2)
     holders.running[0].kill()
@@ -83,7 +83,7 @@ def test_a_training_that_asks_for_two_gets_two_different_ones(holders):
     assert "already" in holders.take(wanted=1, limit=2)
 
 
-def test_asking_for_more_than_there_are_names_the_setting(tmp_path):
+def test_asking_for_too_many_devices_names_the_setting(tmp_path):
     with pytest.raises(DeviceError, match=r"resources\.train\.gpu: asks for 1 GPU, .* shows 0"):
         lease(tmp_path, 1, [], None)
     with pytest.raises(DeviceError, match=r"resources\.refit\.gpu: asks for 2 GPUs, .* shows 1"):
@@ -95,11 +95,11 @@ def test_asking_for_more_than_there_are_names_the_setting(tmp_path):
     ("variable", "devices"),
     [("0,1", ["0", "1"]), ("GPU-abc", ["GPU-abc"]), ("", []), ("-1", []), ("2,-1,3", ["2"])],
 )
-def test_the_variable_of_a_scheduler_is_trusted(variable, devices):
+def test_the_devices_of_a_scheduler_are_used(variable, devices):
     assert visible_devices({"CUDA_VISIBLE_DEVICES": variable, "PATH": ""}) == devices
 
 
-def test_without_it_nvidia_smi_is_asked(tmp_path):
+def test_without_a_scheduler_nvidia_smi_lists_the_devices(tmp_path):
     program = tmp_path / "nvidia-smi"
     program.write_text('#!/bin/sh\nprintf "GPU 0: A (UUID: x)\\nGPU 1: A (UUID: y)\\n"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)

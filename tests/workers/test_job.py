@@ -1,4 +1,4 @@
-"""Promises of the messages between client, host and worker: what one sends, the other reads."""
+"""Promises of the messages between client, host and worker: each reads what another sends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sent_by(client_of_job, socket_file: Path) -> dict:
     return json.loads(line)
 
 
-def test_a_worker_reads_the_job_that_the_client_put_together(tmp_path, scope, settings):
+def test_a_worker_reads_the_job_that_a_client_sends(tmp_path, scope, settings):
     given = arguments(tmp_path, settings.setup.name)
     job = Job.from_json(sent_by(lambda: client.main(given), scope / "2t1g-0.sock"))
     assert job.settings == settings
@@ -76,7 +76,7 @@ def test_a_worker_reads_the_job_that_the_client_put_together(tmp_path, scope, se
     )
 
 
-def test_a_host_reads_the_slot_that_the_client_asks_for(tmp_path, scope, settings):
+def test_a_host_reads_the_slot_that_a_client_sends(tmp_path, scope, settings):
     job = {**settings.as_json(), "threads": 2, "gpus": 1, "watch": os.getpid()}
     job["log"] = str(tmp_path / "log")
 
@@ -88,7 +88,7 @@ def test_a_host_reads_the_slot_that_the_client_asks_for(tmp_path, scope, setting
     assert slot == Slot("2t1g-0", 2, 1, gpu_limit=2, recycle_trainings=50, recycle_mb=3000)
 
 
-def test_a_job_of_another_set_up_than_the_study_s_says_that_it_changed(tmp_path, scope):
+def test_a_job_whose_set_up_changed_says_so(tmp_path, scope):
     with pytest.raises(SystemExit):
         client.main(arguments(tmp_path, "0" * 16))
     assert "changed after this run was planned" in (tmp_path / "log").read_text()

@@ -41,6 +41,6 @@ def test_the_file_is_where_keras_looks_for_it(home, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"backend": "tensorflow"}'])
-def test_a_file_that_names_no_other_backend_is_none_of_ours(home, content):
+def test_a_file_without_another_backend_is_accepted(home, content):
     (home / ".keras" / "keras.json").write_text(content)
     require_backend()

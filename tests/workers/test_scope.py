@@ -1,4 +1,4 @@
-"""Promises of the workers' folder: one for each Snakemake, swept only when that is gone."""
+"""Promises of the workers' folder: one for each Snakemake, removed only when that is dead."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def end(process):
     process.communicate()
 
 
-def test_the_folder_of_a_live_process_is_kept_and_of_a_dead_one_swept(place):
+def test_only_folders_of_dead_processes_are_removed(place):
     process, folder = claimed_elsewhere(place)
     try:
         assert os.path.dirname(folder) == str(place)
@@ -73,14 +73,14 @@ def test_the_folder_of_a_process_in_another_namespace_is_kept(place):
             end(process)
 
 
-def test_folders_without_a_lock_are_not_ours_to_sweep(place):
+def test_folders_without_a_lock_are_kept(place):
     old = place / f"gridloom-{os.getuid()}-99999999"
     old.mkdir()
     scope.claim_folder()
     assert old.is_dir()
 
 
-def test_a_place_that_takes_no_folder_is_told(place, monkeypatch):
+def test_an_unusable_temporary_folder_is_reported(place, monkeypatch):
     monkeypatch.setattr(scope.tempfile, "tempdir", str(place / "none"))
     with pytest.raises(StorageError, match=r"none.*: cannot be used.*set TMPDIR to a folder"):
         scope.claim_folder()

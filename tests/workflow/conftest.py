@@ -1,4 +1,4 @@
-"""A project of one's own in a temporary folder, and the real `snakemake` command in it."""
+"""A project in a temporary folder, and the real `snakemake` command in it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Project:
         )
 
     def start(self, *arguments: str, cores: int = 2) -> subprocess.Popen:
-        """Start `snakemake` in a process group of its own, as a shell does; see `told`."""
+        """Start `snakemake` in a process group of its own, as a shell does; see `printed`."""
         with self.out.open("w") as out:
             return subprocess.Popen(
                 self.command(*arguments, cores=cores),
@@ -123,7 +123,7 @@ class Project:
         return self.temporary / "snakemake.out"
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """Return what the `snakemake` started last has printed so far."""
         return self.out.read_text()
 
@@ -136,10 +136,10 @@ class Project:
     def fail(self, *arguments: str) -> str:
         """Run `snakemake`, expect failure, and return what it printed."""
         done = self.run(*arguments)
-        told = done.stdout + done.stderr
-        assert done.returncode != 0, told
-        assert "Traceback" not in told, told
-        return told
+        printed = done.stdout + done.stderr
+        assert done.returncode != 0, printed
+        assert "Traceback" not in printed, printed
+        return printed
 
     @property
     def data(self) -> Path:
@@ -208,18 +208,18 @@ def finished(tmp_path_factory, worker_id):
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "finished"
     shared.mkdir(exist_ok=True)
-    told, folder = shared / "told.txt", shared / "study"
+    output, folder = shared / "output.txt", shared / "study"
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
+        if not output.exists():
             shutil.rmtree(folder, ignore_errors=True)  # of a run that failed
             made = Project(folder)
             done = made.run_command(made.command())
             shutil.rmtree(made.temporary, ignore_errors=True)
             assert done.returncode == 0, done.stdout + done.stderr
-            told.write_text(done.stdout + done.stderr)
+            output.write_text(done.stdout + done.stderr)
         made = project_in(folder)
-        made.output = told.read_text()
+        made.output = output.read_text()
     yield made
     shutil.rmtree(made.temporary, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The processes of a run, what they leave, and studies that give time to look at them."""
+"""The processes of a run, the files that they leave, and studies slow enough to observe them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def left_behind(project) -> list[Path]:
 
 
 def wait_for(condition, seconds=90.0):
-    """Wait until a condition holds, or for as long as a loaded machine may take; tell which."""
+    """Wait for a condition as long as a loaded machine may take; return whether it holds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -51,10 +51,10 @@ STUDIES = {
     "data as text": ({"dataset": "iris"}, "dataset: must be a block of `key: value` lines"),
     "no source": ({"dataset": {}}, "dataset.source: missing; builtin:NAME"),
     "a set that is not there": (data(source="builtin:irs"), "did you mean 'iris'?"),
-    "a set without a number": (data(source="openml:iris"), "OpenML's sets have numbers"),
-    "a store": (data(source="s3://b/d.csv"), "s3:// is not supported; bring the file here"),
+    "a set without a number": (data(source="openml:iris"), "give the number of the set: openml:61"),
+    "a store": (data(source="s3://b/d.csv"), "s3:// is not supported; download the file"),
     "a password": (data(source="https://a:b@example.org/d.csv"), "put them into ~/.netrc"),
-    "a file that is not there": (data(source="mine.csv"), "mine.csv is not there"),
+    "a file that is not there": (data(source="mine.csv"), "mine.csv does not exist"),
     "a folder": (data(source="models"), "models is a folder; name a file in it"),
     "a data key misspelt": (data(targt="y"), "dataset.targt: unknown key (did you mean 'target'?)"),
     "two classes to tell": (data(target=["a", "b"]), "set dataset.task to multilabel"),
@@ -69,7 +69,7 @@ STUDIES = {
     "a decimal sign": (data(decimal="x"), "dataset.decimal: 'x' is not one of ., ,"),
     "an encoding": (data(encoding="utf-88"), "there is no encoding 'utf-88'; try utf-8"),
     "groups in time": (data(group="a", order="b"), "groups or an order in time, not both"),
-    "test rows nowhere": (data(test_source="t.csv"), "t.csv is not there"),
+    "test rows nowhere": (data(test_source="t.csv"), "t.csv does not exist"),
     "test rows of a kind": (data(test_source="t.npz"), "is npz, source is csv; use one format"),
     "a sum of nothing": (data(test_sha256="0" * 64), "there is no dataset.test_source"),
     "a shape of nothing": (data(shape=[8, 0]), "dataset.shape.1: must be at least 1, found 0"),
@@ -142,8 +142,11 @@ STUDIES = {
     "a negative delta": (knobs(early_stopping_min_delta=-1), "must be 0 or more, found -1"),
     "a number to watch": (knobs(early_stopping_monitor=5), "must be a metric's name"),
     "grids in no list": (knobs(grids={"a": 1}), "must be a list of grids"),
-    "a key twice": (knobs(grids=[{"units": 9}]), "units: stands beside `grids` too; keep one"),
-    "a very long name": (knobs(activation="r" * 300), "file systems take 255; use a shorter value"),
+    "a key twice": (knobs(grids=[{"units": 9}]), "units: is given beside `grids` too; keep one"),
+    "a very long name": (
+        knobs(activation="r" * 300),
+        "file systems allow 255; use a shorter value",
+    ),
     "weights misspelt": ({"class_weight": "balancd"}, "did you mean 'balanced'?"),
     "a negative weight": ({"class_weight": {"a": -1}}, "class_weight.a: must be at least 0"),
     "weights of text": ({"class_weight": {"a": "heavy"}}, "must be a number, found 'heavy'"),
@@ -166,7 +169,7 @@ STUDIES = {
     ),
     "a slice of nothing": (
         {"figures": {"slices": [{"rows": "unit", "columns": "dropout"}]}},
-        "'unit' is no hyperparameter here (did you mean 'units'?)",
+        "'unit' is not a hyperparameter here (did you mean 'units'?)",
     ),
     "a slice elsewhere": (
         {"figures": {"slices": [{"rows": "epochs", "columns": "dropout", "at": {"units": 9}}]}},
@@ -243,8 +246,8 @@ FILES = {
     "all missing": (table(*[",x", ",y"] * 10), {}, "no column is left to predict from"),
     "no such target": (table(*ROWS), {"target": "Target"}, "did you mean 'target'?"),
     "columns twice": (table("1,2,x", header="a,a,target"), {}, "two columns are named 'a'"),
-    "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; mend the file"),
-    "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; mend the file"),
+    "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; correct the file"),
+    "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; correct the file"),
     "an encoding": (table(*ROWS).encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
     "no target": (table(*ROWS, "1,"), {}, "column 'target' is missing in row 21"),
     "a wrong sum": (table(*ROWS), {"sha256": "0" * 64}, "the study asks for 000"),
@@ -263,7 +266,7 @@ FILES = {
     "another kind of test rows": (
         table(*(f"{row},fit" for row in ROWS), "B,x,late", header="a,target,part"),
         {"split": {"column": "part", "test_value": "late"}},
-        "column 'a' holds 'B' among numbers in row 21; mend the file",
+        "column 'a' holds 'B' among numbers in row 21; correct the file",
     ),
     "no flag": (
         table(
@@ -272,7 +275,7 @@ FILES = {
             header="a,target,part",
         ),
         {"split": {"column": "part", "test_value": "late"}},
-        "column 'a' holds 'no' among true and false in row 21; mend the file",
+        "column 'a' holds 'no' among true and false in row 21; correct the file",
     ),
     "patients on both sides": (
         table(
@@ -281,7 +284,7 @@ FILES = {
             header="a,target,g,part",
         ),
         {"group": "g", "split": {"column": "part", "test_value": "late"}},
-        "dataset.group: '07' is in the training and in the test rows that are given",
+        "dataset.group: '07' is in the training rows and in the given test rows that are given",
     ),
     "cut short": (gzip.compress(table(*ROWS).encode())[:-9], {}, "mine.csv is a damaged archive"),
     "a pointer": ("version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
@@ -290,7 +293,7 @@ FILES = {
         {"limits": {"gib": 1.0e-6}},
         "GiB; if you trust it, raise limits.gib",
     ),
-    "no zip": (table(*ROWS), {"member": "a.csv"}, "is no zip; remove the key"),
+    "no zip": (table(*ROWS), {"member": "a.csv"}, "is not a zip file; remove the key"),
 }
 
 
@@ -320,15 +323,15 @@ def refused(study, content, expected, *, besides=()):
     file = study.folder / "config" / "config.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     before = contents(study, *besides)
-    told = study.fail()
-    assert expected in told, told
+    printed = study.fail()
+    assert expected in printed, printed
     assert contents(study, *besides) == before
-    return told
+    return printed
 
 
-def lines(told):
+def lines(printed):
     """Return the lines that are the message: what Snakemake says of its profile is none."""
-    return [line for line in told.splitlines() if line.strip() and "profile" not in line]
+    return [line for line in printed.splitlines() if line.strip() and "profile" not in line]
 
 
 #: One of each part of a study, by its key, its kind or its value.
@@ -366,15 +369,15 @@ QUICK_STUDIES = [
 @pytest.mark.parametrize("name", cases(STUDIES, QUICK_STUDIES))
 def test_a_wrong_study_stops_before_any_job(study, name):
     changes, expected = STUDIES[name]
-    told = refused(study, _without({**TINY, **changes}), expected)
-    assert len(lines(told)) <= 5, told
+    printed = refused(study, _without({**TINY, **changes}), expected)
+    assert len(lines(printed)) <= 5, printed
 
 
 @pytest.mark.parametrize("name", cases(TEXTS, ["a bracket", "a key given twice", "code"]))
-def test_a_file_that_is_no_study_stops_before_any_job(study, name):
+def test_a_file_that_is_not_a_study_stops_before_any_job(study, name):
     content, expected = TEXTS[name]
-    told = refused(study, content, expected)
-    assert len(lines(told)) <= 5, told
+    printed = refused(study, content, expected)
+    assert len(lines(printed)) <= 5, printed
     assert not (study.folder / "ran").exists()
 
 
@@ -383,11 +386,11 @@ def test_a_wrong_model_file_stops_before_any_job(study, name):
     content, expected = MODELS_READ[name]
     (study.folder / "models" / "own.py").write_text(content)
     case = {**TINY, "model": "models/own.py", **knobs(units=1, dropout=0)}
-    told = refused(study, case, expected)
-    assert len(lines(told)) <= 5, told
+    printed = refused(study, case, expected)
+    assert len(lines(printed)) <= 5, printed
 
 
-def test_models_that_cannot_be_built_fail_their_jobs_each_with_its_cause(study):
+def test_models_that_cannot_be_built_fail_their_jobs_with_the_cause(study):
     places = {name: place for place, name in enumerate(MODELS_BUILT)}
     functions = [
         f"def case_{places[name]}(input_shape, outputs):\n{body}"
@@ -402,9 +405,9 @@ def test_models_that_cannot_be_built_fail_their_jobs_each_with_its_cause(study):
     grid = {"case": list(places.values()), "batch_size": 64, "epochs": 1}
     case = {**TINY, "model": "models/own.py", "hyperparameters": grid}
     count = len(MODELS_BUILT)
-    told = refused(study, case, f"{count} of {count} jobs of `train` failed", besides=("logs",))
-    assert f"and {count - MAX_CAUSES} more causes, told in the logs" in told
-    assert sum(expected in told for _, expected in MODELS_BUILT.values()) == MAX_CAUSES
+    printed = refused(study, case, f"{count} of {count} jobs of `train` failed", besides=("logs",))
+    assert f"and {count - MAX_CAUSES} more causes; see the logs" in printed
+    assert sum(expected in printed for _, expected in MODELS_BUILT.values()) == MAX_CAUSES
     logged = {}
     for name, place in places.items():
         (log,) = (study.results / "logs" / "points").rglob(f"case={place}/**/*.log")
@@ -459,6 +462,6 @@ LINES = [
 def test_a_wrong_command_line_stops_before_any_job(study, arguments, expected):
     study.write(TINY)
     before = contents(study)
-    told = study.fail(*arguments)
-    assert expected in told, told
+    printed = study.fail(*arguments)
+    assert expected in printed, printed
     assert contents(study) == before

@@ -1,4 +1,4 @@
-"""Promises of one's own data: each kind of it trains, and the rows that should be are held out."""
+"""Promises of a user's own data: each kind of data trains, and the right rows are held out."""
 
 from __future__ import annotations
 
@@ -128,17 +128,19 @@ def test_each_kind_of_data_trains(project, kind):
     project.succeed("--until", "gather")
     runs = pd.read_csv(project.results / "runs.csv")
     assert runs["status"].tolist() == ["ok", "ok"]
-    told = json.loads((project.data / "split.json").read_text())
-    assert told["rows"] == {"train": ROWS - held, "test": held}
+    description = json.loads((project.data / "split.json").read_text())
+    assert description["rows"] == {"train": ROWS - held, "test": held}
     if make in (images, tokens):
-        assert read_rows(project.data / "train.npz").features.shape[1:] == tuple(told["shape"])
+        assert read_rows(project.data / "train.npz").features.shape[1:] == tuple(
+            description["shape"]
+        )
     if make is numbers:
         train = read_rows(project.data / "train.parquet")
         assert list(train.features.columns) == ["a", "b"]
         assert train.target.shape == (40, 2)
 
 
-def test_prices_near_68_000_are_learned_and_all_numbers_are_in_their_units(project, finished):
+def test_prices_near_68_000_are_learned_and_reported_in_their_units(project, finished):
     generator = np.random.default_rng(3)
     houses = pd.DataFrame(generator.normal(size=(300, 3)), columns=["area", "rooms", "age"])
     houses["price"] = 68_000 + 20_000 * houses["area"] - 15_000 * houses["age"]
@@ -213,11 +215,11 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     dataset = {"source": address, "categorical": ["floor"]}
     project.change(dataset=dataset, hyperparameters={"units": 1, "dropout": 0})
     done = project.run("refit")
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
 
     # Only the study holds the secret: no record, model, log or note of Snakemake's does.
-    assert "hunter2" not in told
+    assert "hunter2" not in printed
     files = [path for path in project.folder.rglob("*") if path.is_file()]
     leaked = [path for path in files if b"hunter2" in path.read_bytes()]
     assert leaked == [project.folder / "config" / "config.yaml"]
@@ -227,14 +229,14 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
         project.results / "runs.csv"
     ).stat().st_mode
 
-    # The leak is told once, with what mends it, and noted.
-    assert told.count('dataset: {drop: ["row"]}') == 1
+    # The leak is reported once, with its remedy, and noted.
+    assert printed.count('dataset: {drop: ["row"]}') == 1
     split = json.loads((project.data / "split.json").read_text())
     assert [alarm["kind"] for alarm in split["alarms"]] == ["row number"]
     assert split["numeric"] == ["row", "area"]
     assert split["reading"]["floor"] == "category"
 
-    # Rows without B are read as those with it; a floor that no training row had is told.
+    # Rows without B are read as those with it; a warning names a floor that no training row had.
     lines = content.decode().splitlines()
     part = [line for line in lines if ",B," not in line]
     for name, rows in (("all", lines), ("part", [*part, "9,01,1.5,x"])):

@@ -1,4 +1,4 @@
-"""Promises of the examples and of the way to one's own study: they run as they are written."""
+"""Promises of the examples and of the guide to your own study: they run as written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "config" / "examples").glob("*.y
 
 
 @pytest.mark.parametrize("name", cases(EXAMPLES, []))
-def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
+def test_every_example_runs_with_the_command_in_its_first_lines(project, name):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     file = f"config/examples/{name}.yaml"
     text = (project.folder / file).read_text()
@@ -36,13 +36,13 @@ def test_every_example_runs_by_the_command_in_its_first_lines(project, name):
     if name == "optimizers":
         assert runs[runs["optimizer"] != "sgd"]["momentum"].isna().all()
     if name == "rentals":
-        told = json.loads(next(folder.glob("data/*/split.json")).read_text())
-        assert told["incomplete"] == ["area_m2", "built"]
-        assert list(told["categorical"]) == ["district", "lift", "heating"]
+        split = json.loads(next(folder.glob("data/*/split.json")).read_text())
+        assert split["incomplete"] == ["area_m2", "built"]
+        assert list(split["categorical"]) == ["district", "lift", "heating"]
 
 
 @pytest.mark.slow
-def test_the_way_to_ones_own_study_works_as_it_is_written(project):
+def test_the_guide_to_your_own_study_works_as_written(project):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     text = (ROOT / "docs" / "your-own-study.md").read_text()
     blocks = re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)

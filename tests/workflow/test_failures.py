@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gridloom.workflow.failures import failed_records, tell_failures
+from gridloom.workflow.failures import describe_failures, failed_records
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def records(results):
     return [f"{results}/points/units={units}/reps=0-4.json" for units in range(1, 6)]
 
 
-def test_only_records_missing_after_a_training_of_this_run_failed(results):
+def test_only_missing_records_that_this_run_trained_have_failed(results):
     failed = failed_records(str(results), records(results), since=100)
     cause = "model: build_model raised ValueError: too wide (m.py)"
     assert failed == {records(results)[1]: cause, records(results)[2]: cause}
@@ -50,33 +50,33 @@ def test_a_log_without_a_message_says_so(results):
 
 def test_the_summary_groups_by_cause_with_log_and_retry(results):
     failed = failed_records(str(results), records(results), since=100)
-    told = tell_failures(str(results), failed, 5, 1)
-    assert told.startswith("2 of 5 jobs of `train` failed; what was trained is kept.")
-    assert told.count("too wide") == 1
-    assert f"log    {results}/logs/points/units=2/reps=0-4.log" in told
-    assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in told
+    summary = describe_failures(str(results), failed, 5, 1)
+    assert summary.startswith("2 of 5 jobs of `train` failed; what was trained is kept.")
+    assert summary.count("too wide") == 1
+    assert f"log    {results}/logs/points/units=2/reps=0-4.log" in summary
+    assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in summary
 
 
 def test_the_commands_name_a_study_that_is_not_the_default(results):
     failed = failed_records(str(results), records(results), since=100)
     study = ["--configfile", "my study.yaml", "--config", "repetitions=3"]
-    told = tell_failures(str(results), failed, 5, 1, study)
+    summary = describe_failures(str(results), failed, 5, 1, study)
     given = "--configfile 'my study.yaml' --config repetitions=3"
-    assert f"units=2/reps=0-4.json {given}" in told
-    assert f"`snakemake {given}` retries all of them, `snakemake partial {given}` shows" in told
+    assert f"units=2/reps=0-4.json {given}" in summary
+    assert f"`snakemake {given}` retries all of them, `snakemake partial {given}` shows" in summary
 
 
 def test_many_failures_and_causes_are_cut_short(results):
     alike = {f"{results}/points/units={n}/reps=0-4.json": "alike" for n in range(10)}
-    told = tell_failures(str(results), alike, 10, 0)
-    assert told.count("retry") == 3
-    assert "and 7 more with this cause" in told
+    summary = describe_failures(str(results), alike, 10, 0)
+    assert summary.count("retry") == 3
+    assert "and 7 more with this cause" in summary
     unlike = {record: f"cause {n}" for n, record in enumerate(alike)}
-    assert "and 5 more causes" in tell_failures(str(results), unlike, 10, 0)
+    assert "and 5 more causes" in describe_failures(str(results), unlike, 10, 0)
 
 
-def test_where_nothing_was_trained_nothing_is_said_to_be_kept(results):
+def test_the_summary_says_if_nothing_is_trained_yet(results):
     failed = failed_records(str(results), records(results), since=100)
-    told = tell_failures(str(results), failed, 5, 0)
-    assert told.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
-    assert told.endswith("`snakemake` retries all of them.")
+    summary = describe_failures(str(results), failed, 5, 0)
+    assert summary.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
+    assert summary.endswith("`snakemake` retries all of them.")

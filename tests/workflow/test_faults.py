@@ -87,7 +87,7 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("stage", cases(["train", "gather", "figures"], ["train"]))
-def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stage):
+def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, stage):
     project = copy_of(finished, disk)
     before = project.records()
     if stage == "train":
@@ -99,12 +99,12 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stag
         shutil.rmtree(project.results / "figures")
     running = project.start()
     # Nothing that a job imports takes less than the moment that filling takes.
-    assert wait_for(lambda: "Execute" in project.told)
+    assert wait_for(lambda: "Execute" in project.printed)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
-    told = project.told
-    assert "Traceback" not in told
-    assert "No space left on device" in told or "the disk is full; free some space" in told
+    printed = project.printed
+    assert "Traceback" not in printed
+    assert "No space left on device" in printed or "the disk is full; free some space" in printed
     assert project.records() == before
     filler.unlink()
     assert project.succeed().get("train", 0) == (stage == "train")
@@ -113,19 +113,19 @@ def test_a_disk_that_fills_up_is_told_and_a_rerun_completes(finished, disk, stag
 
 
 @pytest.mark.slow
-def test_results_on_a_full_disk_name_the_file_that_has_no_room(finished, copied, disk):
+def test_a_full_disk_of_results_is_reported_with_the_file(finished, copied, disk):
     """Snakemake's own notes are on another disk here, and have room."""
     shutil.rmtree(copied.results)
     shutil.copytree(finished.results, disk / "results")
     copied.results.symlink_to(disk / "results")
     (copied.results / "summary.csv").unlink()
     running = copied.start()
-    assert wait_for(lambda: "Execute" in copied.told)
+    assert wait_for(lambda: "Execute" in copied.printed)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
-    told = copied.told
-    assert re.search(r"results/\S+: cannot be written, the disk is full; free some space", told)
-    assert "Traceback" not in told
+    printed = copied.printed
+    assert re.search(r"results/\S+: cannot be written, the disk is full; free some space", printed)
+    assert "Traceback" not in printed
     filler.unlink()
     assert "train" not in copied.succeed()
     assert copied.runs().equals(finished.runs())
@@ -136,14 +136,14 @@ def test_a_full_disk_ends_a_run_before_it_starts(finished, disk):
     project = copy_of(finished, disk)
     (project.results / "runs.csv").unlink()
     filler = fill(disk)
-    told = project.fail()
-    assert ".snakemake: cannot be written, the disk is full; free some space" in told
-    assert len(told.splitlines()) < 10
+    printed = project.fail()
+    assert ".snakemake: cannot be written, the disk is full; free some space" in printed
+    assert len(printed.splitlines()) < 10
     filler.unlink()
     assert "train" not in project.succeed()
 
 
-def test_a_folder_that_is_read_only_ends_a_run_before_it_starts(copied, finished):
+def test_a_read_only_folder_ends_a_run_before_it_starts(copied, finished):
     before = copied.records()
     with read_only(copied.results):
         assert copied.succeed() == {}  # all is there
@@ -152,14 +152,14 @@ def test_a_folder_that_is_read_only_ends_a_run_before_it_starts(copied, finished
     copied.change(results="elsewhere")
     (copied.folder / "elsewhere").mkdir()
     with read_only(copied.folder / "elsewhere"):
-        told = copied.fail()
-        assert "elsewhere: cannot be written (Read-only file system); make its folder" in told
+        printed = copied.fail()
+        assert "elsewhere: cannot be written (Read-only file system); make its folder" in printed
         assert list((copied.folder / "elsewhere").iterdir()) == []
     copied.change()
     with read_only(copied.folder):
-        told = copied.fail()
-        assert ".snakemake: cannot be written (Read-only file system); make its folder" in told
-        assert len(told.splitlines()) < 10
+        printed = copied.fail()
+        assert ".snakemake: cannot be written (Read-only file system); make its folder" in printed
+        assert len(printed.splitlines()) < 10
     assert copied.records() == before
     assert copied.succeed() == {}
 
@@ -177,9 +177,9 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
     truncated.write_text(truncated.read_text()[:700])
     emptied.write_text("")
     done = copied.run()
-    told = done.stdout + done.stderr
+    printed = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "Traceback" not in told
+    assert "Traceback" not in printed
     # Cut short, a record holds nothing to lose; the others may be someone's work.
     whole = finished.records()
     for path in (truncated, emptied):
@@ -187,7 +187,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
         known = json.loads(whole[str(path.relative_to(copied.results / "points"))])["trainings"]
         assert [run["history"] for run in trained] == [run["history"] for run in known]
     remedy = "delete it and run again: it will be trained anew"
-    named = [line for line in told.splitlines() if line.endswith(remedy)]
+    named = [line for line in printed.splitlines() if line.endswith(remedy)]
     assert len(named) == 2
     assert "has format 99, this version reads 1" in named[0]
     assert "holds another point, activation=relu" in named[1]
@@ -201,7 +201,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
 
 
 @pytest.mark.slow
-def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(copied, finished):
+def test_a_clock_set_back_trains_nothing_again_and_is_reported(copied, finished):
     """What was written before then carries times that are yet to come."""
     before = copied.records()
     tomorrow = time.time() + 86400
@@ -213,9 +213,9 @@ def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(cop
     assert "train" not in copied.succeed()
     # Snakemake makes no table that would be older than what it is made from.
     (copied.results / "runs.csv").unlink()
-    told = copied.fail()
-    assert "has older modification time" in told
-    assert "could indicate a clock skew problem" in told
+    printed = copied.fail()
+    assert "has older modification time" in printed
+    assert "could indicate a clock skew problem" in printed
     assert copied.records() == before
     for path in filter(Path.exists, ours):
         path.touch()
@@ -227,21 +227,21 @@ def test_a_clock_that_was_set_back_trains_nothing_again_and_the_rest_is_told(cop
 # -- the person
 
 
-def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(untrained):
+def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
     make_endless(untrained)
     running = untrained.start()
     try:
         assert wait_for(lambda: training(untrained))
-        told = untrained.fail()
-        assert "Directory cannot be locked" in told
-        assert "removed with the --unlock argument" in told
+        printed = untrained.fail()
+        assert "Directory cannot be locked" in printed
+        assert "removed with the --unlock argument" in printed
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(timeout=60) != 0
     finally:
         running.kill()
-    told = untrained.told
-    assert "Traceback" not in told
-    assert "1 × was interrupted" in told
+    printed = untrained.printed
+    assert "Traceback" not in printed
+    assert "1 × was interrupted" in printed
     assert wait_for(lambda: not processes_of(untrained))
     assert left_behind(untrained) == []
     assert untrained.records() == {}
@@ -250,7 +250,7 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first_in_peace(untrai
 
 
 @pytest.mark.slow
-def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finished):
+def test_a_path_of_odd_characters_and_a_read_only_home_are_fine(tmp_path, finished):
     project = Project(tmp_path / "ein 'Pfad' mit \"Größe\" & $HOME {x} *")
     results = "Ergebnisse 'für' \"alle\" & mich"
     project.change(results=results)
@@ -278,7 +278,7 @@ def test_a_path_with_everything_in_it_and_a_home_that_is_closed(tmp_path, finish
 
 
 @pytest.mark.slow
-def test_points_that_diverge_are_shown_and_last_even_if_all_do(copied):
+def test_points_that_diverge_are_shown_last_even_if_all_do(copied):
     heat = {"formats": ["png"], "dpi": 60, "slices": [{"rows": "units", "columns": "dropout"}]}
     copied.change(hyperparameters={"learning_rate": [0.1, 1.0e30]}, figures=heat)
     assert copied.succeed()["train"] == 4
@@ -317,20 +317,20 @@ def build_model(input_shape, outputs, *, units, note):
 
 
 @pytest.mark.slow
-def test_many_points_that_fail_are_retried_fail_alone_and_are_told_by_cause(project):
+def test_failing_points_are_retried_and_reported_by_cause(project):
     (project.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": list(range(12)), "note": "it's, 100 %", "batch_size": 64, "epochs": 1}
     study = {**TINY, "model": "models/own.py", "results": "its results", "hyperparameters": knobs}
     project.write(study, "my study.yaml")
     project.results = project.folder / "its results"
-    told = project.fail("--retries", "1", "--configfile", "my study.yaml")
+    printed = project.fail("--retries", "1", "--configfile", "my study.yaml")
     assert len(project.records()) == 6
     tried = Counter((project.folder / "tried.txt").read_text().split())
     assert tried == {str(units): 2 for units in (1, 3, 5, 7, 9, 11)}
-    assert "6 of 12 jobs of `train` failed; what was trained is kept" in told
-    assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", told, re.MULTILINE)) == 2
+    assert "6 of 12 jobs of `train` failed; what was trained is kept" in printed
+    assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", printed, re.MULTILINE)) == 2
     # Each command, pasted into a shell, retries its point of this study.
-    command = re.search(r"^  retry  (.*units=3.*)$", told, re.MULTILINE)[1]
+    command = re.search(r"^  retry  (.*units=3.*)$", printed, re.MULTILINE)[1]
     again = subprocess.run(
         ["bash", "-c", command.replace("snakemake", shlex.quote(project.command()[0]), 1)],
         cwd=project.folder,
@@ -398,7 +398,7 @@ def test_no_other_user_can_reach_the_workers(untrained):
 
 @as_root
 @pytest.mark.slow
-def test_folders_that_others_planted_live_or_left_disturb_no_run_and_stay(untrained):
+def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
     """Theirs are not ours to remove; nor is one of ours that a live Snakemake holds."""
     untrained.temporary.chmod(0o1777)  # as /tmp is
     theirs = untrained.temporary / "gridloom-0-planted"
@@ -518,7 +518,7 @@ def test_50_random_faults_lose_nothing_and_change_nothing(disk):
                     time.sleep(0.5)
                     os.killpg(running.pid, signal.SIGINT)
         running.wait(timeout=60)
-        assert "Traceback" not in project.told
+        assert "Traceback" not in project.printed
         # A host that was importing TensorFlow looks after Snakemake only when it is done.
         assert wait_for(lambda: not processes_of(project), 60), happened
         look()

@@ -1,4 +1,4 @@
-"""Promises of folds: rows of any number, cut by class, group or time, train warm by each engine."""
+"""Promises of folds: rows of any number, cut by class, group or time, train with each engine."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_folds_train_warm_and_every_fold_is_in_the_table(project, name):
     assert runs["val_loss"].notna().all()
 
 
-def test_folds_give_the_same_numbers_by_each_engine(project):
+def test_folds_give_the_same_numbers_with_each_engine(project):
     numbers = {}
     for engine in ("compiled", "keras"):
         study_of(project, **STUDIES["folds of uneven groups"], trainer={"engine": engine})

@@ -1,4 +1,4 @@
-"""Promises of identity: every record holds what its folder says, whatever is edited and when."""
+"""Promises of identity: every record matches the set-up of its folder, whatever is edited."""
 
 from __future__ import annotations
 
@@ -53,21 +53,23 @@ def study_of(points, **changes):
     return {**TINY, "repetitions": 1, "model": "models/net.py", "hyperparameters": knobs, **changes}
 
 
-def test_an_edit_of_an_imported_module_fails_the_jobs_that_come_after_it(in_parts, monkeypatch):
+def test_an_edit_of_an_imported_module_fails_later_jobs(in_parts, monkeypatch):
     seen = in_parts.folder / "seen.json"
     monkeypatch.setenv("SEEN", str(seen))
     in_parts.write(study_of(30))
     blocks = in_parts.folder / "models" / "blocks.py"
     running = in_parts.start(cores=1)
     try:
-        assert wait_for(lambda: len(in_parts.records()) >= 3, 90), in_parts.told
+        assert wait_for(lambda: len(in_parts.records()) >= 3, 90), in_parts.printed
         blocks.write_text(BLOCKS.replace("relu", "tanh"))
         assert running.wait(timeout=120) != 0
     finally:
         running.kill()
-    told = in_parts.told
-    assert "× models/blocks.py changed while the study was running; run `snakemake` again" in told
-    assert "Traceback" not in told
+    printed = in_parts.printed
+    assert (
+        "× models/blocks.py changed while the study was running; run `snakemake` again" in printed
+    )
+    assert "Traceback" not in printed
     before = in_parts.records()
     assert 3 <= len(before) < 30
     # What a training process imports of the library is what its fingerprint was made of.
@@ -102,7 +104,7 @@ rule both:
 
 
 @pytest.mark.slow
-def test_two_studies_in_one_workflow_train_each_by_its_own_set_up(in_parts):
+def test_two_studies_in_one_workflow_have_their_own_set_ups(in_parts):
     """The project lies in a folder of its own, beside the workflow that uses it."""
     folder = in_parts.folder
     inner = folder / "gridloom-project"
@@ -156,7 +158,7 @@ def site(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_source_on_the_web_that_changed_is_told_and_a_person_decides(project, site):
+def test_a_changed_source_on_the_web_stops_the_run_until_the_user_decides(project, site):
     rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
     site["text"] = "\n".join(["x,y,target", *rows])
     project.change(dataset={"source": site["address"]}, hyperparameters={"units": 1})
@@ -165,9 +167,9 @@ def test_a_source_on_the_web_that_changed_is_told_and_a_person_decides(project, 
     noted = json.loads((first / "raw.json").read_text())[0]["sha256"]
     site["text"] = "\n".join(["x,y,target", *rows, "1,1,a"])
     (first / "raw.json").unlink()
-    told = project.fail("download")
-    assert f"changed: it had SHA-256 {noted}" in told
-    assert "`snakemake --forcerun download` takes the new version" in told
+    printed = project.fail("download")
+    assert f"changed: it had SHA-256 {noted}" in printed
+    assert "`snakemake --forcerun download` takes the new version" in printed
     # With the sum of what was trained on, the rows are the same ones.
     project.change(dataset={"source": site["address"], "sha256": noted})
     assert f"asks for {noted}" in project.fail("download")

@@ -6,52 +6,52 @@ import pandas as pd
 import pytest
 
 
-def told(project, *arguments):
+def look(project, *arguments):
     done = project.run(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_plan_tells_what_a_new_study_costs_and_trains_nothing(untrained):
-    lines = told(untrained, "plan").splitlines()
+def test_the_plan_of_a_new_study_lists_its_trainings_and_trains_nothing(untrained):
+    lines = look(untrained, "plan").splitlines()
     assert lines[0].split() == ["points", "4", "dropout", "(2)", "×", "units", "(2)"]
     assert lines[3].split()[:3] == ["to", "train", "8"]
     assert lines[4].startswith("time       not known")
     assert untrained.records() == {}
 
 
-def test_the_plan_tells_what_is_new_with_settings_of_the_command_line(copied):
+def test_the_plan_lists_what_is_new_with_command_line_settings(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
-    plan = told(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
+    plan = look(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
     assert "new: units = 8, 2 points" in plan
     assert "new: repetition 2 of 4 points" in plan
     assert "time       about" in plan
     assert "also runs  gather, heatmaps" in plan
     copied.change()
-    assert "Nothing is left to do." in told(copied, "plan")
+    assert "Nothing is left to do." in look(copied, "plan")
 
 
-def test_the_plan_tells_why_finished_points_train_again(copied):
+def test_the_plan_says_why_finished_points_train_again(copied):
     with (copied.folder / "models" / "mlp.py").open("a") as file:
         file.write("EDITED = True\n")
-    plan = told(copied, "plan")
-    assert "again: changed model file; 4 records from before it kept" in plan
+    plan = look(copied, "plan")
+    assert "again: changed model file; 4 records kept in case the change is undone" in plan
     assert "time       about" in plan
 
 
 @pytest.mark.slow
-def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied, finished):
+def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, finished):
     points = copied.results / "points"
     cut, bare, windows, other = (points / path for path in sorted(copied.records()))
     cut.write_text(cut.read_text()[:300])
     bare.write_text(bare.read_text().rstrip())
     windows.write_bytes(windows.read_bytes().rstrip() + b"\r\n")
     before = {path: path.read_bytes() for path in (cut, bare, windows, other)}
-    plan = told(copied, "plan")
+    plan = look(copied, "plan")
     assert "again: 1 job, because cut short" in plan
     assert "also runs  gather, heatmaps" in plan
     assert copied.succeed("-n")["train"] == 1
-    told(copied, "partial")
+    look(copied, "partial")
     assert len(pd.read_csv(copied.results / "partial" / "runs.csv")) == 6
     assert {path: path.read_bytes() for path in before} == before
     assert copied.succeed()["train"] == 1
@@ -62,18 +62,18 @@ def test_looks_remove_no_record_and_only_what_was_cut_short_trains_again(copied,
     assert copied.runs().equals(finished.runs())
 
 
-def test_prune_lists_what_is_unused_and_removes_it_when_told(copied):
-    assert "uses every record" in told(copied, "prune")
+def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
+    assert "uses every record" in look(copied, "prune")
     before = copied.records()
     copied.change(hyperparameters={"units": [4]})
-    assert "2 records" in told(copied, "prune")
+    assert "2 records" in look(copied, "prune")
     assert copied.records() == before
-    assert "Removed 2 records" in told(copied, "prune_remove")
+    assert "Removed 2 records" in look(copied, "prune_remove")
     assert {path for path in before if "units=4/" in path} == set(copied.records())
     assert copied.succeed() == {"gather": 1}
 
 
-def test_partial_makes_every_table_and_figure_from_what_there_is_and_says_so(copied):
+def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("partial") == {
         "gather_partial": 1,
@@ -101,5 +101,5 @@ def test_partial_takes_no_record_of_another_set_up(copied):
     assert copied.records() == before
 
 
-def test_partial_of_nothing_says_so(untrained):
+def test_partial_without_records_says_so(untrained):
     assert "no training of this study is finished yet" in untrained.fail("partial")

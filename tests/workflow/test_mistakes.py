@@ -16,22 +16,22 @@ def test_a_wrong_config_stops_before_any_job_with_a_message_for_each_mistake(pro
         repetitons=3,
         hyperparameters={"learning_rate": [0.1, "1e-3"], "epochs": 0},
     )
-    told = project.fail()
-    assert "repetitons: unknown key (did you mean 'repetitions'?)" in told
-    assert "seed: must be at least 0, found -1" in told
-    assert "hyperparameters.learning_rate[1]: YAML reads 1e-3 as text" in told
-    assert "hyperparameters.epochs" not in told or "found 0" in told
+    printed = project.fail()
+    assert "repetitons: unknown key (did you mean 'repetitions'?)" in printed
+    assert "seed: must be at least 0, found -1" in printed
+    assert "hyperparameters.learning_rate[1]: YAML reads 1e-3 as text" in printed
+    assert "hyperparameters.epochs" not in printed or "found 0" in printed
     assert not project.results.exists()
 
 
 def test_a_hyperparameter_that_the_model_does_not_take_is_named_before_any_job(project):
     project.change(hyperparameters={"droput": 0.1})
-    told = project.fail("-n")
-    assert "hyperparameters.droput: `build_model` in models/mlp.py takes no such" in told
-    assert "did you mean 'dropout'?" in told
+    printed = project.fail("-n")
+    assert "hyperparameters.droput: `build_model` in models/mlp.py takes no such" in printed
+    assert "did you mean 'dropout'?" in printed
 
 
-def test_a_whole_study_given_by_configfile_takes_nothing_of_the_default(project):
+def test_a_whole_study_given_by_configfile_replaces_the_default(project):
     whole = {key: TINY[key] for key in ("dataset", "model", "hyperparameters")}
     project.write(whole, "other.yaml")
     done = project.run("-n", "--configfile", "other.yaml")
@@ -66,10 +66,13 @@ def server(tmp_path):
         running.shutdown()
 
 
-def test_data_from_a_server_trains_and_what_cannot_be_had_ends_with_one_message(project, server):
-    for page, told in (("none.csv", "the server answered 404"), ("page", "is a web page, not a")):
+def test_data_from_a_server_trains_and_a_failed_download_is_one_message(project, server):
+    for page, printed in (
+        ("none.csv", "the server answered 404"),
+        ("page", "is a web page, not a"),
+    ):
         project.change(dataset={"source": f"{server}/{page}"}, trainer={"warm": False})
-        assert told in project.fail()
+        assert printed in project.fail()
         assert list(project.results.rglob("train.parquet")) == []
         assert not (project.results / "points").exists()
     dataset = {"source": f"{server}/data.csv"}
@@ -79,30 +82,30 @@ def test_data_from_a_server_trains_and_what_cannot_be_had_ends_with_one_message(
 
 def test_a_missing_local_file_is_named_before_any_job(project):
     project.change(dataset={"source": "mine.csv"})
-    told = project.fail()
-    assert "mine.csv" in told
+    printed = project.fail()
+    assert "mine.csv" in printed
     assert not (project.results / "points").exists()
 
 
 def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence(untrained):
     untrained.change(objective={"metric": "val_categorical_acuracy", "mode": "max"})
-    told = untrained.fail()
+    printed = untrained.fail()
     assert untrained.records() == {}
     # Told by each job that runs at that time, two here, and by none of the others.
-    assert told.count("Error in rule train") <= 2
-    assert "of 4 jobs of `train` failed" in told
+    assert printed.count("Error in rule train") <= 2
+    assert "of 4 jobs of `train` failed" in printed
     assert (
         "× objective.metric: there is no 'val_categorical_acuracy' (did you mean "
         "'val_categorical_accuracy'?); there are loss, categorical_accuracy, val_loss, "
-        "val_categorical_accuracy" in told
+        "val_categorical_accuracy" in printed
     )
 
 
-def test_a_misspelt_objective_touches_no_record_and_mended_nothing_trains(copied):
+def test_correcting_a_misspelt_objective_trains_nothing(copied):
     before = copied.records()
     copied.change(objective={"metric": "categorical_acuracy", "mode": "max"})
-    told = copied.fail()
-    assert told.count("did you mean 'val_categorical_accuracy'?") == 1
+    printed = copied.fail()
+    assert printed.count("did you mean 'val_categorical_accuracy'?") == 1
     assert copied.records() == before
     copied.change()
     assert "train" not in copied.succeed()
@@ -130,7 +133,7 @@ def build_model(input_shape, outputs, **knobs):
 
 
 @pytest.mark.slow
-def test_what_callbacks_log_is_known_after_training_only_and_its_records_are_kept(untrained):
+def test_an_objective_logged_by_callbacks_is_checked_after_training(untrained):
     (untrained.folder / "models" / "own.py").write_text(LOGS)
     study = {"model": "models/own.py", "trainer": {"engine": "keras"}, "repetitions": 1}
     knobs = {"units": 1, "dropout": 0, "epochs": 1}
@@ -141,11 +144,11 @@ def test_what_callbacks_log_is_known_after_training_only_and_its_records_are_kep
     assert "train" not in untrained.succeed()
 
 
-def test_another_backend_of_keras_is_told_before_any_job(project, tmp_path, monkeypatch):
+def test_another_keras_backend_is_refused_before_any_job(project, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    told = project.fail()
-    assert "KERAS_BACKEND is 'jax', but Gridloom trains on tensorflow only; unset it" in told
-    assert len(told.splitlines()) < 5
+    printed = project.fail()
+    assert "KERAS_BACKEND is 'jax', but Gridloom trains on tensorflow only; unset it" in printed
+    assert len(printed.splitlines()) < 5
     monkeypatch.delenv("KERAS_BACKEND")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
@@ -170,14 +173,14 @@ def build_model(input_shape, outputs, *, units):
 '''
 
 
-def test_an_unexpected_error_leaves_a_readable_log_and_nothing_is_said_to_be_kept(untrained):
+def test_an_unexpected_error_leaves_a_readable_log(untrained):
     (untrained.folder / "models" / "own.py").write_text(PAGES)
     knobs = {"units": 1, "batch_size": 64, "epochs": 1}
     untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
-    told = untrained.fail()
-    assert "1 of 1 jobs of `train` failed; nothing is trained yet." in told
-    assert "shows what there is" not in told
-    assert len(told) < 10_000
+    printed = untrained.fail()
+    assert "1 of 1 jobs of `train` failed; nothing is trained yet." in printed
+    assert "shows what is finished" not in printed
+    assert len(printed) < 10_000
     (log,) = (untrained.results / "logs" / "points").rglob("*.log")
     logged = log.read_text()
     assert "models/own.py" in logged
@@ -212,13 +215,13 @@ def test_a_point_is_retried_as_often_as_asked_fails_alone_and_stands_in_the_clos
     (untrained.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": [1, 2, 3, 4], "batch_size": 64, "epochs": 1}
     untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
-    told = untrained.fail("--retries", "1")
+    printed = untrained.fail("--retries", "1")
     assert (untrained.folder / "tried").exists()
     assert len(untrained.records()) == 3
     (setup,) = (untrained.results / "points").iterdir()
     record = f"results/points/{setup.name}/batch_size=64/epochs=1/units=3/reps=0-1.json"
     assert record.removeprefix("results/points/") not in untrained.records()
-    assert "1 of 4 jobs of `train` failed" in told
-    assert "1 × model: build_model raised ValueError: three is not wanted (" in told
-    assert "two is not wanted yet" not in told
-    assert f"retry  snakemake --cores all {record}" in told
+    assert "1 of 4 jobs of `train` failed" in printed
+    assert "1 × model: build_model raised ValueError: three is not wanted (" in printed
+    assert "two is not wanted yet" not in printed
+    assert f"retry  snakemake --cores all {record}" in printed

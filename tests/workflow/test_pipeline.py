@@ -1,4 +1,4 @@
-"""Promises of rows too many for memory: a study of numbered files, as docs/data.md writes it."""
+"""Promises of rows too many for memory: a study of numbered files, as in docs/data.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def photos(project):
     return table
 
 
-def test_images_beside_the_study_train_refit_and_predict_by_their_numbers(project, photos):
+def test_a_study_of_numbered_images_trains_refits_and_predicts(project, photos):
     given = ("--configfile", "photos.yaml")
     assert project.succeed(*given)["train"] == 2
     runs = pd.read_csv(project.results / "photos" / "runs.csv")
@@ -57,12 +57,14 @@ def test_images_beside_the_study_train_refit_and_predict_by_their_numbers(projec
     # An image that is gone is one sentence, in the closing summary.
     for image in (project.folder / "photos").iterdir():
         image.unlink()
-    told = project.fail(*given, "--config", "repetitions=3")
-    assert re.search(r"input_pipeline.* failed on a row: NotFoundError: .*photos/\d+\.png", told)
+    printed = project.fail(*given, "--config", "repetitions=3")
+    assert re.search(r"input_pipeline.* failed on a row: NotFoundError: .*photos/\d+\.png", printed)
 
 
 def test_the_compiled_engine_refuses_the_pipeline_before_any_job(project, photos):
-    told = project.fail("--configfile", "photos.yaml", "--config", 'trainer={"engine":"compiled"}')
-    assert "models/photos.py defines `input_pipeline`, which only model.fit calls" in told
-    assert "set `trainer: {engine: keras}`" in told
+    printed = project.fail(
+        "--configfile", "photos.yaml", "--config", 'trainer={"engine":"compiled"}'
+    )
+    assert "models/photos.py defines `input_pipeline`, which only model.fit calls" in printed
+    assert "set `trainer: {engine: keras}`" in printed
     assert not (project.results / "photos" / "data").exists()

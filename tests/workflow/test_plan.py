@@ -1,4 +1,4 @@
-"""Promises of the plan: the price of a run, by what is new, before it is paid."""
+"""Promises of the plan: it says what a run will train, why, and how long it takes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from gridloom.naming.blocks import Block
 from gridloom.workflow.plan import (
     Job,
     Pace,
+    describe_other_versions,
+    describe_plan,
     find_earlier,
     measured_pace,
     read_summary,
-    tell_other_versions,
-    tell_plan,
 )
 from tests.made_records import SETUP, write_made_record
 
@@ -30,8 +30,8 @@ def jobs(*described, epochs=10):
     ]
 
 
-def told(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None, earlier=None):
-    return tell_plan(
+def describe(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None, earlier=None):
+    return describe_plan(
         jobs,
         others,
         repetitions=repetitions,
@@ -60,8 +60,8 @@ def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
     assert others == ["gather"]
 
 
-def test_a_new_study_is_counted_and_its_time_not_made_up():
-    lines = told(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")), ["gather"])
+def test_a_new_study_is_counted_without_an_estimate_of_its_time():
+    lines = describe(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")), ["gather"])
     assert lines == [
         "points     2  units (2)",
         "trainings  4  2 points × 2 repetitions",
@@ -72,8 +72,8 @@ def test_a_new_study_is_counted_and_its_time_not_made_up():
     ]
 
 
-def test_what_is_new_is_told_by_axis():
-    lines = told(
+def test_new_values_are_listed_by_axis():
+    lines = describe(
         jobs(
             (1, 0.1, 0, 1, None),
             (2, 0.1, 0, 1, None),
@@ -85,20 +85,20 @@ def test_what_is_new_is_told_by_axis():
     assert not any("units =" in line for line in lines)
 
 
-def test_new_repetitions_are_told_as_such():
-    lines = told(
+def test_new_repetitions_are_listed():
+    lines = describe(
         jobs((1, 0.1, 0, 1, None), (1, 0.1, 2, 4, "missing"), (2, 0.1, 0, 4, None)), repetitions=5
     )
     assert "  new: repetitions 2 to 4 of 1 point" in lines
     assert lines[2].split() == ["finished", "7"]
 
 
-def test_a_missing_combination_of_known_values_is_told_as_missing():
-    lines = told(jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")))
+def test_a_missing_combination_of_known_values_is_listed_as_missing():
+    lines = describe(jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")))
     assert "  missing: 1 point whose values are all known" in lines
 
 
-def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
+def test_a_changed_set_up_is_named_and_earlier_records_are_counted(tmp_path):
     setup = {**SETUP, "model file": "a", "data": "x"}
     assert find_earlier(tmp_path / "points", "new", setup) is None
     points = tmp_path / "points"
@@ -106,15 +106,15 @@ def test_a_changed_set_up_is_named_and_what_was_before_it_counted(tmp_path):
     path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.5]}], setup=before)
     earlier = find_earlier(points, "new", setup)
     assert (earlier.records, earlier.changed) == ([path], ["seed", "model file"])
-    lines = told(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
-    expected = "  again: changed seed, model file; 1 record from before it kept, for when it is"
+    lines = describe(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
+    expected = "  again: changed seed, model file; 1 record kept in case the change is"
     assert any(line.startswith(expected) for line in lines)
-    lines = told(jobs((1, 0.1, 0, 1, None)), ["split", "gather"])
+    lines = describe(jobs((1, 0.1, 0, 1, None)), ["split", "gather"])
     assert lines[-1] == "also runs  split, gather"
 
 
-def test_a_block_beyond_the_wanted_repetitions_counts_only_those_wanted():
-    lines = told(jobs((1, 0.1, 0, 9, None)), repetitions=3)
+def test_of_a_longer_block_only_the_studys_repetitions_count():
+    lines = describe(jobs((1, 0.1, 0, 9, None)), repetitions=3)
     assert lines[1].split()[:2] == ["trainings", "3"]
     assert lines[2].split() == ["finished", "3"]
     assert lines[-1] == "Nothing is left to do."
@@ -124,22 +124,24 @@ def test_the_time_grows_with_epochs_and_folds_and_shrinks_with_cores():
     pending = jobs((1, 0.1, 0, 1, "missing"), epochs=100)
     pace = Pace(epoch_seconds=1.0, trainings=7)
     source = "at the mean pace of 7 finished trainings"
-    assert told(pending, pace=pace)[-1] == (
+    assert describe(pending, pace=pace)[-1] == (
         f"time       about 100 s with 2 trainings at once, {source}"
     )
-    assert "about 10 minutes with 1 training" in told(pending, folds=3, parallel=1, pace=pace)[-1]
-    assert told(pending, parallel=None, pace=pace)[-1] == (
+    assert (
+        "about 10 minutes with 1 training" in describe(pending, folds=3, parallel=1, pace=pace)[-1]
+    )
+    assert describe(pending, parallel=None, pace=pace)[-1] == (
         f"time       3 minutes of training in all, {source}"
     )
 
 
 def test_many_new_values_are_cut_short():
-    lines = told(jobs((0, 0.1, 0, 1, None), *((u, 0.1, 0, 1, "missing") for u in range(1, 40))))
+    lines = describe(jobs((0, 0.1, 0, 1, None), *((u, 0.1, 0, 1, "missing") for u in range(1, 40))))
     assert len([line for line in lines if "new:" in line]) == 12
     assert any("and 27 more" in line for line in lines)
 
 
-def test_the_pace_is_the_mean_over_all_epochs_of_records_that_can_be_read(tmp_path):
+def test_the_pace_is_the_mean_over_all_epochs_of_readable_records(tmp_path):
     assert measured_pace([]) is None
     paths = []
     for units, seconds, epochs in ((1, 1.0, 10), (2, 5.0, 20)):
@@ -158,13 +160,13 @@ def test_finished_records_that_the_summary_leaves_out_count():
     assert [(job.path, job.block, job.reason) for job in found] == [(path, Block(0, 1), None)]
 
 
-def test_records_of_other_versions_are_told(tmp_path):
+def test_records_of_other_versions_are_reported(tmp_path):
     packages = {"keras": "3.0", "numpy": "2.0"}
     path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], packages=packages)
-    assert tell_other_versions([path], {"keras": "3.0"}) is None
-    line = tell_other_versions([path], {"keras": "3.1", "numpy": "2.0"})
-    assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they serve, unless")
-    assert f"versions   {line}" in tell_plan(
+    assert describe_other_versions([path], {"keras": "3.0"}) is None
+    line = describe_other_versions([path], {"keras": "3.1", "numpy": "2.0"})
+    assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they are used, unless")
+    assert f"versions   {line}" in describe_plan(
         jobs((1, 0.1, 0, 1, None)),
         [],
         **{"repetitions": 2, "folds": 1, "parallel": 1, "pace": None, "versions": line},

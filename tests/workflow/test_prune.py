@@ -1,8 +1,8 @@
-"""Promises of pruning: what is used stays, and nothing but records goes."""
+"""Promises of pruning: used records stay, and nothing but records and logs is removed."""
 
 from __future__ import annotations
 
-from gridloom.workflow.prune import remove_records, tell_unused, unused_records
+from gridloom.workflow.prune import describe_unused, remove_records, unused_records
 
 
 def make(results, *names):
@@ -13,7 +13,7 @@ def make(results, *names):
             path.write_text("0123456789")
 
 
-def test_records_that_are_not_used_are_found_with_their_size(tmp_path):
+def test_unused_records_are_listed_with_their_size(tmp_path):
     make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json", "units=2/reps=5-6.json")
     (tmp_path / "points" / "units=1" / "reps=mine.json").write_text("a person's own")
     used = [f"{tmp_path}/points/units=1/reps=0-4.json", f"{tmp_path}/points/units=3/reps=0-4.json"]
@@ -23,7 +23,7 @@ def test_records_that_are_not_used_are_found_with_their_size(tmp_path):
     }
 
 
-def test_removing_takes_records_logs_and_empty_folders_only(tmp_path):
+def test_only_records_logs_and_empty_folders_are_removed(tmp_path):
     make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json", "units=2/reps=5-6.json")
     remove_records(tmp_path, [tmp_path / "points" / "units=2" / "reps=5-6.json"])
     assert (tmp_path / "points" / "units=2" / "reps=0-4.json").exists()
@@ -35,9 +35,9 @@ def test_removing_takes_records_logs_and_empty_folders_only(tmp_path):
 
 def test_the_list_names_count_size_and_how_to_remove(tmp_path):
     unused = {tmp_path / f"units={n}" / "reps=0-4.json": 40_000 for n in range(25)}
-    told = tell_unused(unused, removed=False)
-    assert told.startswith("25 records, 1.0 MB, which the study does not use:")
-    assert "and 5 more" in told
-    assert "snakemake prune_remove" in told
-    assert tell_unused(unused, removed=True).startswith("Removed 25 records")
-    assert "every record" in tell_unused({}, removed=False)
+    printed = describe_unused(unused, removed=False)
+    assert printed.startswith("25 records, 1.0 MB, which the study does not use:")
+    assert "and 5 more" in printed
+    assert "snakemake prune_remove" in printed
+    assert describe_unused(unused, removed=True).startswith("Removed 25 records")
+    assert "every record" in describe_unused({}, removed=False)

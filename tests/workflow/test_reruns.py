@@ -45,7 +45,7 @@ def trained_by(project, **changes) -> set[str]:
 TABLES = {"gather": 1, "heatmaps": 1}
 
 
-def test_a_value_a_list_and_repetitions_added_train_what_is_new_and_taken_back_nothing(copied):
+def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothing(copied):
     """The scalar learning rate becomes a list that holds it."""
     more = {"units": [1, 4, 8], "learning_rate": [0.1, 0.2]}
     added = trained_by(copied, hyperparameters=more, repetitions=4)
@@ -127,7 +127,7 @@ def test_settings_that_no_training_depends_on_train_nothing(copied):
         {"validation": {"fraction": 0.3}},
     ],
 )
-def test_what_determines_a_training_trains_all_anew(copied, changes):
+def test_a_change_of_the_set_up_trains_everything(copied, changes):
     copied.change(**changes)
     assert copied.succeed("-n")["train"] == 4
 
@@ -135,7 +135,7 @@ def test_what_determines_a_training_trains_all_anew(copied, changes):
 @pytest.mark.parametrize(
     "file", ["models/mlp.py", "gridloom/engines/compiled.py", "gridloom/data/tables.py"]
 )
-def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_or_comment_none(copied, file):
+def test_an_edit_of_code_trains_everything_but_a_touch_or_comment_nothing(copied, file):
     path = copied.folder / file
     text = path.read_text()
     later = time.time() + 5
@@ -150,7 +150,7 @@ def test_an_edit_of_model_or_training_code_trains_all_and_a_touch_or_comment_non
     assert copied.succeed("-n") == {}
 
 
-def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains_none(copied):
+def test_undoing_an_edit_that_made_trainings_fail_trains_nothing(copied):
     path = copied.folder / "models" / "mlp.py"
     text, before = path.read_text(), copied.records()
     path.write_text(text.replace("keras.Sequential", "keras.Sequentail"))
@@ -167,7 +167,7 @@ def test_an_edit_that_makes_trainings_fail_costs_no_record_and_taken_back_trains
 
 
 @pytest.mark.slow
-def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
+def test_lost_rows_are_made_again_and_only_new_points_train(copied):
     before = copied.records()
     shutil.rmtree(copied.results / "data")
     assert copied.succeed("-n") == {}
@@ -183,7 +183,7 @@ def test_rows_that_were_lost_are_made_again_and_only_what_is_new_trains(copied):
 
 
 @pytest.mark.slow
-def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):
+def test_a_deleted_or_truncated_record_is_trained_again(copied):
     first, second, *_ = sorted((copied.results / "points").rglob("*.json"))
     expected = copied.runs()
     first.unlink()
@@ -201,13 +201,13 @@ def test_a_record_that_was_deleted_or_cut_short_is_trained_again(copied):
         ("gridloom/analysis/table.py", TABLES),
     ],
 )
-def test_an_edit_of_a_figure_or_analysis_script_runs_what_uses_it(copied, file, expected):
+def test_an_edit_of_a_script_reruns_only_its_rules(copied, file, expected):
     path = copied.folder / file
     path.write_text(path.read_text() + "\n# an edit\n")
     assert copied.succeed("-n") == expected
 
 
-def test_data_settings_mistyped_and_a_file_touched_cost_no_training_and_an_edit_all(project):
+def test_only_an_edit_of_the_data_trains_again_not_a_touch_or_mistyped_setting(project):
     rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
     data = project.folder / "mine.csv"
     data.write_text("\n".join(["x,y,target", *rows]))
@@ -225,7 +225,7 @@ def test_data_settings_mistyped_and_a_file_touched_cost_no_training_and_an_edit_
     assert project.succeed("-n")["train"] == 4
 
 
-def test_records_of_other_versions_are_named_and_not_mixed_in_silence(copied):
+def test_records_of_other_versions_are_reported_when_mixed(copied):
     path = sorted((copied.results / "points").rglob("*.json"))[0]
     record = json.loads(path.read_text())
     record["environment"]["packages"]["keras"] = "3.0.0"

@@ -1,4 +1,4 @@
-"""Promises of a whole run: what comes out, nothing to do twice, the same numbers again."""
+"""Promises of a whole run: all results are made, nothing runs twice, numbers repeat."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_dry_run_trains_nothing_and_counts_the_jobs(project):
 
 
 @pytest.mark.slow
-def test_a_study_again_gives_the_same_numbers_warm_or_cold_on_one_core_or_two(finished, untrained):
+def test_a_repeated_study_gives_the_same_numbers_warm_or_cold(finished, untrained):
     """For half of the grid: each point of it imports TensorFlow, cold."""
     untrained.change(trainer={"warm": False}, hyperparameters={"units": 4})
     untrained.succeed("--until", "gather", cores=1)
@@ -133,7 +133,7 @@ def build_model(input_shape, outputs, *, z_layers, **others):
 
 
 @pytest.mark.slow
-def test_braces_repeats_and_paths_as_long_as_the_system_takes_make_a_study(untrained, monkeypatch):
+def test_braces_repeats_and_very_long_paths_are_fine(untrained, monkeypatch):
     """Snakemake fills in braces, and takes twenty repeats at a name's end for an endless loop."""
     (untrained.folder / "models" / "odd.py").write_text(ODD)
     monkeypatch.chdir(untrained.folder)

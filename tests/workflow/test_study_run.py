@@ -22,9 +22,9 @@ def run_of(tmp_path, monkeypatch):
     Path("config").mkdir()
     Path("models").symlink_to(ROOT / "models")
 
-    def opened(study=None, **told):
+    def opened(study=None, **invocation):
         Path("config/config.yaml").write_text(yaml.safe_dump({**TINY, **(study or {})}))
-        return StudyRun.open(Invocation("Snakefile", **told), {})
+        return StudyRun.open(Invocation("Snakefile", **invocation), {})
 
     return opened
 
@@ -48,7 +48,7 @@ def test_reading_a_study_writes_nothing(run_of):
     assert sorted(path.name for path in Path().iterdir()) == ["config", "models"]
 
 
-def test_records_that_are_there_are_not_missing_and_those_cut_short_are(run_of):
+def test_missing_records_include_truncated_ones(run_of):
     first, second, *others = run_of().records
     finish(first)
     finish(second, '{"format"')
@@ -62,7 +62,7 @@ def test_records_that_are_there_are_not_missing_and_those_cut_short_are(run_of):
     assert run.lost_records() == [second, *others]
 
 
-def test_more_repetitions_need_a_record_of_the_new_ones_only(run_of):
+def test_more_repetitions_need_only_a_record_of_the_new_ones(run_of):
     for record in run_of().records:
         finish(record)
     run = run_of({"repetitions": 5})
@@ -70,20 +70,20 @@ def test_more_repetitions_need_a_record_of_the_new_ones_only(run_of):
     assert all(record.endswith("/reps=2-4.json") for record in run.missing_records())
 
 
-def test_a_rule_asks_for_what_the_study_says_and_refit_for_what_train_does(run_of):
+def test_resources_come_from_the_study_and_those_of_refit_from_train(run_of):
     run = run_of({"resources": {"train": {"mem_mb": 7000}, "gather": {"threads": 2}}})
     assert run.resource("train", "mem_mb") == run.resource("refit", "mem_mb") == 7000
     assert (run.resource("gather", "threads"), run.resource("train", "threads")) == (2, 1)
 
 
-def test_jobs_at_once_come_from_the_cores_and_a_cluster_has_no_number(run_of):
+def test_jobs_at_once_follow_from_the_cores_except_on_a_cluster(run_of):
     two = {"resources": {"train": {"threads": 2}}}
     assert run_of(two, cores=5).jobs_at_once() == 2
     assert run_of(two, cores=1).jobs_at_once() == 1
     assert run_of(two, here=False).jobs_at_once() is None
 
 
-def test_heatmaps_are_those_of_each_pair_and_of_the_slices_that_are_swept(run_of):
+def test_there_is_a_heatmap_of_each_pair_and_of_each_swept_slice(run_of):
     slices = [{"rows": "units", "columns": "dropout"}, {"rows": "units", "columns": "epochs"}]
     run = run_of({"figures": {"formats": ["png", "svg"], "slices": slices}})
     names = {"heatmap_dropout_x_units_mean", "heatmap_units_x_dropout_slice"}
@@ -91,19 +91,19 @@ def test_heatmaps_are_those_of_each_pair_and_of_the_slices_that_are_swept(run_of
     assert set(run.heatmaps("figures")) == expected
 
 
-def test_a_rule_depends_on_its_script_and_on_all_that_this_imports(run_of):
+def test_a_rule_depends_on_its_script_and_the_modules_it_imports(run_of):
     files = {Path(file).name for file in run_of().code(ROOT / "scripts" / "heatmaps.py")}
     assert {"heatmaps.py", "style.py", "adjusted.py", "errors.py"} <= files
     assert not {"trainer.py", "plan.py"} & files
 
 
-def test_a_study_of_another_workflow_is_taken_instead_of_the_file(run_of):
+def test_a_study_passed_by_another_workflow_replaces_the_file(run_of):
     assert run_of(handed_over={**TINY, "results": "elsewhere"}).results == "elsewhere"
     with pytest.raises(StudyError, match="repetitions: must be at least 1"):
         run_of(handed_over={**TINY, "repetitions": 0})
 
 
-def test_arguments_name_the_same_study_again(run_of):
+def test_the_study_arguments_name_the_same_study(run_of):
     Path("more.yaml").write_text("repetitions: 3\n")
     overrides = {"seed": 4, "trainer": {"warm": False}}
     run = run_of(config_files=(Path("more.yaml"),), overrides=overrides)

@@ -28,15 +28,15 @@ from tests.workflow.processes import (
 )
 
 
-def test_a_worker_that_is_killed_fails_its_job_with_the_cause_and_the_next_one_trains(untrained):
+def test_a_killed_worker_fails_only_its_job_with_the_cause(untrained):
     make_endless(untrained)
     running = untrained.start()
     assert wait_for(lambda: training(untrained))
     (worker,) = host_and_workers(untrained)[1]
     os.kill(worker, signal.SIGKILL)
     assert running.wait(timeout=60) != 0
-    told = untrained.told
-    assert "the worker that trained this point was ended by signal 9 (SIGKILL" in told
+    printed = untrained.printed
+    assert "the worker that trained this point was ended by signal 9 (SIGKILL" in printed
     assert untrained.records() == {}
     make_endless(untrained, epochs=2)
     assert untrained.succeed("--until", "train")["train"] == 1
@@ -75,7 +75,7 @@ def wait_for_socket(project):
     return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")), 60)
 
 
-def test_workers_meet_in_a_folder_closed_to_others(untrained):
+def test_the_folder_of_the_workers_is_closed_to_others(untrained):
     make_long(untrained)
     running = untrained.start()
     try:
@@ -134,11 +134,13 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     assert min(seconds) < 0.05
 
 
-def test_a_gpu_that_is_not_there_is_told_with_the_setting(untrained):
+def test_a_missing_gpu_is_reported_with_the_setting(untrained):
     untrained.change(resources={"train": {"gpu": 1}}, hyperparameters={"units": 1, "dropout": 0})
     done = untrained.run()
     assert done.returncode != 0
-    assert "resources.train.gpu: asks for 1 GPU, this machine shows 0" in done.stdout + done.stderr
+    assert (
+        "resources.train.gpu: asks for 1 GPU, but this machine shows 0" in done.stdout + done.stderr
+    )
 
 
 SEES = """
@@ -155,9 +157,7 @@ def build_model(input_shape, outputs, units, learning_rate):
 """
 
 
-def test_each_training_sees_one_of_the_devices_and_never_more_than_its_share_do(
-    untrained, monkeypatch
-):
+def test_each_training_sees_one_device_and_devices_are_shared_evenly(untrained, monkeypatch):
     """Declared devices stand in for real ones; TensorFlow then falls back to the CPU."""
     (untrained.folder / "models" / "sees.py").write_text(SEES)
     seen = untrained.folder / "seen.txt"
@@ -202,14 +202,14 @@ def test_a_training_without_a_gpu_sees_none(untrained, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_that_are_renewed_after_each_job_give_the_same_numbers(untrained, finished):
+def test_workers_restarted_after_each_job_give_the_same_numbers(untrained, finished):
     untrained.change(trainer={"recycle_trainings": 1})
     untrained.succeed("--until", "gather")
     assert untrained.runs().equals(finished.runs())
 
 
 @pytest.mark.slow
-def test_folds_count_as_trainings_when_a_worker_is_renewed(untrained, monkeypatch):
+def test_folds_count_as_trainings_until_a_worker_is_restarted(untrained, monkeypatch):
     (untrained.folder / "models" / "sees.py").write_text(SEES)
     seen = untrained.folder / "seen.txt"
     monkeypatch.setenv("SEEN", str(seen))
@@ -230,7 +230,7 @@ def test_folds_count_as_trainings_when_a_worker_is_renewed(untrained, monkeypatc
 
 
 @pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_worker_that_meets_another_backend_says_so_and_trains_nothing(tmp_path, warm):
+def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path, warm):
     """As on a cluster's node, whose home folder or environment may be another."""
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
