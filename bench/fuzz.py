@@ -6,8 +6,8 @@
 A study is a random model file and a few points of it, which one warm `Trainer` trains in random
 order. The model file draws layers, losses, optimizers and their options from all of Keras, with
 custom classes and objects changed by hand. Each point is compared with plain `model.fit` on the
-same batches, in a fork of a process that has imported TensorFlow but run no operation. The outcome
-of a point is *equal*, *refused* with a sentence, *invalid* (`model.fit` refuses it too), or a failure:
+same batches, in a fork of a process that has imported TensorFlow but run no operation. A point is
+*equal*, *refused* with a sentence, *invalid* (`model.fit` refuses it too), or a failure:
 
 - other names: the metrics differ from those of `model.fit`;
 - different: the numbers differ from those of `model.fit` by more than 1e-5 and more than ten times

@@ -60,6 +60,7 @@ def check_together(study: Study, grid: Grid) -> Iterator[str]:
     yield from _check_dataset(study)
     yield from _check_ignored(study, grid)
     yield from _check_paths(study, grid)
+    yield from _check_cost(study, grid)
     drawn: set[tuple[str, str]] = set()
     for index, slice_ in enumerate(study.figures.slices):
         where = f"figures.slices[{index}]"
@@ -78,6 +79,25 @@ def check_together(study: Study, grid: Grid) -> Iterator[str]:
             elif name in grid.axes and canonical(value) not in grid.axes[name]:
                 listed = ", ".join(map(str, grid.axes[name]))
                 yield f"{where}.at.{name}: {value!r} is not among its values {listed}"
+
+
+def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
+    """Check that each point has a number for all that makes a configuration cheap."""
+    points = grid.points.values()
+    known = {"parameters", *(name for point in points for name in point)}
+    cost = study.pick.cost
+    for index, name in enumerate(cost):
+        where = f"pick.cost[{index}]"
+        if name in cost[:index]:
+            yield f"{where}: {name} is there already; remove one"
+        elif name not in known:
+            yield f"{where}: {name!r} is no hyperparameter here{nearest(name, known)}"
+        elif name != "parameters":
+            values = (point.get(name) for point in points)
+            others = [value for value in values if type(value) not in (int, float)]
+            if others:
+                told = "null" if others[0] is None else repr(others[0])
+                yield f"{where}: {name} must be a number at every point, found {told}"
 
 
 def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:

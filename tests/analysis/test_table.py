@@ -13,9 +13,9 @@ from scipy import stats
 
 from gridloom.analysis.table import (
     best_epoch,
-    gather,
     describe_exploded,
     describe_versions,
+    gather,
     write_tables,
 )
 from gridloom.errors import RecordError

@@ -153,6 +153,18 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
             "figures.slices[0].rows: 'unit' is not a hyperparameter here (did you mean 'units'?)",
         ),
         (
+            {"pick": {"cost": ["unit"]}},
+            "pick.cost[0]: 'unit' is no hyperparameter here (did you mean 'units'?)",
+        ),
+        (
+            {"pick": {"cost": ["parameters", "parameters"]}},
+            "pick.cost[1]: parameters is there already; remove one",
+        ),
+        (
+            {"pick": {"cost": ["activation"]}},
+            "pick.cost[0]: activation must be a number at every point, found 'relu'",
+        ),
+        (
             {"figures": {"slices": [{"rows": "units", "columns": "units"}]}},
             "rows and columns are both 'units'",
         ),
