@@ -16,7 +16,7 @@ container: "gridloom.sif"
 include: "rules/common.smk"
 include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
-include: "rules/analyse.smk"  # records → tables
+include: "rules/analyse.smk"  # records → tables → the pick and the verdict
 include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
@@ -35,5 +35,7 @@ rule all:
     default_target: True
     input:
         rules.gather.output,
+        rules.analyse.output,
+        rules.verdict.output,
         rules.heatmaps.output,
         lambda wildcards: RUN.lost_records(),

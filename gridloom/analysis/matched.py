@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,3 +76,56 @@ def mean_over_pairs(differences: np.ndarray, level: float) -> Interval | None:
     half = stdtrit(repetitions - 1, (1 + level) / 2) * means.std(ddof=1) / np.sqrt(repetitions)
     estimate = float(means.mean())
     return Interval(estimate, estimate - float(half), estimate + float(half))
+
+
+def may_be_left_alone(
+    observations: Observations,
+    near: np.ndarray,
+    values: Mapping[str, str],
+    difference: float,
+    level: float,
+) -> list[str]:
+    """List the axes that do not matter near the best configurations.
+
+    An axis does not matter if each configuration near the best surely scores the same, within
+    `difference`, when the axis takes its value in `values`: the simultaneous intervals of all
+    these differences (Bonferroni over all axes, Student's t) lie between -`difference` and
+    `difference`. Each variance is taken to be at least the mean of those of the axis, as scores
+    that happen to be equal do not prove that there is no noise.
+
+    Parameters
+    ----------
+    near
+        Configurations near the best, bool, shape (N,).
+    values
+        The value of each axis in the configuration chosen, as texts.
+    difference
+        In units of the objective, above 0.
+    level
+        Confidence for all axes together, such as 0.95.
+    """
+    pairs = {
+        axis: np.vstack(
+            [
+                matched_differences(observations, axis, other, values[axis], near)
+                for other in known
+                if other != values[axis]
+            ]
+            or [np.empty((0, len(observations.repetitions)))]
+        )
+        for axis, known in observations.axes.items()
+    }
+    count = sum(map(len, pairs.values()))
+    repetitions = len(observations.repetitions)
+    if not count or repetitions < 2:
+        return []
+    quantile = stdtrit(repetitions - 1, 1 - (1 - level) / (2 * count))
+    found = []
+    for axis, differences in pairs.items():
+        if not len(differences):
+            continue
+        variances = differences.var(axis=1, ddof=1)
+        half = quantile * np.sqrt(np.maximum(variances, variances.mean()) / repetitions)
+        if (np.abs(differences.mean(axis=1)) + half < difference).all():
+            found.append(axis)
+    return found

@@ -162,7 +162,7 @@ def describe_end(end: End) -> str:
     """Say which end of which list is the best, and by how much."""
     by = end.better
     return (
-        f"{end.axis}: {end.best:g} is the end of its list and better than {end.neighbour:g} by "
+        f"{end.best:g} is the end of the list and better than {end.neighbour:g} by "
         f"{by.estimate:.2g} ({by.low:.2g} to {by.high:.2g}), all else alike."
     )
 

@@ -325,11 +325,11 @@ def summarize(
     seconds = runs.groupby("point", sort=False)["seconds"].mean().reindex(order)
     columns |= {"seconds_mean": seconds.to_numpy(), "parameters": first["parameters"].to_numpy()}
     score = mean[objective].to_numpy() * (1 if mode == "min" else -1)
-    columns["rank"] = _ranks(score, (diverged + missing).gt(0).to_numpy())
+    columns["rank"] = ranks(score, (diverged + missing).gt(0).to_numpy())
     return pd.DataFrame(columns)
 
 
-def _ranks(score: np.ndarray, behind: np.ndarray) -> np.ndarray:
+def ranks(score: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """Rank scores from the lowest, 1 to n; equal ones share the first of their ranks.
 
     Parameters

@@ -368,3 +368,13 @@ def axis_texts(grid: Grid) -> dict[str, list[str]]:
         if any(name not in point for point in grid.points.values()):
             texts[name].append("")
     return texts
+
+
+def axis_numbers(grid: Grid) -> dict[str, list[int | float]]:
+    """Return each axis whose values are all numbers, if every point has it."""
+    return {
+        name: [value for value in values if isinstance(value, int | float)]
+        for name, values in grid.axes.items()
+        if all(type(value) in (int, float) for value in values)
+        and all(name in point for point in grid.points.values())
+    }

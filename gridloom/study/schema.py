@@ -26,6 +26,7 @@ Rule = Literal[
     "gather",
     "baselines",
     "analyse",
+    "verdict",
     "heatmaps",
     "confirm",
     "verify",

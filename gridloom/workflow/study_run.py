@@ -50,7 +50,13 @@ DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
 }
 
 #: Rules whose default resources are those of another rule.
-_AS = {"refit": "train", "confirm": "analyse", "verify": "train", "crosscheck": "train"}
+_AS = {
+    "verdict": "analyse",
+    "confirm": "analyse",
+    "verify": "train",
+    "crosscheck": "train",
+    "refit": "train",
+}
 
 DEFAULT_STUDY = Path("config/config.yaml")
 

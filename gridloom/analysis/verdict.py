@@ -1,0 +1,322 @@
+"""The verdict: what a study says, in a few sentences for people."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from gridloom.analysis.effects import Effects, Share, effects
+from gridloom.analysis.matched import may_be_left_alone
+from gridloom.analysis.next import CONFIDENCE, End, describe_end, describe_price, ends
+from gridloom.analysis.observations import Observations
+from gridloom.analysis.pick import Pick
+from gridloom.naming.points import read_path
+from gridloom.naming.values import table_text
+
+#: Axes are said to explain the differences if they explain at least so much of them.
+MOST = 0.5
+
+#: So many axes at most are named together.
+MAX_NAMED = 3
+
+#: An interaction that explains at least so much is worth tuning its axes together.
+MATTERS = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a verdict rests on.
+
+    Attributes
+    ----------
+    name
+        Of the study.
+    axes
+        Axis → its values as texts.
+    summary
+        One row a configuration, as in ``summary.csv``.
+    pick
+        By `snakemake confirm` if it is done, else by the study.
+    effects
+        Of the axes.
+    left_alone
+        Axes that surely do not matter near the best.
+    ends
+        Axes whose best value is at the end of its list.
+    trainings, seconds
+        Of each configuration; mean seconds of one.
+    baselines, verified
+        Sentences about the simple models, and about `snakemake verify`; None for none.
+    """
+
+    name: str
+    axes: Mapping[str, Sequence[str]]
+    summary: pd.DataFrame
+    pick: Pick
+    effects: Effects
+    left_alone: Sequence[str]
+    ends: Sequence[End]
+    trainings: int
+    seconds: float
+    baselines: str | None = None
+    verified: str | None = None
+
+
+def weigh(
+    name: str,
+    observations: Observations,
+    summary: pd.DataFrame,
+    pick: Pick,
+    *,
+    numbers: Mapping[str, Sequence[int | float]],
+    trainings: int,
+    baselines: str | None = None,
+    verified: str | None = None,
+) -> Evidence:
+    """Gather the evidence of a study.
+
+    Parameters
+    ----------
+    observations, summary
+        Of the study, in the same order of its configurations.
+    numbers
+        Axis of numbers → its values.
+
+    The others are attributes of `Evidence`.
+    """
+    near = (summary["tied_with_best"] & observations.complete).to_numpy()
+    (chosen,) = observations.points[observations.points["point"] == pick.point].index
+    values = {axis: str(observations.points.at[chosen, axis]) for axis in observations.axes}
+    left_alone = (
+        may_be_left_alone(observations, near, values, pick.close_enough, level=CONFIDENCE)
+        if pick.close_enough
+        else []
+    )
+    return Evidence(
+        name=name,
+        axes=observations.axes,
+        summary=summary,
+        pick=pick,
+        effects=effects(observations),
+        left_alone=left_alone,
+        ends=ends(observations, near, numbers),
+        trainings=trainings,
+        seconds=float(summary["seconds_mean"].mean()),
+        baselines=baselines,
+        verified=verified,
+    )
+
+
+def describe_verdict(evidence: Evidence) -> str:
+    """Return the verdict as Markdown: a heading and one list item a sentence."""
+    pick = evidence.pick
+    sentences = [
+        _describe_pick(evidence),
+        f"Why this one: {pick.rule}.",
+        _describe_regret(pick),
+        _describe_ties(pick),
+        _describe_top(evidence),
+        evidence.verified,
+        evidence.baselines,
+        _describe_effects(evidence),
+        _describe_left_alone(evidence),
+        _describe_lost(evidence),
+        *_describe_next(evidence),
+    ]
+    items = [f"- {sentence}" for sentence in sentences if sentence]
+    return "\n".join([f"# {evidence.name}: the verdict", "", *items]) + "\n"
+
+
+def describe_values(hyperparameters: Mapping[str, object], axes: Iterable[str]) -> str:
+    """Name a configuration by its values of the axes that it has."""
+    return ", ".join(
+        f"{name} {table_text(hyperparameters[name])}" for name in axes if name in hyperparameters
+    )
+
+
+def _describe_pick(evidence: Evidence) -> str:
+    pick = evidence.pick
+    error = "" if pick.se is None else f", standard error {pick.se:.2g}"
+    repetitions = f"{pick.n} repetition{'s' * (pick.n != 1)}"
+    values = describe_values(pick.hyperparameters, evidence.axes) or "the only configuration"
+    return (
+        f"**Take {values}** ({pick.parameters:,} parameters): {pick.metric} {pick.mean:.4g} over "
+        f"{repetitions}{error}. Expect {pick.expected:.4g} when you train it again."
+    )
+
+
+def _describe_regret(pick: Pick) -> str:
+    if pick.regret_high is None:
+        return (
+            "How much worse than the best it may be is unknown: that takes two configurations or "
+            "more, and two repetitions or more."
+        )
+    new = (
+        ""
+        if pick.regret_high_new_rows is None
+        else f" For new rows, the bound is {pick.regret_high_new_rows:.2g}, and more repetitions "
+        "alone do not make it small."
+    )
+    if pick.close_enough is None:
+        wanted = ""
+    elif pick.shown_close:
+        wanted = f" That is close enough ({pick.close_enough:.2g})."
+    else:
+        wanted = f" That is not yet close enough ({pick.close_enough:.2g})."
+    return (
+        f"It is at most {pick.regret_high:.2g} worse than the best configuration, with 95 % "
+        f"confidence, if you train on these rows with other seeds.{wanted}{new}"
+    )
+
+
+def _describe_ties(pick: Pick) -> str | None:
+    if pick.tied is None:
+        return None
+    if pick.tied <= 1:
+        return f"It is surely the best of {pick.configurations:,} configurations."
+    return (
+        f"{pick.tied:,} of {pick.configurations:,} configurations cannot be told apart from the "
+        "best. Which of them has the best mean is luck."
+    )
+
+
+def _describe_top(evidence: Evidence) -> str | None:
+    """Say what becomes of the best mean, where it is not the pick's."""
+    pick, summary = evidence.pick, evidence.summary
+    if pick.top_point == pick.point:
+        return None
+    top = summary.loc[summary["point"] == pick.top_point].iloc[0]
+    values = describe_values(read_path(pick.top_point), evidence.axes)
+    return (
+        f"The best mean, {pick.top_mean:.4g}, is that of {values}; expect {top['expected']:.4g} "
+        "when you train it again."
+    )
+
+
+def _describe_effects(evidence: Evidence) -> str | None:
+    """Say which few axes explain most of the differences, and whether they act together."""
+    effects = evidence.effects
+    found = most_explained(effects)
+    if found is None:
+        return " ".join(effects.notes) or None
+    axes, share = found
+    names = _joined(axes)
+    together = strongest_interaction(effects, axes)
+    if len(axes) == 1:
+        what = names
+        advice = ""
+    else:
+        what = f"{names} with their interaction{'s' * (len(axes) > 2)}"
+        advice = (
+            f" Tune {_joined(together)} together." if together else " Each can be tuned by itself."
+        )
+    percent = _percent(share.share)
+    if not math.isnan(share.low):
+        percent += f" (95 % interval {_percent(share.low)} to {_percent(share.high)})"
+    lost = " ".join(note for note in effects.notes if "diverged" in note)
+    explains = "explain" if len(axes) > 1 else "explains"
+    return (
+        f"{what} {explains} {percent} of the differences between configurations.{advice} {lost}"
+    ).rstrip()
+
+
+def most_explained(effects: Effects) -> tuple[tuple[str, ...], Share] | None:
+    """Return the fewest axes that explain `MOST` of the differences, and their share.
+
+    Of as many axes, those with the largest share. None if `MAX_NAMED` axes do not, or if no share
+    is known.
+    """
+    names = list(dict.fromkeys(axis for axes in effects.axes for axis in axes))
+    for count in range(1, MAX_NAMED + 1):
+        shares = {axes: effects.share_of(axes) for axes in itertools.combinations(names, count)}
+        known = {axes: share for axes, share in shares.items() if share.share >= MOST}
+        if known:
+            return max(known.items(), key=lambda item: item[1].share)
+    return None
+
+
+def strongest_interaction(effects: Effects, axes: Sequence[str]) -> tuple[str, ...] | None:
+    """Return which of some axes interact most; None if none explains as much as `MATTERS`."""
+    share_of = dict(zip(effects.table["effect"], effects.table["share"], strict=True))
+    inside = [own for own in effects.axes if len(own) > 1 and set(own) <= set(axes)]
+    shares = {own: share_of[":".join(own)] for own in inside}
+    strongest = max(shares, key=lambda own: shares[own], default=None)
+    return strongest if strongest and shares[strongest] >= MATTERS else None
+
+
+def _describe_left_alone(evidence: Evidence) -> str | None:
+    axes = evidence.left_alone
+    if not axes:
+        return None
+    return (
+        f"Near the best, {_joined(axes)} surely make{'s' * (len(axes) == 1)} no difference worth "
+        f"{evidence.pick.close_enough:.2g}: leave {'them' if len(axes) > 1 else 'it'} alone."
+    )
+
+
+def _describe_lost(evidence: Evidence) -> str | None:
+    """Say how many trainings diverged, and at which value most of them did."""
+    summary = evidence.summary
+    lost = summary["n_diverged"] + summary["n_missing"]
+    if not lost.sum():
+        return None
+    total = int(summary["n_trainings"].sum())
+    described = f"{int(lost.sum()):,} of {total:,} trainings diverged or have no number"
+    worst = _worst_value(evidence.axes, lost, summary)
+    if worst is None:
+        return f"{described}."
+    return (
+        f"{described}; {_percent(worst.of_lost)} of them at {worst.axis} {worst.value}, where "
+        f"{_percent(worst.share)} are lost."
+    )
+
+
+class _Worst(NamedTuple):
+    """A value of an axis: which share of its trainings is lost, which share of all lost it has."""
+
+    axis: str
+    value: str
+    share: float
+    of_lost: float
+
+
+def _worst_value(axes: Iterable[str], lost: pd.Series, summary: pd.DataFrame) -> _Worst | None:
+    """Return the value that loses most of its trainings, if `MOST` of all lost ones are there."""
+    found = []
+    for axis in axes:
+        of_value = lost.groupby(summary[axis]).sum()
+        shares = of_value / summary["n_trainings"].groupby(summary[axis]).sum()
+        found += [
+            _Worst(axis, str(value), float(shares[value]), float(of_value[value] / lost.sum()))
+            for value in of_value.index
+        ]
+    most = [worst for worst in found if worst.of_lost > MOST]
+    return max(most, key=lambda worst: worst.share, default=None)
+
+
+def _describe_next(evidence: Evidence) -> list[str]:
+    """Say which values and which command to try next."""
+    pick = evidence.pick
+    sentences = [
+        f"Next, add {end.axis} {end.added:g} (`next.yaml` has the list): {describe_end(end)} "
+        f"It makes {describe_price(end.configurations, evidence.trainings, evidence.seconds)}"
+        for end in evidence.ends
+    ]
+    if pick.by == "study" and not pick.shown_close and pick.regret_high is not None:
+        sentences.append("`snakemake confirm` trains more where it decides which is the best.")
+    elif evidence.verified is None:
+        sentences.append("`snakemake verify` scores the choice on seeds that chose nothing.")
+    return sentences
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

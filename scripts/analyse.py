@@ -1,0 +1,44 @@
+"""Find what explains the differences between configurations, and choose one."""
+
+import json
+from pathlib import Path
+
+from gridloom.analysis.cells import read_csv, write_csv
+from gridloom.analysis.certainty import default_close_enough
+from gridloom.analysis.cv_results import cv_results
+from gridloom.analysis.divergence import divergence_shares
+from gridloom.analysis.effects import effects
+from gridloom.analysis.observations import observe
+from gridloom.analysis.pick import choose
+from gridloom.data.scoring import Scoring
+from gridloom.errors import report_mistakes
+from gridloom.naming.points import read_path
+
+with report_mistakes(snakemake.log[0]):
+    metric, mode, axes = (
+        snakemake.params.metric,
+        snakemake.params.mode,
+        json.loads(snakemake.params.axes),
+    )
+    runs, summary = (
+        read_csv(Path(file), axes) for file in (snakemake.input.runs, snakemake.input.summary)
+    )
+    scoring = Scoring.read(
+        Path(snakemake.params.split),
+        json.loads(snakemake.params.validation),
+        snakemake.params.redrawn,
+    )
+    pick = choose(
+        summary,
+        runs,
+        {path: read_path(path) for path in summary["point"]},
+        metric,
+        mode,
+        json.loads(snakemake.params.cost),
+        snakemake.params.close_enough or default_close_enough(runs, metric, mode, scoring),
+    )
+    output = snakemake.output
+    write_csv(effects(observe(runs, axes, metric, mode)).table, Path(output.effects))
+    write_csv(divergence_shares(summary, axes), Path(output.divergence))
+    write_csv(cv_results(runs, metric, mode), Path(output.cv_results))
+    pick.write(Path(output.best))
