@@ -62,6 +62,8 @@ def test_points_with_a_lost_training_are_not_compared_and_a_sentence_says_so():
     assert found.table["expected"].isna().tolist() == [True, True, False, False]
     assert found.table["tied_with_best"].iloc[:2].tolist() == [False, False]
     assert found.notes[0].startswith("2 of 4 configurations have a training that diverged")
+    without = certainty(runs_of(drawn()[2:]), "score", "max", HOLDOUT)
+    pd.testing.assert_frame_equal(found.table[2:].reset_index(drop=True), without.table)
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,11 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
             "pick.cost[1]: parameters is there already; remove one",
         ),
         (
-            {"pick": {"cost": ["activation"]}},
-            "pick.cost[0]: activation must be a number at every point, found 'relu'",
+            {
+                "hyperparameters": {"epochs": 1, "batch_size": 1, "kind": ["a", "b"]},
+                "pick": {"cost": ["parameters", "kind"]},
+            },
+            "pick.cost[1]: kind must be a number at every point, found 'a'",
         ),
         (
             {"figures": {"slices": [{"rows": "units", "columns": "units"}]}},
