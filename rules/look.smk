@@ -10,6 +10,8 @@ localrules:
     prune,
     prune_remove,
     gather_partial,
+    analyse_partial,
+    verdict_partial,
     heatmaps_partial,
 
 
@@ -69,6 +71,33 @@ use rule gather as gather_partial with:
         trainings=RUN.trainings,
 
 
+use rule analyse as analyse_partial with:
+    input:
+        runs=f"{RESULTS}/partial/runs.csv",
+        summary=f"{RESULTS}/partial/summary.csv",
+        code=code("analyse"),
+    output:
+        effects=f"{RESULTS}/partial/effects.csv",
+        divergence=f"{RESULTS}/partial/divergence.csv",
+        cv_results=f"{RESULTS}/partial/cv_results.csv",
+        best=f"{RESULTS}/partial/best.yaml",
+    log:
+        f"{RESULTS}/logs/analyse_partial.log",
+
+
+use rule verdict as verdict_partial with:
+    input:
+        runs=f"{RESULTS}/partial/runs.csv",
+        summary=f"{RESULTS}/partial/summary.csv",
+        best=f"{RESULTS}/partial/best.yaml",
+        code=code("verdict"),
+    output:
+        verdict=f"{RESULTS}/partial/verdict.md",
+        next=f"{RESULTS}/partial/next.yaml",
+    log:
+        f"{RESULTS}/logs/verdict_partial.log",
+
+
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
@@ -83,4 +112,6 @@ rule partial:
     """Make every table and figure from the records that exist."""
     input:
         rules.gather_partial.output,
+        rules.analyse_partial.output,
+        rules.verdict_partial.output,
         rules.heatmaps_partial.output,

@@ -26,7 +26,7 @@ def test_the_plan_lists_what_is_new_with_command_line_settings(copied):
     assert "new: units = 8, 2 points" in plan
     assert "new: repetition 2 of 4 points" in plan
     assert "time       about" in plan
-    assert "also runs  gather, heatmaps" in plan
+    assert "also runs  gather, analyse, verdict, heatmaps" in plan
     copied.change()
     assert "Nothing is left to do." in look(copied, "plan")
 
@@ -49,7 +49,7 @@ def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, fini
     before = {path: path.read_bytes() for path in (cut, bare, windows, other)}
     plan = look(copied, "plan")
     assert "again: 1 job, because cut short" in plan
-    assert "also runs  gather, heatmaps" in plan
+    assert "also runs  gather, analyse, verdict, heatmaps" in plan
     assert copied.succeed("-n")["train"] == 1
     look(copied, "partial")
     assert len(pd.read_csv(copied.results / "partial" / "runs.csv")) == 6
@@ -70,13 +70,15 @@ def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
     assert copied.records() == before
     assert "Removed 2 records" in look(copied, "prune_remove")
     assert {path for path in before if "units=4/" in path} == set(copied.records())
-    assert copied.succeed() == {"gather": 1}
+    assert copied.succeed() == {"gather": 1, "analyse": 1, "verdict": 1}
 
 
 def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("partial") == {
         "gather_partial": 1,
+        "analyse_partial": 1,
+        "verdict_partial": 1,
         "heatmaps_partial": 1,
         "partial": 1,
     }

@@ -19,7 +19,9 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
         "split": 1,
         "train": 4,
         "gather": 1,
+        "analyse": 1,
         "heatmaps": 1,
+        "verdict": 1,
     }
     records = finished.records()
     assert len(records) == 4
