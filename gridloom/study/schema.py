@@ -223,6 +223,15 @@ class Confirm(_Closed):
     )
 
 
+class Crosscheck(_Closed):
+    """What `snakemake crosscheck` trains a second time, by scikit-learn's GridSearchCV."""
+
+    points: PositiveInt = Field(
+        6, description="At most so many configurations, spread over the grid."
+    )
+    repetitions: PositiveInt = Field(5, description="At most so many of their repetitions.")
+
+
 class Trainer(_Closed):
     """How a training is run."""
 
@@ -322,6 +331,9 @@ class Study(_Closed):
     objective: Objective = Field(Objective(), description="The number that ranks the points.")
     pick: Pick = Field(Pick(), description="Which configuration is chosen.")
     confirm: Confirm = Field(Confirm(), description="How the choice is settled.")
+    crosscheck: Crosscheck = Field(
+        Crosscheck(), description="What is trained a second time by scikit-learn's GridSearchCV."
+    )
     baselines: list[Baseline] = Field(
         ["dummy", "linear", "boosting"],
         description="Simple models of scikit-learn that the choice is compared with: dummy (the "
