@@ -155,6 +155,7 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
             state.assign([generator_seed(self.seeds.dropout, place), 0])
         batch_size, epochs = self.point["batch_size"], self.point["epochs"]
         orders = row_orders(self.seeds.shuffle, epochs, len(y))
+        callbacks = [*make_callbacks(file, self.point), *_early_stopping(self.point)]
         try:
             network.fit(
                 _batches((prepared.x_train, y, prepared.weights), orders, batch_size),
@@ -163,7 +164,7 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
                 shuffle=False,
                 validation_data=(prepared.x_val, y_held),
                 validation_batch_size=batch_size,
-                callbacks=[*make_callbacks(file, self.point), *_early_stopping(self.point)],
+                callbacks=callbacks,
                 verbose=0,
             )
             measured = numbers(
