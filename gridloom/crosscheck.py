@@ -30,7 +30,7 @@ from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_value
 from gridloom.networks.build import build
-from gridloom.networks.error_text import told
+from gridloom.networks.error_text import describe_error
 from gridloom.networks.generators import generator_seed, seed_states
 from gridloom.networks.model_code import check_process, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file, make_callbacks
@@ -173,7 +173,8 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
                 )
             )
         except Exception as error:
-            raise ModelError(f"crosscheck: model.fit raised {told(error, file.path)}") from error
+            told = describe_error(error, file.path)
+            raise ModelError(f"crosscheck: model.fit raised {told}") from error
         if prepared.target_scale is not None:
             powers = target_powers(network, rows.outputs)
             measured = in_target_units(measured, powers, prepared.target_scale)

@@ -7,17 +7,17 @@ from pathlib import Path
 from gridloom.analysis.cells import read_csv, write_csv
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import Pick
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 from gridloom.identity.setup import Setup
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     gpus = snakemake.resources.gpu
     devices = require_devices("crosscheck", gpus, visible_devices(os.environ)) if gpus else []
     axes, metric = json.loads(snakemake.params.axes), snakemake.params.metric
-    runs = read_csv(Path(snakemake.input.runs), texts=axes)
+    runs = read_csv(Path(snakemake.input.runs), axes)
     pick = Pick.read(Path(snakemake.input.best))
     set_libraries()
     with output_to(snakemake.log[0]):

@@ -89,7 +89,7 @@ def test_names_types_and_values_are_those_of_scikit_learn(search, runs):
 def test_the_file_is_read_back_as_it_was_made(tmp_path, runs):
     ours = cv_results(runs, "val_loss", "min")
     write_csv(ours, tmp_path / "cv_results.csv")
-    read = read_csv(tmp_path / "cv_results.csv", texts=["params"])
+    read = read_csv(tmp_path / "cv_results.csv", {})
     assert read["params"].tolist() == ours["params"].tolist()
     scores = ours.filter(like="_test_score")
     np.testing.assert_array_equal(read[scores.columns], scores)
