@@ -18,6 +18,7 @@ include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables → the pick and the verdict
 include: "rules/figures.smk"  # tables → heatmaps
+include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
 

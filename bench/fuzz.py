@@ -1748,13 +1748,12 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
                 "own": False,
                 "traceback": traceback.format_exc()[-3000:],
             }
-        noted = {**record, **record.get("environment", {})}
         training = next(
-            t for t in record["trainings"] if (t["repetition"], t["fold"]) == study.chosen[place]
+            one for one in record.trainings if (one.repetition, one.fold) == study.chosen[place]
         )
         return {
-            "how": noted.get("engine", "?"),
-            "training": {"history": training["history"], "restored": training["restored_epoch"]},
+            "how": record.engine,
+            "training": {"history": training.history, "restored": training.restored_epoch},
         }
 
     settings = dict(study.settings)

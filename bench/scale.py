@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -64,35 +63,21 @@ def gather_seconds(count: int, folder: Path) -> float:
     sys.path.insert(0, str(folder))
     from gridloom.analysis.table import gather
     from gridloom.naming.points import point_path
-    from gridloom.records import FORMAT, write_record
+    from gridloom.records import Machine, Record, TrainingResult, write_record
     from gridloom.study.seeds import STREAMS, training_seeds
 
     setup = {"seed": 0, "vary": list(STREAMS), "validation": {"method": "holdout", "fraction": 0.2}}
     history = {name: [0.123456] * 25 for name in ("loss", "acc", "val_loss", "val_acc")}
+    streams = [training_seeds(0, repetition, STREAMS) for repetition in range(5)]
     paths = []
     for number in range(count):
         point = {"batch_size": 32, "units": number}
         path = folder / "made" / "points" / "5" / point_path(point) / "reps=0-4.json"
-        trainings = [
-            {
-                "repetition": repetition,
-                "fold": 0,
-                "seeds": asdict(training_seeds(0, repetition, STREAMS)),
-                "status": "ok",
-                "restored_epoch": 24,
-                "seconds": 0.1,
-                "history": history,
-            }
-            for repetition in range(5)
-        ]
-        record = {
-            "format": FORMAT,
-            "point": point_path(point),
-            "hyperparameters": point,
-            "parameters": 100,
-            "trainings": trainings,
-            "environment": {"packages": {}, "inputs": {}, "host": "here", "setup": setup},
-        }
+        trainings = tuple(
+            TrainingResult(repetition, 0, seeds, "ok", 24, 0.1, history)
+            for repetition, seeds in enumerate(streams)
+        )
+        record = Record(point, 100, trainings, Machine("here"), setup)
         write_record(path, record)
         paths.append(path)
     started = time.perf_counter()

@@ -10,32 +10,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from gridloom.errors import RecordError
 from gridloom.files import write_text
 from gridloom.naming.blocks import point_of, read_block
-from gridloom.naming.points import Point, read_path
+from gridloom.naming.points import Point, point_path, read_path
 from gridloom.study.seeds import STREAMS, Seeds, training_seeds
 
 #: Increment on incompatible changes.
-FORMAT = 1
+RECORD_FORMAT = 1
 
 
 def shortest(value: float) -> float | None:
     """Return the shortest decimal number that reads as this float32; None if it is not finite."""
     return float(str(np.float32(value))) if math.isfinite(value) else None
-
-
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record atomically."""
-    write_text(path, json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
 
 
 REMEDY = "delete it and run again: it will be trained anew"
@@ -52,6 +47,8 @@ _MAX_WHOLE = 2**63 - 1
 _MAX_SHOWN = 60
 
 _NUMBERS = {float, int}
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,47 +81,116 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine and the packages that trainings ran with.
+
+    None stands for what the record does not say.
+
+    Attributes
+    ----------
+    host, platform, cpu, python
+        Names of the machine, its system and its processor; Python's version.
+    packages
+        Package → version.
+    onednn
+        Whether TensorFlow might use oneDNN.
+    threads
+        Cores that one operation might use.
+    gpus
+        Devices that were visible; empty without a GPU.
+    """
+
+    host: str
+    platform: str | None = None
+    cpu: str | None = None
+    python: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    onednn: bool | None = None
+    threads: int | None = None
+    gpus: list[str] | None = None
+
+    @property
+    def device(self) -> str:
+        """Kind of what it trained on: ``CPU`` or ``GPU``."""
+        return "GPU" if self.gpus else "CPU"
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The trainings of a point and a block of repetitions, and how they were made.
 
     Attributes
     ----------
-    point
-        Path of the point.
     hyperparameters
-        The point, read from its path.
+        The point.
     parameters
         Number of the network's parameters.
     trainings
         In the order of the file.
-    host
-        Name of the machine.
-    packages
-        Package → version.
-    device
-        Kind of device: ``CPU`` or ``GPU``.
-    inputs
-        Input → fingerprint of its content.
+    machine
+        What it trained on.
     setup
         Everything else that determines the trainings, such as seed, vary and validation.
+    inputs
+        Input → fingerprint of its content.
     engine
         ``lockstep``, ``one by one`` or ``keras``; None if the record does not say.
     why_not_lockstep
         Why the repetitions did not train in lockstep; None if they did, or if the record does not
         say.
+    lanes
+        Largest number of trainings that ran together; None if the record does not say.
+    started
+        When the job began, in seconds since 1970; None if the record does not say.
     """
 
-    point: str
     hyperparameters: Point
     parameters: int
     trainings: tuple[TrainingResult, ...]
-    host: str
-    packages: dict[str, str]
-    device: str
-    inputs: dict[str, str]
+    machine: Machine
     setup: dict[str, Any]
-    engine: str | None
-    why_not_lockstep: str | None
+    inputs: dict[str, str] = field(default_factory=dict)
+    engine: str | None = None
+    why_not_lockstep: str | None = None
+    lanes: int | None = None
+    started: float | None = None
+
+    @property
+    def point(self) -> str:
+        """Path of the point."""
+        return point_path(self.hyperparameters)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record atomically."""
+    content = {
+        "format": RECORD_FORMAT,
+        "point": record.point,
+        "hyperparameters": record.hyperparameters,
+        "parameters": record.parameters,
+        "trainings": [
+            {
+                "repetition": training.repetition,
+                "fold": training.fold,
+                "seeds": asdict(training.seeds),
+                "status": training.status,
+                "restored_epoch": training.restored_epoch,
+                "seconds": training.seconds,
+                "history": training.history,
+            }
+            for training in record.trainings
+        ],
+        "environment": {
+            **asdict(record.machine),
+            "setup": record.setup,
+            "inputs": record.inputs,
+            "engine": record.engine,
+            "why_not_lockstep": record.why_not_lockstep,
+            "lanes": record.lanes,
+            "started": record.started,
+        },
+    }
+    write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
 
 
 class _DamageError(Exception):
@@ -160,8 +226,10 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 def _record(path: Path, content: Any) -> Record:
     if type(content) is not dict or "format" not in content:
         raise _DamageError("is not a record")
-    if type(content["format"]) is not int or content["format"] != FORMAT:
-        raise _DamageError(f"has format {_shown(content['format'])}, this version reads {FORMAT}")
+    if type(content["format"]) is not int or content["format"] != RECORD_FORMAT:
+        raise _DamageError(
+            f"has format {_shown(content['format'])}, this version reads {RECORD_FORMAT}"
+        )
     if "point" not in content:
         raise _DamageError("is not a record")
     block = read_block(path.name)
@@ -184,17 +252,29 @@ def _record(path: Path, content: Any) -> Record:
     )
     _check_identities(trainings, block.repetitions, folds)
     return Record(
-        point=point,
         hyperparameters=hyperparameters,
         parameters=_whole(content, "parameters"),
         trainings=trainings,
-        host=_text(environment, "host"),
-        packages=_texts(environment, "packages"),
-        device="GPU" if environment.get("gpus") else "CPU",
-        inputs=_texts(environment, "inputs"),
+        machine=_machine(environment),
         setup=setup,
-        engine=_optional_text(environment, "engine"),
-        why_not_lockstep=_optional_text(environment, "why_not_lockstep"),
+        inputs=_texts(environment, "inputs"),
+        engine=_optional(environment, "engine", str, "text"),
+        why_not_lockstep=_optional(environment, "why_not_lockstep", str, "text"),
+        lanes=_optional(environment, "lanes", int, "a whole number"),
+        started=_optional(environment, "started", float, "a time"),
+    )
+
+
+def _machine(environment: Mapping[str, Any]) -> Machine:
+    return Machine(
+        host=_text(environment, "host"),
+        platform=_optional(environment, "platform", str, "text"),
+        cpu=_optional(environment, "cpu", str, "text"),
+        python=_optional(environment, "python", str, "text"),
+        packages=_texts(environment, "packages"),
+        onednn=_optional(environment, "onednn", bool, "true or false"),
+        threads=_optional(environment, "threads", int, "a whole number"),
+        gpus=_optional(environment, "gpus", list, "a list"),
     )
 
 
@@ -327,8 +407,11 @@ def _text(block: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _optional_text(block: Mapping[str, Any], key: str) -> str | None:
-    return None if block.get(key) is None else _text(block, key)
+def _optional(block: Mapping[str, Any], key: str, kind: type[Kind], wanted: str) -> Kind | None:
+    value = block.get(key)
+    if value is not None and type(value) is not kind:
+        raise _unfit(key, value, wanted)
+    return value
 
 
 def _block(block: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), locks
 
 
 def histories(record):
-    return [training["history"] for training in record["trainings"]]
+    return [training.history for training in record.trainings]
 
 
 def choice_of(point: str, epochs: int) -> Choice:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gridloom.errors import RecordError
 from gridloom.naming.points import point_path
-from gridloom.records import REMEDY, read_record
+from gridloom.records import REMEDY, Machine, read_record, write_record
 from gridloom.workflow.plan import Pace, find_earlier, measured_pace
 from tests.made_records import SETUP, write_made_record
 from tests.made_values import values
@@ -51,7 +51,15 @@ def test_a_record_is_read_completely(tmp_path):
     assert record.trainings[1].history == CURVES
     assert record.trainings[1].restored_epoch == 1
     assert (record.engine, record.why_not_lockstep) == ("one by one", "layer PReLU")
-    assert (read_record(made(tmp_path)).engine, record.host) == (None, "here")
+    assert (read_record(made(tmp_path)).engine, record.machine.host) == (None, "here")
+
+
+def test_a_record_that_was_read_is_written_byte_for_byte(tmp_path):
+    machine = Machine("here", "Linux", "a cpu", "3.11.7", {"keras": "3"}, False, 2, ["0"])
+    path = made(tmp_path, machine=machine, engine="lockstep", lanes=2, started=1.5)
+    written = path.read_bytes()
+    write_record(path, read_record(path))
+    assert path.read_bytes() == written
 
 
 def test_folds_and_later_repetitions_are_read(tmp_path):
@@ -99,6 +107,7 @@ def test_another_end_of_the_file_is_accepted(tmp_path, end):
         ({"environment__host": 5}, "host is 5, not text"),
         ({"environment__packages": {"keras": 3}}, "packages holds {'keras': 3}, not texts"),
         ({"environment__engine": 3}, "engine is 3, not text"),
+        ({"environment__gpus": "0"}, "gpus is '0', not a list"),
         ({"trainings__0__status": "fine"}, "status is 'fine', not one of ok, diverged"),
         ({"trainings__0__status": "diverged"}, "is diverged, but all of its history is finite"),
         ({"trainings__0__history__loss": [None] * 3}, "is ok, but its loss is not finite"),

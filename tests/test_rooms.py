@@ -24,6 +24,7 @@ ROOMS = [
     "training",
     "workers",
     "analysis",
+    "crosscheck",
     "figures",
     "fitted",
     "predict",

@@ -153,7 +153,7 @@ class _Collected:
 
     def add(self, record: Record) -> None:
         """Add the trainings of a record."""
-        made_with = {**record.packages, **record.inputs, "device": record.device}
+        made_with = {**record.machine.packages, **record.inputs, "device": record.machine.device}
         self._versions[json.dumps(made_with, sort_keys=True)] += 1
         for training in record.trainings:
             if training.repetition < self.repetitions:
@@ -182,7 +182,7 @@ class _Collected:
             "epochs_run": len(history["loss"]),
             "parameters": record.parameters,
             "seconds": training.seconds,
-            "host": record.host,
+            "host": record.machine.host,
             "engine": record.engine or "",
             "why_not_lockstep": record.why_not_lockstep or "",
         }

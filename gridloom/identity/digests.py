@@ -19,7 +19,7 @@ from gridloom.files import write_text
 from gridloom.identity.source_code import Import, Source, read_source
 
 #: Increment on incompatible changes.
-FORMAT = 1
+DIGESTS_FORMAT = 1
 
 #: A file that changed this recently may change again with the same time stamp.
 SETTLED_NS = 2 * 10**9
@@ -44,7 +44,7 @@ class Digests:
             # If it is damaged or of another version, everything is computed again.
             with suppress(OSError, ValueError, KeyError, TypeError):
                 read = json.loads(kept.read_text(encoding="utf-8"))
-                if read["format"] == FORMAT:
+                if read["format"] == DIGESTS_FORMAT:
                     self._noted = dict(read["files"])
 
     def content(self, path: Path | str) -> str:
@@ -88,5 +88,5 @@ class Digests:
         """Write the notes, if there are new ones."""
         if self._kept is not None and self._changed:
             with suppress(StorageError):  # notes only save time; other writes report a full disk
-                write_text(self._kept, json.dumps({"format": FORMAT, "files": self._noted}))
+                write_text(self._kept, json.dumps({"format": DIGESTS_FORMAT, "files": self._noted}))
             self._changed = False

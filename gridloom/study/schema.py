@@ -132,7 +132,7 @@ class Split(_Closed):
     test_value: str = Field("test", description="Value of `column` in the test rows.")
 
 
-class Limits(_Closed):
+class LimitSettings(_Closed):
     """Limits on data; more is refused, because it is more likely a mistake than a table."""
 
     gib: PositiveFloat = Field(
@@ -151,7 +151,7 @@ class Validation(_Closed):
     folds: Annotated[int, Field(ge=2)] = Field(5, description="kfold: number of folds.")
 
 
-class Preparation(_Closed):
+class PreparationSettings(_Closed):
     """What is done to the rows before a network sees them, fitted on its training rows."""
 
     scaling: Literal["standard", "minmax", "none"] = Field(
@@ -223,7 +223,16 @@ class Confirm(_Closed):
     )
 
 
-class Trainer(_Closed):
+class Crosscheck(_Closed):
+    """What `snakemake crosscheck` trains a second time, by scikit-learn's GridSearchCV."""
+
+    points: PositiveInt = Field(
+        6, description="At most so many configurations, spread over the grid."
+    )
+    repetitions: PositiveInt = Field(5, description="At most so many of their repetitions.")
+
+
+class TrainerSettings(_Closed):
     """How a training is run."""
 
     engine: Literal["compiled", "keras"] = Field(
@@ -300,10 +309,14 @@ class Study(_Closed):
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )
     dataset: Dataset = Field(description="Where the rows come from.")
-    limits: Limits = Field(Limits(), description="Limits on the size and download of data.")
+    limits: LimitSettings = Field(
+        LimitSettings(), description="Limits on the size and download of data."
+    )
     split: Split = Field(Split(), description="Which rows are the test set.")
     validation: Validation = Field(Validation(), description="How a training is scored.")
-    preparation: Preparation = Field(Preparation(), description="What is done to the rows.")
+    preparation: PreparationSettings = Field(
+        PreparationSettings(), description="What is done to the rows."
+    )
     vary: list[Stream] = Field(
         list(get_args(Stream)),
         description="Random streams that change with the repetition; the others stay as in the "
@@ -322,13 +335,16 @@ class Study(_Closed):
     objective: Objective = Field(Objective(), description="The number that ranks the points.")
     pick: Pick = Field(Pick(), description="Which configuration is chosen.")
     confirm: Confirm = Field(Confirm(), description="How the choice is settled.")
+    crosscheck: Crosscheck = Field(
+        Crosscheck(), description="What is trained a second time by scikit-learn's GridSearchCV."
+    )
     baselines: list[Baseline] = Field(
         ["dummy", "linear", "boosting"],
         description="Simple models of scikit-learn that the choice is compared with: dummy (the "
         "commonest class, the mean), linear (or logistic) regression, gradient boosting; [] for "
         "none.",
     )
-    trainer: Trainer = Field(Trainer(), description="How a training is run.")
+    trainer: TrainerSettings = Field(TrainerSettings(), description="How a training is run.")
     environment: Literal["strict", "mix"] = Field(
         "mix",
         description="Whether to use records of other versions of Keras, NumPy, pandas, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from gridloom.engines.types import REMEDY, Fitted, Stopping, Training
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.identity.setup import Setup
-from gridloom.naming.points import point_path
 from gridloom.networks.build import Network, build
 from gridloom.networks.keras_private import GlobalState
 from gridloom.networks.model_code import check_process, read_model_code
@@ -40,7 +39,7 @@ from gridloom.networks.model_file import ModelFile, load_model_file, make_callba
 from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.structure import Structure, structure_of
 from gridloom.networks.targets import encode_target
-from gridloom.records import FORMAT, shortest
+from gridloom.records import Machine, Record, TrainingResult, shortest
 from gridloom.study.contract import CALLBACKS, PIPELINE
 from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.environment import environment
@@ -151,7 +150,7 @@ class Trainer:
         self._why_not: Kept[str | None] = Kept()
         self._measured: str | None = None
 
-    def run(self, request: Request) -> dict[str, Any]:
+    def run(self, request: Request) -> Record:
         """Train a point's repetitions and return the record.
 
         Raises
@@ -200,13 +199,11 @@ class Trainer:
             for fold, part in enumerate(parts[repetition])
         ]
         seconds = (time.perf_counter() - clock) / len(order)
-        return {
-            "format": FORMAT,
-            "point": point_path(job.point),
-            "hyperparameters": job.point,
-            "parameters": parameters,
-            "trainings": [
-                _training_record(
+        return Record(
+            hyperparameters=job.point,
+            parameters=parameters,
+            trainings=tuple(
+                _training_result(
                     repetition,
                     fold,
                     seeds[repetition],
@@ -214,17 +211,15 @@ class Trainer:
                     seconds,
                 )
                 for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
-            ],
-            "environment": {
-                **environment(),
-                "setup": setup.as_json(),
-                "inputs": {"training rows": content},
-                "engine": fits.engine,
-                "why_not_lockstep": fits.why_not_lockstep,
-                "lanes": fits.lanes,
-                "started": round(started, 3),
-            },
-        }
+            ),
+            machine=Machine(**environment()),
+            setup=setup.as_json(),
+            inputs={"training rows": content},
+            engine=fits.engine,
+            why_not_lockstep=fits.why_not_lockstep,
+            lanes=fits.lanes,
+            started=round(started, 3),
+        )
 
     def _check_objective(self, job: _Job) -> None:
         """Check, once for each model file, that its networks measure the objective."""
@@ -566,9 +561,9 @@ def _stopping(point: Mapping[str, Any]) -> Stopping | None:
     )
 
 
-def _training_record(
+def _training_result(
     repetition: int, fold: int, seeds: Seeds, fitted: Fitted, seconds: float
-) -> dict[str, Any]:
+) -> TrainingResult:
     history = {
         name: [shortest(value) for value in values] for name, values in fitted.history.items()
     }
@@ -578,12 +573,12 @@ def _training_record(
         )
     losses = [*history["loss"], history.get("val_loss", history["loss"])[fitted.restored_epoch]]
     finite = all(value is not None for value in losses)
-    return {
-        "repetition": repetition,
-        "fold": fold,
-        "seeds": asdict(seeds),
-        "status": "ok" if finite else "diverged",
-        "restored_epoch": fitted.restored_epoch,
-        "seconds": round(seconds, 6),
-        "history": history,
-    }
+    return TrainingResult(
+        repetition=repetition,
+        fold=fold,
+        seeds=seeds,
+        status="ok" if finite else "diverged",
+        restored_epoch=fitted.restored_epoch,
+        seconds=round(seconds, 6),
+        history=history,
+    )

@@ -180,7 +180,7 @@ def describe_other_versions(records: Sequence[Path], today: Mapping[str, str]) -
     sample = records[:: max(1, len(records) // SAMPLE)]
     for path in sample:
         try:
-            made_with = read_record(path).packages
+            made_with = read_record(path).machine.packages
         except RecordError:  # gather reports it
             continue
         differing = [

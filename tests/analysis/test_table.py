@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,10 @@ from gridloom.analysis.table import (
 from gridloom.errors import RecordError
 from gridloom.study.seeds import STREAMS, training_seeds
 from gridloom.training.objective import ObjectiveError
-from tests.made_records import PACKAGES, SETUP, write_made_record
+from tests.made_records import MACHINE, SETUP, write_made_record
 
 
-def record(folder, point, scores, first=0, packages=PACKAGES, logged=(), folds=1, loss=0.5):
+def record(folder, point, scores, first=0, machine=MACHINE, logged=(), folds=1, loss=0.5):
     """Write a record whose trainings end with these scores; None is a diverged one, NaN no score.
 
     With folds, a repetition's scores stand side by side.
@@ -38,7 +38,7 @@ def record(folder, point, scores, first=0, packages=PACKAGES, logged=(), folds=1
         for score in scores
     ]
     setup = SETUP if folds == 1 else {**SETUP, "validation": {"method": "kfold", "folds": folds}}
-    return write_made_record(folder, point, histories, first=first, packages=packages, setup=setup)
+    return write_made_record(folder, point, histories, first=first, machine=machine, setup=setup)
 
 
 def tables(paths, names=("units",), repetitions=5, mode="max"):
@@ -60,8 +60,8 @@ def test_a_row_tells_how_its_training_ran_and_is_empty_where_its_record_does_not
     history = {"loss": [0.5], "val_accuracy": [0.5]}
     how = [{"engine": "lockstep"}, {"engine": "keras", "why_not_lockstep": "asked for"}, {}]
     paths = [
-        write_made_record(tmp_path, {"units": units}, [history], **environment)
-        for units, environment in enumerate(how)
+        write_made_record(tmp_path, {"units": units}, [history], **made_with)
+        for units, made_with in enumerate(how)
     ]
     files = [tmp_path / name for name in ("runs.csv", "history.parquet", "summary.csv")]
     write_tables(tables(paths), *files)
@@ -295,7 +295,12 @@ def test_a_record_of_another_point_or_version_is_named(tmp_path):
 
 def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
     paths = [
-        record(tmp_path, {"units": units}, [0.5], packages={**PACKAGES, "keras": keras})
+        record(
+            tmp_path,
+            {"units": units},
+            [0.5],
+            machine=replace(MACHINE, packages={**MACHINE.packages, "keras": keras}),
+        )
         for units, keras in ((1, "3"), (2, "3"), (3, "4"))
     ]
     told = describe_versions(tables(paths).versions)
@@ -306,10 +311,10 @@ def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
 
 
 def test_records_of_another_kind_of_device_are_told(tmp_path):
-    paths = [record(tmp_path, {"units": units}, [0.5]) for units in (1, 2)]
-    changed = json.loads(paths[0].read_text())
-    changed["environment"]["gpus"] = ["0"]
-    paths[0].write_text(json.dumps(changed))
+    paths = [
+        record(tmp_path, {"units": units}, [0.5], machine=replace(MACHINE, gpus=gpus))
+        for units, gpus in ((1, ["0"]), (2, []))
+    ]
     told = describe_versions(tables(paths).versions)
     assert "1 records with device GPU" in told
     assert "1 records with device CPU" in told

@@ -288,14 +288,12 @@ LOSSES = {
 def test_a_study_of_numbered_files_trains_with_every_form_of_target(images, loss):
     model = write_model(images, **LOSSES[loss])
     record = Trainer().run(ask(images, model, objective="val_accuracy"))
-    assert len(record["trainings"]) == 2
-    for training in record["trainings"]:
-        assert training["history"]["loss"][-1] < training["history"]["loss"][0]
-        assert "val_accuracy" in training["history"]
+    assert len(record.trainings) == 2
+    for training in record.trainings:
+        assert training.history["loss"][-1] < training.history["loss"][0]
+        assert "val_accuracy" in training.history
     again = Trainer().run(ask(images, model))
-    assert [one["history"] for one in again["trainings"]] == [
-        one["history"] for one in record["trainings"]
-    ]
+    assert [one.history for one in again.trainings] == [one.history for one in record.trainings]
 
 
 def test_a_misspelt_objective_is_reported_before_anything_trains(images):

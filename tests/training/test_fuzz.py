@@ -43,8 +43,8 @@ class Wrong:
         if units == 4:
             raise KeyError("name")
         record = self.trainer.run(request)
-        for training in record["trainings"]:
-            history = training["history"]
+        for training in record.trainings:
+            history = training.history
             if units == 3:
                 history["val_loss"][-1] += 1e-3
         return record

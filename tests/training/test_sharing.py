@@ -298,22 +298,22 @@ def test_a_warm_trainer_gives_the_numbers_of_model_fit(data, tmp_path, case):
     model = written(tmp_path, body, before)
     warm, trained = Trainer(), {}
     for a in dict.fromkeys(values):
-        trained[a] = warm.run(request_of(data, model, a))["trainings"]
+        trained[a] = warm.run(request_of(data, model, a)).trainings
         fresh = request_of(data, model, a, engine="keras", repetitions=(1,))
-        (expected,) = Trainer().run(fresh)["trainings"]
-        assert_close(trained[a][1]["history"], expected["history"])
-    again = warm.run(request_of(data, model, values[0]))["trainings"]
+        (expected,) = Trainer().run(fresh).trainings
+        assert_close(trained[a][1].history, expected.history)
+    again = warm.run(request_of(data, model, values[0])).trainings
     for one, other in zip(again, trained[values[0]], strict=True):
-        assert one["history"] == other["history"]
+        assert one.history == other.history
 
 
 MLP = "return compiled(chain(input_shape, outputs, layers.Dense(4)), keras.optimizers.SGD(a))"
 
 
 def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_path):
-    def environment(body, **settings):
+    def record_of(body, **settings):
         model = written(tmp_path, body)
-        return Trainer().run(request_of(data, model, 0.1, **settings))["environment"]
+        return Trainer().run(request_of(data, model, 0.1, **settings))
 
     expected = {
         MLP: ("lockstep", None),
@@ -327,15 +327,15 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
         ),
     }
     for body, (engine, why_not) in expected.items():
-        made = environment(body)
-        assert (made["engine"], made["why_not_lockstep"]) == (engine, why_not)
-    made = environment(MLP, lockstep=False)
-    assert (made["engine"], made["why_not_lockstep"]) == (
+        made = record_of(body)
+        assert (made.engine, made.why_not_lockstep) == (engine, why_not)
+    made = record_of(MLP, lockstep=False)
+    assert (made.engine, made.why_not_lockstep) == (
         "one by one",
         "trainer.lockstep is false",
     )
-    made = environment(MLP, engine="keras")
-    assert (made["engine"], made["why_not_lockstep"]) == ("keras", None)
+    made = record_of(MLP, engine="keras")
+    assert (made.engine, made.why_not_lockstep) == ("keras", None)
 
 
 @pytest.mark.parametrize("folds", cases([2, 7, 20], [7]))
@@ -350,17 +350,17 @@ def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
         request = request_of(data, model, 0.1, repetitions=repetitions, **common)
         record = together.run(request)
         single = alone.run(changed(request, lockstep=False))
-        assert record["environment"]["engine"] == "lockstep"
-        assert single["environment"]["engine"] == "one by one"
-        assert len(record["trainings"]) == folds * len(repetitions)
-        for one, other in zip(record["trainings"], single["trainings"], strict=True):
-            assert (one["repetition"], one["fold"]) == (other["repetition"], other["fold"])
-            assert_close(one["history"], other["history"])
+        assert record.engine == "lockstep"
+        assert single.engine == "one by one"
+        assert len(record.trainings) == folds * len(repetitions)
+        for one, other in zip(record.trainings, single.trainings, strict=True):
+            assert (one.repetition, one.fold) == (other.repetition, other.fold)
+            assert_close(one.history, other.history)
     assert alone.graphs == 1
     if folds == 7:  # the measure takes a second a training
         fresh = request_of(data, model, 0.1, engine="keras", repetitions=(1,), **common)
-        for one, other in zip(record["trainings"], Trainer().run(fresh)["trainings"], strict=True):
-            assert_close(one["history"], other["history"])
+        for one, other in zip(record.trainings, Trainer().run(fresh).trainings, strict=True):
+            assert_close(one.history, other.history)
 
 
 def test_the_record_says_how_many_repetitions_trained_together(data, tmp_path):
@@ -368,9 +368,9 @@ def test_the_record_says_how_many_repetitions_trained_together(data, tmp_path):
     for folds, lanes in ((2, 4), (20, 20)):
         validation = {"method": "kfold", "folds": folds}
         record = Trainer().run(request_of(data, model, 0.1, validation=validation))
-        assert record["environment"]["lanes"] == lanes
+        assert record.lanes == lanes
     alone = Trainer().run(request_of(data, model, 0.1, lockstep=False))
-    assert alone["environment"]["lanes"] == 1
+    assert alone.lanes == 1
 
 
 def test_a_network_that_reads_values_trains_by_model_fit(data, tmp_path):
@@ -391,7 +391,7 @@ a_half = 0.5
     with pytest.raises(ModelError, match=r"cannot do run_eagerly; set `trainer: {engine: keras}`"):
         Trainer().run(request_of(data, model, 0.1))
     record = Trainer().run(request_of(data, model, 0.1, engine="keras"))
-    losses = record["trainings"][0]["history"]["loss"]
+    losses = record.trainings[0].history["loss"]
     assert losses[1] < losses[0]
 
 
@@ -400,11 +400,11 @@ def test_a_wrong_stacked_twin_is_found_before_it_trains(data, tmp_path, monkeypa
     plain = StackedDense.call
     monkeypatch.setattr(StackedDense, "call", lambda self, x: 1.01 * plain(self, x))
     record = Trainer().run(request_of(data, written(tmp_path, MLP), 0.1))
-    assert record["environment"]["engine"] == "one by one"
-    assert record["environment"]["why_not_lockstep"].startswith("in a check, a step in lockstep")
+    assert record.engine == "one by one"
+    assert record.why_not_lockstep.startswith("in a check, a step in lockstep")
     assert "please report this with the model file" in capsys.readouterr().out
-    for one, other in zip(record["trainings"], right["trainings"], strict=True):
-        assert one["history"] == other["history"]
+    for one, other in zip(record.trainings, right.trainings, strict=True):
+        assert one.history == other.history
 
 
 def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatch, capsys):
@@ -425,8 +425,8 @@ def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatc
     capsys.readouterr()
     record = warm.run(request_of(data, model, 0.2))
     assert "a kept graph fails with another learning rate" in capsys.readouterr().out
-    for one, other in zip(record["trainings"], right["trainings"], strict=True):
-        assert one["history"] == other["history"]
+    for one, other in zip(record.trainings, right.trainings, strict=True):
+        assert one.history == other.history
 
 
 def test_random_numbers_that_a_step_draws_with_numpy_are_refused(data, tmp_path):
@@ -438,4 +438,4 @@ def test_random_numbers_that_a_step_draws_with_numpy_are_refused(data, tmp_path)
     model = written(tmp_path, body)
     with pytest.raises(ModelError, match=r"draws with NumPy.*set `trainer: {engine: keras}`"):
         Trainer().run(request_of(data, model, 0.1))
-    assert Trainer().run(request_of(data, model, 0.1, engine="keras"))["trainings"]
+    assert Trainer().run(request_of(data, model, 0.1, engine="keras")).trainings

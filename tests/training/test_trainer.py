@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
@@ -13,8 +12,9 @@ import pytest
 from gridloom.engines.types import Fitted
 from gridloom.errors import ModelError
 from gridloom.networks.model_file import load_model_file
+from gridloom.records import read_record, write_record
 from gridloom.study.seeds import STREAMS, training_seeds
-from gridloom.training.trainer import Trainer, _training_record
+from gridloom.training.trainer import Trainer, _training_result
 from tests.made_requests import (
     POINTS,
     ROOT,
@@ -70,8 +70,8 @@ def test_points_that_share_a_graph_have_the_numbers_of_fresh_graphs(data):
 def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
     together = Trainer().run(request_of(data, repetitions=(0, 1, 2)))
     alone = Trainer().run(request_of(data, repetitions=(0, 1, 2), lockstep=False))
-    assert together["environment"]["engine"] == "lockstep"
-    assert alone["environment"]["engine"] == "one by one"
+    assert together.engine == "lockstep"
+    assert alone.engine == "one by one"
     for one, other in zip(histories(together), histories(alone), strict=True):
         for name in one:
             np.testing.assert_allclose(one[name], other[name], atol=1e-5)
@@ -92,7 +92,7 @@ def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
     fresh = [Trainer().run(request_of(data, model, dropout=rate)) for rate in (0.1, 0.8)]
     assert list(map(histories, shared)) == list(map(histories, fresh))
     assert histories(shared[0]) != histories(shared[1])
-    assert shared[0]["environment"]["engine"] == "one by one"
+    assert shared[0].engine == "one by one"
 
 
 def test_weights_from_tensorflows_generator_are_seeded(data, tmp_path):
@@ -111,14 +111,16 @@ def test_a_changed_model_file_is_read_again(data, tmp_path):
     before = trainer.run(request_of(data, model))
     model.write_text(WITHOUT_TWINS.replace("BatchNormalization()", "Dense(3)"))
     after = trainer.run(request_of(data, model))
-    assert before["parameters"] != after["parameters"]
+    assert before.parameters != after.parameters
 
 
-def test_a_diverging_training_is_a_result(data):
+def test_a_diverging_training_is_a_result(data, tmp_path):
     record = Trainer().run(request_of(data, learning_rate=1e6, epochs=5, units=32))
-    assert {training["status"] for training in record["trainings"]} == {"diverged"}
+    assert {training.status for training in record.trainings} == {"diverged"}
     assert None in histories(record)[0]["loss"]
-    json.dumps(record, allow_nan=False)
+    path = tmp_path / "points" / "5" / record.point / "reps=0-1.json"
+    write_record(path, record)
+    assert read_record(path) == record
 
 
 def test_an_infinite_final_validation_loss_is_a_divergence():
@@ -128,9 +130,7 @@ def test_an_infinite_final_validation_loss_is_a_divergence():
         "val_accuracy": np.float32([0.5, 0.6]),
     }
     seeds = training_seeds(0, 0, STREAMS)
-    status = [
-        _training_record(0, 0, seeds, Fitted(curves, epoch), 0.0)["status"] for epoch in (0, 1)
-    ]
+    status = [_training_result(0, 0, seeds, Fitted(curves, epoch), 0.0).status for epoch in (0, 1)]
     assert status == ["diverged", "ok"]  # infinite on the way, it recovered
 
 
@@ -201,8 +201,8 @@ def test_the_keras_engine_trains_every_repetition_and_fold(data, tmp_path):
         validation={"method": "kfold", "folds": 2},
     )
     record = Trainer().run(request)
-    assert record["environment"]["engine"] == "keras"
-    assert [(one["repetition"], one["fold"]) for one in record["trainings"]] == [
+    assert record.engine == "keras"
+    assert [(one.repetition, one.fold) for one in record.trainings] == [
         (0, 0),
         (0, 1),
         (1, 0),
@@ -219,10 +219,10 @@ def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
         request = request_of(data, **point)
         compiled = Trainer().run(request)
         keras_own = Trainer().run(changed(request, engine="keras"))
-        for one, other in zip(compiled["trainings"], keras_own["trainings"], strict=True):
-            assert one["restored_epoch"] == other["restored_epoch"]
-            for name, values in one["history"].items():
-                np.testing.assert_allclose(values, other["history"][name], rtol=0, atol=1e-5)
+        for one, other in zip(compiled.trainings, keras_own.trainings, strict=True):
+            assert one.restored_epoch == other.restored_epoch
+            for name, values in one.history.items():
+                np.testing.assert_allclose(values, other.history[name], rtol=0, atol=1e-5)
 
 
 def test_losses_that_differ_outside_their_configuration_share_no_graph(data, tmp_path):

@@ -146,8 +146,8 @@ def test_a_network_learns_large_targets_and_is_measured_in_their_units(tmp_path,
     point = {"batch_size": 16, "epochs": 20, "learning_rate": 0.1}
     settings = {"engine": engine, "target": "standard"}
     request = request_for(tmp_path, tmp_path / "mine.py", point, **settings)
-    for training in Trainer().run(request)["trainings"]:
-        history = training["history"]
+    for training in Trainer().run(request).trainings:
+        history = training.history
         # The noise alone costs 2000² and, on the average, 1600.
         assert 2e6 < history["val_loss"][-1] < 8e6
         assert 1000 < history["val_mae"][-1] < 2500

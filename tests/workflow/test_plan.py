@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gridloom.naming.blocks import Block
+from gridloom.records import Machine
 from gridloom.workflow.plan import (
     Job,
     Pace,
@@ -161,8 +162,8 @@ def test_finished_records_that_the_summary_leaves_out_count():
 
 
 def test_records_of_other_versions_are_reported(tmp_path):
-    packages = {"keras": "3.0", "numpy": "2.0"}
-    path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], packages=packages)
+    machine = Machine("here", packages={"keras": "3.0", "numpy": "2.0"})
+    path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], machine=machine)
     assert describe_other_versions([path], {"keras": "3.0"}) is None
     line = describe_other_versions([path], {"keras": "3.1", "numpy": "2.0"})
     assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they are used, unless")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from gridloom.records import write_record
+from gridloom.records import read_record, write_record
 from tests.workflow.conftest import TINY
 from tests.workflow.processes import left_behind, processes_of, wait_for
 
@@ -227,9 +227,9 @@ def test_only_an_edit_of_the_data_trains_again_not_a_touch_or_mistyped_setting(p
 
 def test_records_of_other_versions_are_reported_when_mixed(copied):
     path = sorted((copied.results / "points").rglob("*.json"))[0]
-    record = json.loads(path.read_text())
-    record["environment"]["packages"]["keras"] = "3.0.0"
-    write_record(path, record)
+    record = read_record(path)
+    packages = {**record.machine.packages, "keras": "3.0.0"}
+    write_record(path, replace(record, machine=replace(record.machine, packages=packages)))
     done = copied.run()
     assert done.returncode == 0
     assert "1 records with keras 3.0.0" in done.stderr
