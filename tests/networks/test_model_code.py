@@ -162,7 +162,7 @@ def test_settings_read_without_keras_equal_those_of_keras(tmp_path):
         ({"libraries": {**SETUP.libraries, "floatx": "float16"}}, "'floatx': 'float16'"),
         (
             {"environment": {"packages": {"keras": "3.0"}}},
-            "environment: strict, .* make them agree",
+            "environment is strict, .* make them agree",
         ),
     ],
     ids=str,
