@@ -107,7 +107,7 @@ STUDIES = {
     "a path to fill in": (data(source="my {x}.csv"), "Snakemake takes no path with { or }"),
     "values too long together": (
         knobs(**{f"t{place}": "x" * 200 for place in range(16)}),
-        "bytes for Snakemake's note on it, the system takes 4,095; use shorter values",
+        "bytes, and the system allows 4,095; use shorter values or names",
     ),
     "a stream": ({"vary": ["weights"]}, "is not one of init, shuffle, dropout, validation"),
     "scaling": ({"preparation": {"scaling": "z"}}, "is not one of standard, minmax, none"),

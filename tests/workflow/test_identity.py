@@ -169,7 +169,7 @@ def test_a_changed_source_on_the_web_stops_the_run_until_the_user_decides(projec
     (first / "raw.json").unlink()
     printed = project.fail("download")
     assert f"changed: it had SHA-256 {noted}" in printed
-    assert "`snakemake --forcerun download` takes the new version" in printed
+    assert "`snakemake --forcerun download` accepts the new version" in printed
     # With the sum of the version that was trained on, the rows are the same.
     project.change(dataset={"source": site["address"], "sha256": noted})
     assert f"asks for {noted}" in project.fail("download")

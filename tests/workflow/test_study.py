@@ -158,4 +158,4 @@ def test_braces_repeats_and_very_long_paths_are_fine(untrained, monkeypatch):
     assert set(untrained.runs()["note"]) == {"{wild}", "b"}
     assert untrained.succeed() == {}
     untrained.write(study(longest + 1))
-    assert "the system takes 4,095; use shorter values" in untrained.fail("-n")
+    assert "the system allows 4,095; use shorter values" in untrained.fail("-n")
