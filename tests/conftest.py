@@ -8,19 +8,19 @@ import os
 import pytest
 from hypothesis import settings
 
-# Before anything imports TensorFlow, as the worker does it.
+# Set before TensorFlow is imported, as in a worker.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-# A loaded machine is slow, which is no failure.
+# On a loaded machine, slowness is not a failure.
 settings.register_profile("gridloom", deadline=None)
 settings.load_profile("gridloom")
 
 
 @pytest.fixture(scope="session")
 def one_thread() -> None:
-    """Compute as a worker with one thread does: set before TensorFlow's first operation."""
+    """Use one thread, as a worker does; set before TensorFlow's first operation."""
     import tensorflow as tf
 
     gc.freeze()
@@ -29,11 +29,11 @@ def one_thread() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one test more than there are cores: most wait for processes and timers of their own."""
+    """Run one test more than there are cores, because most tests wait for processes and timers."""
     return (os.cpu_count() or 1) + 1
 
 
-#: Tests that a process left out, for the line that the command ends with.
+#: Number of tests that a process left out, for the last line of the output.
 LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -54,14 +54,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let a process of xdist report how many tests it left out: each leaves out the same."""
+    """Let a process of xdist report how many tests it left out; all leave out the same tests."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
-    """Take what a process of xdist reports."""
+    """Receive the report of a process of xdist."""
     if hasattr(node, "workeroutput"):
         node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]
 

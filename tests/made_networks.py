@@ -37,7 +37,7 @@ def rows_of(classes: int | None = 3, rows: int = 41, features: int = 6, seed: in
 
 
 def trainings_of(builder, repetitions: int, classes: int | None = 3, rows: PreparedRows = None):
-    """Build a network and its trainings; return the network of repetition 0 beside them."""
+    """Build a network and its trainings; return the network of repetition 0 and the trainings."""
     rows = rows if rows is not None else rows_of(classes)
     shape, outputs = rows.x_train.shape[1:], classes or 1
     labels = [str(label) for label in range(classes)] if classes else None
@@ -56,18 +56,18 @@ def trainings_of(builder, repetitions: int, classes: int | None = 3, rows: Prepa
 
 
 def plain_fit(builder, training, batch_size: int, epochs: int, outputs: int, kept=None):
-    """Train by `model.fit`, on the very batches and random numbers of the compiled fit.
+    """Train by `model.fit` with exactly the batches and random numbers of the compiled fit.
 
     The weights after each epoch are added to the list `kept`, where one is given.
     """
     rows = training.rows
     shape = rows.x_train.shape[1:]
     model = build(builder, shape, outputs, {}, training.seeds.init).model
-    # Keras miscounts metrics such as F1Score in the batch that makes their variables.
+    # Keras miscounts metrics such as F1Score in the batch that creates their variables.
     model.test_on_batch(rows.x_val, rows.y_val)
     for place, state in enumerate(seed_states(model)):
         state.assign([generator_seed(training.seeds.dropout, place), 0])
-    # Built inside of a traced step, ScheduleFreeAdamW would set its momentum anew in each.
+    # Built inside a traced step, ScheduleFreeAdamW would reset its momentum in each step.
     model.optimizer.build(model.trainable_variables)
     history = {}
     for order in row_orders(training.seeds.shuffle, epochs, len(rows.y_train)):

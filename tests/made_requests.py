@@ -38,7 +38,7 @@ POINTS = [
 
 
 def make_data(folder: Path, source: str, split: Split | None = None) -> None:
-    """Bring a builtin set and split it."""
+    """Download a builtin set and split it."""
     dataset, split = Dataset(source=source), split or Split()
     download(dataset.source, format="csv", table=folder / "raw.csv")
     raw = read_raw([folder / "raw.csv"], "csv", dataset, split)
@@ -79,7 +79,7 @@ def setup_for(model: Path, **settings: Any) -> Setup:
 def request_for(
     folder: Path, model: Path, hyperparameters: Mapping[str, Any], **settings: Any
 ) -> Request:
-    """Ask for two repetitions of a point, or for what `settings` of a request or set-up say."""
+    """Request two repetitions of a point, with changed settings of the request or set-up."""
     request = Request(
         setup=setup_for(model),
         hyperparameters=dict(sorted(hyperparameters.items())),
@@ -92,7 +92,7 @@ def request_for(
 
 
 def changed(request: Request, **settings: Any) -> Request:
-    """Return a request with other settings, of its own or of its set-up."""
+    """Return a request with changed settings of the request or set-up."""
     own = {name: settings.pop(name) for name in list(settings) if hasattr(request, name)}
     return replace(request, **{"setup": replace(request.setup, **settings), **own})
 

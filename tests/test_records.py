@@ -26,7 +26,7 @@ def made(folder, **options):
 
 
 def change(path, **changes):
-    """Lay changes over a record by hand; a key `trainings__1__fold` is that of one training."""
+    """Edit a record by hand; a key such as `trainings__1__fold` is one of a training."""
     content = json.loads(path.read_text())
     for key, value in changes.items():
         part = content

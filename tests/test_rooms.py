@@ -9,7 +9,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).parents[1] / "gridloom"
 
-#: In the order of the data's way.
+#: Rooms in the order in which data passes through them.
 ROOMS = [
     "errors",
     "storage",

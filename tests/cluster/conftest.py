@@ -155,7 +155,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def install_plugin(folder: Path) -> None:
-    """Install the extra `slurm` into a folder, as uv.lock has it.
+    """Install the extra `slurm` into a folder, with the versions of uv.lock.
 
     A folder of its own on Python's path, for the plugin calls SLURM's commands at every start of a
     Snakemake that sees it, and all that it needs besides is installed already.
@@ -175,7 +175,7 @@ def install_plugin(folder: Path) -> None:
 
 @pytest.fixture
 def study(cluster, finished, tmp_path) -> Iterator[ClusterProject]:
-    """Copy a project, untrained but with its data, onto the cluster; end what it left there."""
+    """Copy an untrained project with its data to the cluster; end its jobs afterwards."""
     made = untrained_copy_of(finished, tmp_path / "study", ClusterProject)
     made.cluster, made.started = cluster, []
     yield made

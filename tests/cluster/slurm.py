@@ -19,14 +19,14 @@ NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 #: Where Debian keeps the daemons; not on every user's path.
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 
-#: More cores and memory than the machine may have: what matters is how SLURM counts them.
+#: SLURM's counts matter here, so these may exceed the machine's cores and memory.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 AuthType=auth/munge
-# A job that lost its node waits for so many seconds, not for two minutes, until it starts anew.
+# Seconds until a job that lost its node starts again, instead of two minutes.
 AuthInfo=socket={folder}/munge.socket,cred_expire=20
 CredType=cred/munge
 SlurmUser={user}
@@ -43,7 +43,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 AccountingStorageType=accounting_storage/none
-# Without control groups, these three end a job that takes more memory than it asked for.
+# Without control groups, these three settings end a job that exceeds its memory.
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
@@ -62,7 +62,7 @@ class Cluster:
     """The daemons of one cluster; stops exactly those that it started."""
 
     def __init__(self) -> None:
-        # Under /tmp and open to enter, as munge asks of the folder of its socket.
+        # Under /tmp and accessible, as munge requires for the folder of its socket.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.plugin = self.folder / "plugin"
@@ -190,7 +190,7 @@ class Cluster:
             f"NodeName={self.host} Name=gpu Type=fake File={self.folder}/nvidia[0-1]\n"
         )
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
-        # The plugin drops SLURM_CONF where it calls srun; a true cluster has its file in /etc.
+        # The plugin drops SLURM_CONF when it calls srun; a real cluster has its file in /etc.
         srun = self.folder / "bin" / "srun"
         srun.parent.mkdir()
         real = shutil.which("srun", path=PATH)

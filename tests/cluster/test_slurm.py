@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def as_here(study, finished) -> bool:
-    """Tell whether a study's trainings have the numbers that they have on this machine."""
+    """Return whether a study's trainings have the same numbers as on this machine."""
     here, there = finished.runs(), study.runs()
     keys = ["units", "dropout", "repetition"]
     same = there[keys].merge(here, how="left", on=keys)
@@ -67,7 +67,7 @@ def test_an_edit_of_the_model_file_before_its_jobs_start_mislabels_nothing(study
         noted = json.loads(record)["environment"]["setup"]
         assert Setup.from_json(noted).name == setup
     assert not as_here(study, finished)
-    # The old version is another set-up, of which nothing was trained.
+    # The old version is another set-up, for which nothing was trained.
     model.write_text(old)
     study.start()
     assert study.finish() == {"train": 2, "gather": 1}
@@ -123,7 +123,7 @@ def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, en
     first.send_signal(ended_by)
     first.wait(60)
     study.go()
-    # Ctrl-C cancels what runs; a Snakemake that is killed leaves it, and it is waited for.
+    # Ctrl-C cancels running jobs; a killed Snakemake leaves them running, so wait for them.
     study.cluster.wait_for(lambda: not study.cluster.call("squeue", "--noheader"), 60)
     if ended_by == signal.SIGKILL:
         assert len(study.records()) == 2
@@ -131,7 +131,7 @@ def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, en
     study.start()
     study.finish()
     assert done.items() <= study.records().items()
-    # What Ctrl-C cancelled trains again; what a killed Snakemake left running has ended by itself.
+    # Jobs cancelled by Ctrl-C train again; jobs of a killed Snakemake have ended by themselves.
     assert study.marks() == ([1, 4, 4] if ended_by == signal.SIGINT else [1, 4])
     assert as_here(study, finished)
 
@@ -143,7 +143,7 @@ def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_ou
     study.cluster.wait_for(lambda: study.marks() == [1, 4] and len(study.records()) == 1, 120)
     study.cluster.call("scontrol", "requeue", job)
     study.cluster.wait_for(lambda: study.marks() == [1, 4, 4], 120)
-    # The signal that SLURM sends two minutes before the end, to the script alone.
+    # SLURM sends this signal two minutes before the end, only to the script.
     study.cluster.call("scancel", "--signal=INT", "--batch", job)
     study.cluster.wait_for(lambda: ended(study, job), 60)
     assert len(study.records()) == 1
@@ -156,5 +156,5 @@ def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_ou
 
 
 def ended(study, job) -> bool:
-    """Tell whether SLURM is done with a job."""
+    """Return whether SLURM is done with a job."""
     return study.cluster.jobs()[job] not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")

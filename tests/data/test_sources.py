@@ -303,7 +303,7 @@ def test_good_sources_pass(source):
 
 
 class OpenML(http.server.BaseHTTPRequestHandler):
-    """Serves one set as OpenML's interface of version 1 does."""
+    """Serves one data set as OpenML's interface of version 1 does."""
 
     rows = "1.5,a,yes\n2.5,b,no\n?,a,yes\n"
 

@@ -34,7 +34,7 @@ ANY = Dataset(source="x")
 
 
 def settled(rows, dataset=ANY, format="parquet"):
-    """Let the training rows, all if no others are given, decide what the columns are."""
+    """Decide the kinds of columns by the training rows, by default all rows."""
     test = np.zeros(len(rows.target), bool) if rows.test is None else rows.test
     places = [np.flatnonzero(flags) for flags in (~test, test)]
     parts = settle(*map(rows.take, places), dataset, format)
@@ -44,7 +44,7 @@ def settled(rows, dataset=ANY, format="parquet"):
 
 
 def column(name, values, target=None):
-    """Write a table of one column, and a target that says nothing."""
+    """Write a table of one column and a meaningless target."""
     labels = target or [f"{'xy'[i % 2]}" for i in range(len(values))]
     return "\n".join([f"{name},target", *(f"{v},{t}" for v, t in zip(values, labels, strict=True))])
 

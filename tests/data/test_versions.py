@@ -46,7 +46,7 @@ def test_an_accepted_change_is_noted_for_the_next_run(file):
         came("2", file)
     assert version_of(ADDRESS, None, file) == "2"
     came("2", file)
-    # The sum of the first one finds its rows, and the address alone goes on with the last.
+    # The sum of the first version finds its rows; without a sum, the last version is used.
     assert version_of(ADDRESS, "1", file) == ""
     came("1", file, sha256="1")
     assert version_of(ADDRESS, None, file) == ""

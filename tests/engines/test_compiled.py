@@ -218,7 +218,7 @@ def test_improvements_equal_those_of_keras_to_the_last_bit():
     generator = np.random.default_rng(0)
     value = generator.uniform(0.5, 1, 2000).astype(np.float32)
     min_delta = generator.uniform(0.01, 0.2, 2000)
-    # In float32 throughout, none of them would be one.
+    # Computed in float32 throughout, none of them would be an improvement.
     best = value + min_delta.astype(np.float32)
     callback = keras.callbacks.EarlyStopping("loss", mode="min")
     callback._set_monitor_op()
@@ -232,7 +232,7 @@ def test_improvements_equal_those_of_keras_to_the_last_bit():
 
 
 def keras_stops(values, stopping):
-    """Run Keras's own callback over a curve; return the epochs run and the best one's index."""
+    """Run Keras's own callback on a curve; return the number of epochs and the best one's index."""
     callback = keras.callbacks.EarlyStopping(
         stopping.monitor,
         stopping.min_delta,
@@ -268,7 +268,7 @@ def test_repetitions_give_the_same_numbers_together_and_alone():
 
 @pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_xla_gives_the_same_curves(together):
-    # Without dropout: XLA seeds its generator otherwise, so it draws other masks.
+    # Without dropout, because XLA draws other masks.
     builder = mlp(metrics=["categorical_accuracy", "AUC"], dropout=0)
     trainings, _ = trainings_of(builder, 2)
     stopping = Stopping(3, 0.0, "val_loss")
@@ -298,12 +298,12 @@ def test_a_metric_of_several_numbers_is_refused_with_the_remedy():
         fit_together(trainings, model)
 
 
-#: Two samples of one distribution differ as much as this in one case of a hundred.
+#: Two samples of one distribution differ by this much in one case out of a hundred.
 SAME_DISTRIBUTION = 0.01
 
 
 def seeded_by_keras(builder, rows, repetitions, epochs):
-    """Train by plain `model.fit`, which shuffles and draws by Keras's own seeds.
+    """Train by plain `model.fit`, which shuffles and draws with Keras's own seeds.
 
     Returns
     -------
@@ -371,12 +371,12 @@ def test_compiled_and_plain_fits_with_different_seeds_agree_in_distribution():
         assert stats.ks_2samp(last_losses(0.0, together), plain).pvalue < SAME_DISTRIBUTION
 
 
-#: What `keras.optimizers` holds besides optimizers that can be made from a learning rate.
+#: Names in `keras.optimizers` that cannot be made from a learning rate.
 WRAPPERS = {"Optimizer", "OptimizerMap", "LossScaleOptimizer", "MultiOptimizer"}
 
 
 def test_the_elementwise_optimizers_are_those_of_the_installed_keras():
-    """An optimizer is element-wise if two weights stacked are updated as each of them alone."""
+    """An optimizer is element-wise if it updates two stacked weights like each of them alone."""
     elementwise = set()
     for name, kind in vars(keras.optimizers).items():
         if isinstance(kind, type) and name not in WRAPPERS and not name.startswith("_"):

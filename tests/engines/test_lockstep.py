@@ -70,7 +70,7 @@ OTHER = {
     "variance": 2.0,
 }
 
-#: What layers cannot be made without.
+#: Required arguments of layers.
 NEEDED = {
     layers.Activation: {"activation": "relu"},
     layers.Dense: {"units": 8},
@@ -89,7 +89,7 @@ def keys_of(kind):
 
 
 def keys(kind):
-    """List the keys of a layer's configuration, those of its constructor among them."""
+    """List the keys of a layer's configuration, including those of its constructor."""
     left_out = {"self", "kwargs", "quantization_config"}
     return [key for key in dict.fromkeys(keys_of(kind)) if key not in left_out]
 
@@ -144,7 +144,7 @@ NAMES = {kind.__name__: kind for kind in TWINS}
     "name", cases(NAMES, ["Activation", "Add", "Dense", "Dropout", "LayerNormalization"])
 )
 def test_a_twin_equals_its_layer_with_every_key_that_it_supports(name):
-    """With all keys at once, each on a layer of its own."""
+    """All keys are tested at once, each on a separate layer."""
     kind = NAMES[name]
     honoured = [
         {key: OTHER[key]}
@@ -328,7 +328,7 @@ WITHOUT_EFFECT = {"self", "name", "args", "kwargs", "label_weights", "num_labels
 
 
 def variants(kind):
-    """List the options of a loss or metric, each by itself away from its default."""
+    """List the options of a loss or metric, with one option away from its default in each case."""
     needed = {
         "PrecisionAtRecall": {"recall": 0.5},
         "RecallAtPrecision": {"precision": 0.5},

@@ -49,7 +49,7 @@ def test_the_keras_engine_gives_the_curves_of_model_fit(optimizer):
 
 
 def sequential(*layers, **compiled):
-    """Return a builder of these layers, softmax on top, and these arguments of `compile`."""
+    """Return a builder of these layers with softmax on top, and these arguments of `compile`."""
 
     def build_model(input_shape, outputs):
         last = keras.layers.Dense(outputs, activation="softmax")
@@ -73,12 +73,12 @@ def optimized(name, *arguments, **options):
 
 
 def mixing_loss(targets, outputs):
-    """Return one number for a batch, that depends on which rows are in it."""
+    """Return one number for a batch, which depends on the rows in it."""
     return keras.ops.sqrt(keras.ops.mean((targets - outputs) ** 2))
 
 
 def own_rate():
-    """Return a learning rate as `compile` takes it too: by a function."""
+    """Return a learning rate as a function, which `compile` also accepts."""
     return 0.3
 
 
@@ -120,7 +120,7 @@ def mixed_precision(input_shape, outputs):
             keras.layers.Dense(outputs, activation="softmax", dtype="float32"),
         ],
     )
-    # As Keras does it where the whole model has this policy.
+    # As in Keras if the whole model has this policy.
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**20)
     model.compile(scaled, "categorical_crossentropy", metrics=["mse"])
     return model
@@ -231,7 +231,7 @@ def test_features_that_train_one_by_one_give_the_curves_and_weights_of_model_fit
     check_expressible(model)
     if feature != "steps_per_execution":
         assert why_not_in_lockstep(model) is not None
-    # The graph has trained another repetition before, which must leave nothing behind.
+    # The graph has trained another repetition before, which must have no effect.
     _, fit = fit_one(builder, first, model)
     (mine,) = fit([training], model, batch_size=BATCH, epochs=EPOCHS, stopping=None)
     keras_own, trained = fit_keras(builder, training)
@@ -272,7 +272,7 @@ REFUSED = {
 
 
 def mixed(input_shape, outputs):
-    """Build with a layer that chooses its operations by Python's generator, once a trace."""
+    """Build with a layer that chooses its operations with Python's generator, once a trace."""
     return sequential(
         lambda: keras.layers.Reshape((3, 2, 1)),
         lambda: keras.layers.AugMix(value_range=(-3, 3)),
@@ -296,7 +296,7 @@ def test_the_keras_engine_seeds_pythons_generator():
 
 @cache
 def counter():
-    """Return a variable that is no part of any model."""
+    """Return a variable that is not part of any model."""
     return tf.Variable(0.0, name="counter")
 
 

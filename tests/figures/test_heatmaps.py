@@ -73,7 +73,7 @@ def test_cells_are_compared_over_the_same_values_of_the_other_axes():
     table = summary()
     table.loc[2, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
     heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
-    # The plain mean, over a lower rate than the others have, were 0.05.
+    # The plain mean would be 0.05, over a lower rate than in the other cells.
     np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
     assert heatmap.subtitle == "mean of repetitions, adjusted for rate"
 
@@ -101,7 +101,7 @@ def test_cells_with_diverged_trainings_are_hatched_or_without_colour():
     hatched = {(patch.get_y() + 0.5, patch.get_x() + 0.5) for patch in plot.patches}
     assert hatched == {(0, 0), (0, 1), (1, 1)}
     assert "✕: diverged, not in the mean; no colour: over half" in plot.get_title()
-    # What has no colour does not stretch the scale.
+    # Cells without colour do not stretch the scale.
     assert colour_scale([heatmap]).vmax < 1
 
 

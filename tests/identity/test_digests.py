@@ -22,7 +22,7 @@ def aged(path: Path, text: str, time_ns: int = LONG_AGO) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Count how often a file is read whole."""
+    """Count how often a file is read completely."""
     counted = []
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda *a: counted.append(1) or digest(*a))

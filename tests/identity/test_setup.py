@@ -35,13 +35,13 @@ STUDY = {
 }
 
 
-#: Spares reading the library again; what a test has just written is always read.
+#: Shared, so that the library is read once; files that a test has just written are always read.
 KNOWN = Digests()
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with data, a model file, and Keras as it comes."""
+    """Work in a folder with data, a model file, and Keras's default settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     (tmp_path / "mine.csv").write_text("x,target\n1,a\n")
@@ -140,7 +140,7 @@ def test_the_right_sum_changes_nothing_and_a_wrong_one_is_refused():
 
 
 def test_settings_of_a_split_that_have_no_effect_do_not_count(folder):
-    """Those that only the data makes so; the study refuses all others."""
+    """Settings without effect because of the data; the study refuses all others."""
     rows = {name: np.zeros((2, 1)) for name in ("x_train", "y_train", "x_test", "y_test")}
     np.savez(folder / "both.npz", **rows)
     given = {"dataset": {"source": "both.npz"}}

@@ -104,7 +104,7 @@ def pythons() -> dict[str, str]:
 
 
 def _runs(python: str) -> bool:
-    # What pyenv puts on the path is there for versions, too, that are not chosen.
+    # pyenv puts commands on the path even for versions that are not selected.
     done = subprocess.run([python, "--version"], capture_output=True, check=False)
     return done.returncode == 0
 

@@ -124,7 +124,7 @@ def test_a_module_with_the_name_of_a_loaded_one_is_refused(tmp_path):
 
 
 def test_a_dynamic_import_does_not_find_the_models_modules(tmp_path):
-    """It could not be fingerprinted, so it must not run."""
+    """Such a module could not be fingerprinted, so it must not run."""
     text = "import importlib\nhidden = importlib.import_module('hidden')"
     path = written(tmp_path, {"net.py": text, "hidden.py": ""})
     with pytest.raises(ModuleNotFoundError, match="hidden"):
@@ -162,7 +162,7 @@ def test_settings_read_without_keras_equal_those_of_keras(tmp_path):
         ({"libraries": {**SETUP.libraries, "floatx": "float16"}}, "'floatx': 'float16'"),
         (
             {"environment": {"packages": {"keras": "3.0"}}},
-            "environment: strict, .* make them agree",
+            "environment is strict, .* make them agree",
         ),
     ],
     ids=str,

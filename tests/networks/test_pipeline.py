@@ -29,7 +29,7 @@ from tests.made_requests import choice_of, request_for, setup_for, write_parts
 
 
 def keyed(rows):
-    """Return rows whose features are numbers of rows in an array, and that array."""
+    """Return rows whose features are row numbers of an array, and the array."""
     held = len(rows.x_val)
     features = np.concatenate([rows.x_val, rows.x_train])
     numbers = np.arange(len(features), dtype=np.float32)[:, None]
@@ -37,7 +37,7 @@ def keyed(rows):
 
 
 def looks_up(features, then=lambda rows, training, hyperparameters: rows):
-    """Return a pipeline that takes what numbers stand for, then does something else."""
+    """Return a pipeline that looks rows up by number, then applies a function."""
 
     def input_pipeline(rows, training, hyperparameters):
         def read(x, y, weight):
@@ -50,7 +50,7 @@ def looks_up(features, then=lambda rows, training, hyperparameters: rows):
 
 
 def fit_keyed(then=lambda rows, training, hyperparameters: rows, repetition=0, *, callbacks=()):
-    """Fit on keys of made rows; return what the same fit on the rows needs, too."""
+    """Fit on keys of made rows; also return the rows for the same fit without keys."""
     builder = mlp()
     training = trainings_of(builder, repetition + 1)[0][repetition]
     keys, features = keyed(training.rows)
@@ -247,7 +247,7 @@ POINT = {"units": 4, "batch_size": 8, "epochs": 3}
 
 @pytest.fixture
 def images(tmp_path):
-    """Write images and the split of a table of their numbers, and of which is bright."""
+    """Write images, and the split of a table with their numbers and labels."""
     folder = tmp_path / "images"
     folder.mkdir()
     generator = np.random.default_rng(3)

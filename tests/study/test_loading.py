@@ -267,7 +267,7 @@ def test_an_option_without_effect_is_named(changes, message):
 @pytest.mark.parametrize(
     "changes",
     [
-        # The default's own value: a study laid over another cannot remove a key.
+        # The default value is accepted, because a file laid over a study cannot remove a key.
         {"validation": {"method": "kfold", "fraction": 0.2}},
         {"dataset": GIVEN, "split": {"seed": 0, "test": 0.2}},
         {"split": {"column": "part", "test_value": "held"}},

@@ -18,7 +18,7 @@ def test_seeds_depend_on_study_seed_and_repetition_and_never_collide():
 
 
 def test_known_seeds_stay_as_they_are():
-    # Written down: a change here makes every finished study incomparable with new trainings.
+    # Fixed numbers: a change makes finished studies incomparable with new trainings.
     seeds = training_seeds(0, 3, STREAMS)
     assert seeds == training_seeds(0, 3, list(reversed(STREAMS)))
     assert (seeds.base, seeds.init) == (1188727675, 660968322)

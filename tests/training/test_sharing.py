@@ -342,7 +342,7 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
 def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
     data, tmp_path, folds
 ):
-    # With an optimizer that counts its steps; 20 folds are more than go into one lockstep.
+    # The optimizer counts its steps; 20 folds are more than one lockstep takes.
     model = written(tmp_path, MLP.replace("SGD(a)", "Adam(a)"))
     common = {"validation": {"method": "kfold", "folds": folds}}
     together, alone = Trainer(), Trainer()
@@ -408,7 +408,7 @@ def test_a_wrong_stacked_twin_is_found_before_it_trains(data, tmp_path, monkeypa
 
 
 def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatch, capsys):
-    """As if the regularizer's strength were thought to be data to the graph."""
+    """Simulates that the graph wrongly takes the regularizer's strength as data."""
     body = (
         "return compiled(chain(input_shape, outputs, layers.Dense(4, kernel_regularizer="
         "keras.regularizers.L2(a))), keras.optimizers.SGD(a))"

@@ -23,7 +23,7 @@ from tests.made_requests import (
     request_of,
 )
 
-#: No layer of this network but the dense ones has a twin.
+#: Only the dense layers of this network have twins.
 WITHOUT_TWINS = """
 import keras
 
@@ -39,7 +39,7 @@ def build_model(input_shape, outputs, *, dropout: float, learning_rate: float, *
     return model
 """
 
-#: Weights that come from TensorFlow's own generator, which Python's and NumPy's seeds do not reach.
+#: Weights from TensorFlow's own generator, which Python's and NumPy's seeds do not affect.
 DRAWS_ELSEWHERE = """
 import keras
 import tensorflow as tf
@@ -136,7 +136,7 @@ def test_an_infinite_final_validation_loss_is_a_divergence():
 
 @pytest.mark.slow
 def test_memory_does_not_grow_from_50_to_500_trainings(tmp_path):
-    """In a process of its own, whose memory nothing else touches."""
+    """The trainings run in a separate process, whose memory nothing else changes."""
     code = f"""
 import sys, os
 sys.path.insert(0, {str(ROOT)!r})
@@ -164,7 +164,7 @@ print(early, memory())
     assert late < 1.1 * early, (early, late)
 
 
-#: What only the keras engine trains, with a name for each of its parts.
+#: A model file that only the keras engine trains, with a name for each of its parts.
 OWN_PARTS = """
 import keras
 from keras import ops

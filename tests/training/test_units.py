@@ -24,7 +24,7 @@ def network(loss="mse", metrics=(), last=None, outputs=1, **compiled):
 
 
 class Own(keras.losses.MeanSquaredError):
-    """A loss of a person's own, with a name of Keras's."""
+    """A custom loss with a name of Keras's."""
 
 
 def mean_squared_error(y, outputs):

@@ -43,7 +43,7 @@ def arguments(tmp_path: Path, setup: str) -> list[str]:
 
 
 def sent_by(client_of_job, socket_file: Path) -> dict:
-    """Return the line that a client sends to whoever listens at a socket."""
+    """Return the line that a client sends to a socket."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(socket_file))
     listener.listen(1)

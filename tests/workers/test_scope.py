@@ -58,7 +58,7 @@ def test_only_folders_of_dead_processes_are_removed(place):
 
 
 def test_the_folder_of_a_process_in_another_namespace_is_kept(place):
-    """In there, it may have any number, that of a dead process or of this one too."""
+    """In another namespace, a process id may be that of a dead process or of this one."""
     apart = ["unshare", "--pid", "--fork", "--kill-child"]
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("namespaces are not permitted here")

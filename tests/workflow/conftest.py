@@ -43,7 +43,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for part in ("gridloom", "models", "profiles", "rules", "scripts"):
-            # Compiled code comes along; what another process is just writing of it does not.
+            # Compiled code is copied, but not files that another process is writing.
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(ROOT / "Snakefile", folder)
         self.results = folder / "results"
@@ -113,7 +113,7 @@ class Project:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                # A job in the background, or under nohup, has Ctrl-C ignored, and so would these.
+                # A parent in the background or under nohup ignores Ctrl-C; do not inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
@@ -204,7 +204,7 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """Run the tiny study once for all processes of tests; copy the project before changing it."""
+    """Run the tiny study once for all test processes; copy the project before changing it."""
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "finished"
     shared.mkdir(exist_ok=True)
@@ -234,7 +234,7 @@ def copied(finished, tmp_path):
 
 @pytest.fixture
 def untrained(finished, tmp_path):
-    """Copy the finished project with its data, but nothing that was trained."""
+    """Copy the finished project with its data, but without trainings."""
     made = untrained_copy_of(finished, tmp_path / "study")
     yield made
     shutil.rmtree(made.temporary, ignore_errors=True)
@@ -254,7 +254,7 @@ def copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> P
 
 
 def untrained_copy_of(finished: Project, folder: Path, kind: type[Project] = Project) -> Project:
-    """Copy a project with its data, but nothing that was trained or made of it."""
+    """Copy a project with its data, but without trainings and results."""
     made = copy_of(finished, folder, kind)
     for part in made.results.iterdir():
         if part.is_file():

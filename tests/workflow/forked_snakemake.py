@@ -37,7 +37,7 @@ def run_snakemake(
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """Start the process that forks: one for each process that runs tests; it ends with it."""
+    """Start the forking process, one for each test process, with which it ends."""
     # The project under test names the library that a run imports; none is imported before.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.Popen(
@@ -69,7 +69,7 @@ def _become(folder: str, environment: dict[str, str], out: str, err: str) -> Non
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    # As the interpreter does it at its start.
+    # As the interpreter does when it starts.
     library = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:1] = [str(Path(sys.executable).parent), *library]
     for number, path, flags in (

@@ -11,12 +11,12 @@ from tests.workflow.conftest import processes_with
 
 
 def processes_of(project) -> list[int]:
-    """List the processes that work for a project, by its temporary folder."""
+    """List the processes of a project, found by its temporary folder."""
     return processes_with(project.temporary)
 
 
 def host_and_workers(project) -> tuple[list[int], list[int]]:
-    """Tell the host from the workers that it forked: they have one command line."""
+    """Return the host and its workers, which are its forks and have its command line."""
     found = processes_of(project)
     parents = {}
     for process in found:
@@ -28,7 +28,7 @@ def host_and_workers(project) -> tuple[list[int], list[int]]:
 
 
 def training(project) -> bool:
-    """Tell whether a worker has begun a job: it opens the job's log then."""
+    """Return whether a worker has begun a job, for which it opens the job's log."""
     return any((project.results / "logs" / "points").rglob("*.log"))
 
 

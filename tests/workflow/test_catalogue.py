@@ -107,7 +107,7 @@ STUDIES = {
     "a path to fill in": (data(source="my {x}.csv"), "Snakemake takes no path with { or }"),
     "values too long together": (
         knobs(**{f"t{place}": "x" * 200 for place in range(16)}),
-        "bytes for Snakemake's note on it, the system takes 4,095; use shorter values",
+        "bytes, and the system allows 4,095; use shorter values or names",
     ),
     "a stream": ({"vary": ["weights"]}, "is not one of init, shuffle, dropout, validation"),
     "scaling": ({"preparation": {"scaling": "z"}}, "is not one of standard, minmax, none"),
@@ -309,7 +309,7 @@ def study(tmp_path_factory, finished):
 
 
 def contents(study, *besides):
-    """Return a sum of each file of the finished study."""
+    """Return a checksum of each file of the finished study."""
     return {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in study.results.rglob("*")
@@ -318,7 +318,7 @@ def contents(study, *besides):
 
 
 def refused(study, content, expected, *, besides=()):
-    """Run a study that is wrong; look at the message and at what is left of the finished one."""
+    """Run a wrong study; check the message, and that the finished study is unchanged."""
     text = content if isinstance(content, str | bytes) else yaml.safe_dump(content, sort_keys=False)
     file = study.folder / "config" / "config.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -330,11 +330,11 @@ def refused(study, content, expected, *, besides=()):
 
 
 def lines(printed):
-    """Return the lines that are the message: what Snakemake says of its profile is none."""
+    """Return the lines of the message, without Snakemake's line about its profile."""
     return [line for line in printed.splitlines() if line.strip() and "profile" not in line]
 
 
-#: One of each part of a study, by its key, its kind or its value.
+#: One case for each part of a study: a wrong key, a wrong type, a wrong value.
 QUICK_STUDIES = [
     "a key misspelt",
     "text for a number",

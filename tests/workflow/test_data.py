@@ -164,7 +164,7 @@ def test_prices_near_68_000_are_learned_and_reported_in_their_units(project, fin
     )
     predicted = pd.read_csv(project.folder / "out.csv")["predicted_price"]
     assert (predicted - houses["price"]).abs().mean() < 3500
-    # What makes no difference to classes is no part of their set-up.
+    # Settings without effect on classes are not part of their set-up.
     setups = [
         json.loads(p.records().popitem()[1])["environment"]["setup"] for p in (project, finished)
     ]
@@ -183,7 +183,7 @@ def test_a_packed_file_and_a_column_that_marks_the_test_rows(project):
 
 
 class Table(http.server.BaseHTTPRequestHandler):
-    """A server that gives a table to those who know its secret."""
+    """A server that gives a table only to clients that know its secret."""
 
     def do_GET(self):
         known = self.path == "/flats.csv?part=1&api_token=hunter2"
@@ -198,7 +198,7 @@ class Table(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def flats():
-    """Serve a table with a row number and floors such as 1, 2, 3, B; its content and address."""
+    """Serve a table with row numbers and floors such as 1, 2, B; yield content and address."""
     floors = GENERATOR.choice([*"123B", ""], ROWS)
     lines = [f"{i},{f},{GENERATOR.normal():.3f},{'xy'[i % 2]}" for i, f in enumerate(floors, 1)]
     Table.content = "\n".join(["row,floor,area,target", *lines, ""]).encode()
@@ -218,7 +218,7 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     printed = done.stdout + done.stderr
     assert done.returncode == 0, printed
 
-    # Only the study holds the secret: no record, model, log or note of Snakemake's does.
+    # Only the study holds the secret; no record, model, log or note of Snakemake does.
     assert "hunter2" not in printed
     files = [path for path in project.folder.rglob("*") if path.is_file()]
     leaked = [path for path in files if b"hunter2" in path.read_bytes()]
@@ -249,7 +249,7 @@ def test_a_study_of_a_secret_address_with_a_leak(project, flats):
     kept = [",B," not in line for line in lines[1:]]
     assert np.allclose(every[kept].iloc[:, 1:], some[:-1].iloc[:, 1:], atol=1e-6)
 
-    # A limit decides about no row.
+    # No row depends on a limit.
     study = yaml.safe_load((project.folder / "config" / "config.yaml").read_text())
     project.write({**study, "limits": {"gib": 9}})
     assert project.succeed("refit") == {}

@@ -28,7 +28,7 @@ def test_every_example_runs_with_the_command_in_its_first_lines(project, name):
     project.succeed("--configfile", file, "--config", *fewer)
     folder = project.folder / "results" / name
     runs = pd.read_csv(folder / "runs.csv")
-    # After its one epoch here, a rate of 1 may be far off still.
+    # After the single epoch here, a rate of 1 may still give large losses.
     assert (runs["status"] == "ok").mean() > 0.8
     assert list(folder.glob("figures/*.png"))
     if name == "iris":

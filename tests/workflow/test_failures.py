@@ -11,7 +11,7 @@ from gridloom.workflow.failures import describe_failures, failed_records
 
 @pytest.fixture
 def results(tmp_path):
-    """Make a study of which point 1 is finished, 2 and 3 failed, 4 did not begin, 5 failed once."""
+    """Make a study: point 1 is finished, 2 and 3 failed, 4 did not begin, 5 failed earlier."""
     logs = {
         1: "",
         2: "Traceback…\nerror: model: build_model(units=2) raised ValueError: too wide (m.py)\n",

@@ -52,7 +52,7 @@ def unmount(folder: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path):
-    """Mount a small disk of its own."""
+    """Mount a small separate disk."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount("-t", "tmpfs", "-o", "size=24m", "none", str(folder))
@@ -63,7 +63,7 @@ def disk(tmp_path):
 
 @contextlib.contextmanager
 def read_only(folder: Path):
-    """Let nobody write to a folder: root may, whatever its mode says."""
+    """Make a folder read-only, even for root, who may ignore its mode."""
     mount("--bind", str(folder), str(folder))
     try:
         mount("-o", "remount,ro,bind", str(folder))
@@ -73,7 +73,7 @@ def read_only(folder: Path):
 
 
 def fill(folder: Path) -> Path:
-    """Take every byte that is left on a disk."""
+    """Fill a disk completely."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as stream:
         for size in (2**20, 2**12, 1):
@@ -98,7 +98,7 @@ def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, 
     else:
         shutil.rmtree(project.results / "figures")
     running = project.start()
-    # Nothing that a job imports takes less than the moment that filling takes.
+    # Every import of a job takes longer than filling the disk.
     assert wait_for(lambda: "Execute" in project.printed)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
@@ -114,7 +114,7 @@ def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, 
 
 @pytest.mark.slow
 def test_a_full_disk_of_results_is_reported_with_the_file(finished, copied, disk):
-    """Snakemake's own notes are on another disk here, and have room."""
+    """Snakemake's own notes are on another disk, which is not full."""
     shutil.rmtree(copied.results)
     shutil.copytree(finished.results, disk / "results")
     copied.results.symlink_to(disk / "results")
@@ -180,7 +180,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
     printed = done.stdout + done.stderr
     assert done.returncode != 0
     assert "Traceback" not in printed
-    # Cut short, a record holds nothing to lose; the others may be someone's work.
+    # A truncated record has no content to lose; the others may be someone's work.
     whole = finished.records()
     for path in (truncated, emptied):
         trained = json.loads(path.read_text())["trainings"]
@@ -202,7 +202,7 @@ def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, fini
 
 @pytest.mark.slow
 def test_a_clock_set_back_trains_nothing_again_and_is_reported(copied, finished):
-    """What was written before then carries times that are yet to come."""
+    """Files that were written before have times in the future."""
     before = copied.records()
     tomorrow = time.time() + 86400
     dice = random.Random(3)
@@ -211,7 +211,7 @@ def test_a_clock_set_back_trains_nothing_again_and_is_reported(copied, finished)
     for path in ours:
         os.utime(path, (tomorrow, tomorrow + dice.uniform(-3600, 3600)))
     assert "train" not in copied.succeed()
-    # Snakemake makes no table that would be older than what it is made from.
+    # Snakemake makes no table that would be older than its inputs.
     (copied.results / "runs.csv").unlink()
     printed = copied.fail()
     assert "has older modification time" in printed
@@ -258,7 +258,7 @@ def test_a_path_of_odd_characters_and_a_read_only_home_are_fine(tmp_path, finish
     kept = project.environment()
     for name in ("KERAS_HOME", "MPLCONFIGDIR"):
         kept.pop(name, None)
-    # Snakemake needs a cache, and reads where from this variable.
+    # Snakemake needs a cache, whose folder this variable sets.
     closed = {**kept, "HOME": "/proc", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         project.command(),
@@ -399,7 +399,7 @@ def test_no_other_user_can_reach_the_workers(untrained):
 @as_root
 @pytest.mark.slow
 def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
-    """Theirs are not ours to remove; nor is one of ours that a live Snakemake holds."""
+    """Folders of other users, and those of a live Snakemake, must stay."""
     untrained.temporary.chmod(0o1777)  # as /tmp is
     theirs = untrained.temporary / "gridloom-0-planted"
     live, left = (untrained.temporary / f"gridloom-0-{name}" for name in ("live", "left"))
@@ -419,7 +419,7 @@ FAULTS = 50
 
 
 def noted(project: Project) -> dict[str, str]:
-    """Return the whole records that Snakemake took note of: not those marked as begun."""
+    """Return the complete records that Snakemake does not mark as incomplete."""
     records = project.records()
     begun = {
         base64.b64decode(mark.name).decode().removeprefix("results/points/")
@@ -433,7 +433,7 @@ def noted(project: Project) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_50_random_faults_lose_nothing_and_change_nothing(disk):
-    """Soft ones while a run goes on, and each run ended by a hard one, until there were 50."""
+    """Each run has several soft faults and ends with a hard one, until there were 50."""
     project = Project(disk)
     make_long(project, points=30, epochs=60)
     project.succeed()
@@ -519,7 +519,7 @@ def test_50_random_faults_lose_nothing_and_change_nothing(disk):
                     os.killpg(running.pid, signal.SIGINT)
         running.wait(timeout=60)
         assert "Traceback" not in project.printed
-        # A host that was importing TensorFlow looks after Snakemake only when it is done.
+        # A host checks on Snakemake only after it has imported TensorFlow.
         assert wait_for(lambda: not processes_of(project), 60), happened
         look()
         if (project.folder / ".snakemake" / "locks").exists():

@@ -41,7 +41,7 @@ def hidden(units):
 
 @pytest.fixture
 def in_parts(untrained):
-    """Give the project a model file that imports a module of its own."""
+    """Give the project a model file that imports its own module."""
     (untrained.folder / "models" / "net.py").write_text(MODEL)
     (untrained.folder / "models" / "blocks.py").write_text(BLOCKS)
     return untrained
@@ -72,9 +72,9 @@ def test_an_edit_of_an_imported_module_fails_later_jobs(in_parts, monkeypatch):
     assert "Traceback" not in printed
     before = in_parts.records()
     assert 3 <= len(before) < 30
-    # What a training process imports of the library is what its fingerprint was made of.
+    # The fingerprint covers exactly the library modules that a training process imports.
     assert set(json.loads(seen.read_text())) == set(library_modules([TRAINING], Digests().source))
-    # A new version is another folder; the old one, or a comment in it, finds what there is.
+    # A new version has another folder; the old version, also with a comment, uses its records.
     assert in_parts.succeed("-n")["train"] == 30
     blocks.write_text("# the old version\n" + BLOCKS)
     assert in_parts.succeed("-n")["train"] == 30 - len(before)
@@ -105,7 +105,7 @@ rule both:
 
 @pytest.mark.slow
 def test_two_studies_in_one_workflow_have_their_own_set_ups(in_parts):
-    """The project lies in a folder of its own, beside the workflow that uses it."""
+    """The project is in a subfolder of the workflow that uses it."""
     folder = in_parts.folder
     inner = folder / "gridloom-project"
     inner.mkdir()
@@ -169,8 +169,8 @@ def test_a_changed_source_on_the_web_stops_the_run_until_the_user_decides(projec
     (first / "raw.json").unlink()
     printed = project.fail("download")
     assert f"changed: it had SHA-256 {noted}" in printed
-    assert "`snakemake --forcerun download` takes the new version" in printed
-    # With the sum of what was trained on, the rows are the same ones.
+    assert "`snakemake --forcerun download` accepts the new version" in printed
+    # With the sum of the version that was trained on, the rows are the same.
     project.change(dataset={"source": site["address"], "sha256": noted})
     assert f"asks for {noted}" in project.fail("download")
     project.change(dataset={"source": site["address"]})

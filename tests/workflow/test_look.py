@@ -90,7 +90,7 @@ def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     assert len(pd.read_parquet(partial / "history.parquet")) == 16
     assert (partial / "figures" / "heatmap_units_x_dropout_mean.png").exists()
     assert len(copied.records()) == 4
-    # Once more is there, more is shown.
+    # When more records exist, the tables show more.
     copied.succeed("--until", "train")
     copied.succeed("partial")
     assert set(pd.read_csv(partial / "runs.csv")["partial"]) == {"12 of 12 trainings"}

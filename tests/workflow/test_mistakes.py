@@ -36,7 +36,7 @@ def test_a_whole_study_given_by_configfile_replaces_the_default(project):
     project.write(whole, "other.yaml")
     done = project.run("-n", "--configfile", "other.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    # The default's two repetitions are not taken over: the five of a bare study are.
+    # The study has the schema's five repetitions, not the two of the default study.
     assert "reps=0-4" in project.run("-n", "--configfile", "other.yaml", "--summary").stdout
 
 
@@ -91,7 +91,7 @@ def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence
     untrained.change(objective={"metric": "val_categorical_acuracy", "mode": "max"})
     printed = untrained.fail()
     assert untrained.records() == {}
-    # Told by each job that runs at that time, two here, and by none of the others.
+    # Only the jobs that run at that time report it, here two.
     assert printed.count("Error in rule train") <= 2
     assert "of 4 jobs of `train` failed" in printed
     assert (

@@ -15,7 +15,7 @@ ROWS = 60
 
 @pytest.fixture
 def photos(project):
-    """Write a table of numbers, an image for each, and the study of the docs; return the labels."""
+    """Write a table of numbers, an image for each, and the study of the docs; return labels."""
     import matplotlib.image
 
     generator = np.random.default_rng(5)
@@ -54,7 +54,7 @@ def test_a_study_of_numbered_images_trains_refits_and_predicts(project, photos):
     predicted = pd.read_csv(project.folder / "out.csv")["predicted_label"]
     assert (predicted == photos["label"]).mean() > 0.8
     assert project.succeed(*given) == {}
-    # An image that is gone is one sentence, in the closing summary.
+    # A missing image is reported in one sentence, in the closing summary.
     for image in (project.folder / "photos").iterdir():
         image.unlink()
     printed = project.fail(*given, "--config", "repetitions=3")

@@ -35,7 +35,7 @@ def build_model(input_shape, outputs, *, units, optimizer, momentum=None):
 
 
 def trained_by(project, **changes) -> set[str]:
-    """Change the study, run it, and return the records that are new or were made anew."""
+    """Change the study, run it, and return the records that are new or changed."""
     before = project.records()
     project.change(**changes)
     project.succeed()
@@ -46,7 +46,7 @@ TABLES = {"gather": 1, "heatmaps": 1}
 
 
 def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothing(copied):
-    """The scalar learning rate becomes a list that holds it."""
+    """The scalar learning rate becomes a list that contains it."""
     more = {"units": [1, 4, 8], "learning_rate": [0.1, 0.2]}
     added = trained_by(copied, hyperparameters=more, repetitions=4)
     known = {path for path in added if path.endswith("reps=2-3.json")}
@@ -158,7 +158,7 @@ def test_undoing_an_edit_that_made_trainings_fail_trains_nothing(copied):
     assert copied.records() == before
     path.write_text(text)
     assert copied.succeed() == {}
-    # An edit that trains is another set-up: both stay, and serve in turn.
+    # An edit that trains is another set-up; the records of both are kept and used.
     path.write_text(text + "\nEDITED = True\n")
     assert copied.succeed()["train"] == 4
     path.write_text(text)

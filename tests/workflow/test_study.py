@@ -80,7 +80,7 @@ def test_a_dry_run_trains_nothing_and_counts_the_jobs(project):
 
 @pytest.mark.slow
 def test_a_repeated_study_gives_the_same_numbers_warm_or_cold(finished, untrained):
-    """For half of the grid: each point of it imports TensorFlow, cold."""
+    """Only half of the grid is trained cold, because each cold job imports TensorFlow."""
     untrained.change(trainer={"warm": False}, hyperparameters={"units": 4})
     untrained.succeed("--until", "gather", cores=1)
     warm, cold = finished.runs(), untrained.runs()
@@ -88,7 +88,7 @@ def test_a_repeated_study_gives_the_same_numbers_warm_or_cold(finished, untraine
     assert len(cold) == 4
     assert cold[half.columns].equals(half)
     warm, cold = (
-        # A rank is one among all points.
+        # A rank depends on all points.
         pd.read_csv(one.results / "summary.csv").drop(columns=["seconds_mean", "rank"])
         for one in (finished, untrained)
     )
@@ -136,7 +136,7 @@ def build_model(input_shape, outputs, *, z_layers, **others):
 
 @pytest.mark.slow
 def test_braces_repeats_and_very_long_paths_are_fine(untrained, monkeypatch):
-    """Snakemake fills in braces, and takes twenty repeats at a name's end for an endless loop."""
+    """Snakemake replaces braces, and refuses names that end in twenty repeats."""
     (untrained.folder / "models" / "odd.py").write_text(ODD)
     monkeypatch.chdir(untrained.folder)
 
@@ -160,4 +160,4 @@ def test_braces_repeats_and_very_long_paths_are_fine(untrained, monkeypatch):
     assert set(untrained.runs()["note"]) == {"{wild}", "b"}
     assert untrained.succeed() == {}
     untrained.write(study(longest + 1))
-    assert "the system takes 4,095; use shorter values" in untrained.fail("-n")
+    assert "the system allows 4,095; use shorter values" in untrained.fail("-n")

@@ -17,7 +17,7 @@ from tests.workflow.conftest import TINY
 
 @pytest.fixture
 def run_of(tmp_path, monkeypatch):
-    """Open a study of a folder, as one `snakemake` sees it."""
+    """Open a study of a folder, as a run of `snakemake` does."""
     monkeypatch.chdir(tmp_path)
     Path("config").mkdir()
     Path("models").symlink_to(ROOT / "models")
@@ -56,7 +56,7 @@ def test_missing_records_include_truncated_ones(run_of):
     assert run.existing_records == [first]
     assert run.missing_records() == [second, *others]
     assert run.cut_short == {second}
-    # Named as targets only where tables exist that would hide their loss.
+    # They are targets only if tables exist, which would hide that records are missing.
     assert run.lost_records() == []
     finish("results/runs.csv")
     assert run.lost_records() == [second, *others]

@@ -100,7 +100,7 @@ def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
 
 
 def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
-    """Measured against a worker that answers at once."""
+    """The time is measured with a worker that answers at once."""
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
     server = socket.socket(socket.AF_UNIX)
@@ -110,7 +110,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
     client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
     results = tmp_path / "results"
-    # The studies of one set-up, by their results.
+    # The studies of one set-up by their results folders.
     (folder / "abc.json").write_text(json.dumps({str(results): settings, "/other": {}}))
     record = results / "points" / "abc" / "units=1" / "reps=0-1.json"
     arguments = ["1", "0", str(record), *(str(tmp_path / name) for name in "bcd")]
@@ -231,7 +231,7 @@ def test_folds_count_as_trainings_until_a_worker_is_restarted(untrained, monkeyp
 
 @pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path, warm):
-    """As on a cluster's node, whose home folder or environment may be another."""
+    """As on a cluster's node, whose home folder or environment may differ."""
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
     model = ROOT / "models" / "mlp.py"
