@@ -17,6 +17,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables → the pick and the verdict
+include: "rules/confirm.smk"  # further repetitions, on request, until the choice is settled
 include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run

@@ -16,7 +16,7 @@ import pandas as pd
 
 from gridloom.analysis.observations import Observations, observe
 from gridloom.analysis.pick import Pick
-from gridloom.analysis.rounds import Gone, Left, Next, Plan, Round, after, asked_of
+from gridloom.analysis.rounds import Gone, Left, Next, Plan, Round, asked_of
 from gridloom.analysis.table import RESOLUTION, ranks
 from gridloom.errors import StudyError
 from gridloom.naming.points import read_path
@@ -77,7 +77,8 @@ def h_squared(configurations: int, first: int, alpha: float = ALPHA) -> float:
     alpha
         Probability of a wrong choice.
     """
-    eta = ((2 * alpha / max(configurations - 1, 1)) ** (-2 / (first - 1)) - 1) / 2
+    share = 2 * alpha / max(configurations - 1, 1)
+    eta = (math.pow(share, -2 / (first - 1)) - 1) / 2
     return 2 * eta * (first - 1)
 
 
@@ -171,7 +172,8 @@ class _Triangle:
         squares = (mine**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * mine @ theirs.T
         variances = np.maximum(squares / (first - 1), self.floor)
         variances[some[:, None] == others] = 0
-        return self.constant * variances / self.difference**2
+        ends: np.ndarray = self.constant * variances / self.difference**2
+        return ends
 
     def _parts(self, places: np.ndarray) -> list[np.ndarray]:
         """Divide places so that a part's pairs with all of them fit into memory."""
@@ -181,7 +183,8 @@ class _Triangle:
     def ends(self, places: np.ndarray) -> np.ndarray:
         """Return the repetitions after which each place is decided against all others."""
         parts = [self._ends(part, places).max(axis=1) for part in self._parts(places)]
-        return np.floor(np.concatenate(parts or [np.zeros(0)])).astype(np.int64) + 1
+        ends: np.ndarray = np.floor(np.concatenate(parts or [np.zeros(0)])).astype(np.int64) + 1
+        return ends
 
     def beaten_by(self, places: np.ndarray, means: np.ndarray, repetition: int) -> np.ndarray:
         """Return for each place the one that beats it by the most, or `NOBODY`.
@@ -224,7 +227,8 @@ def most_repetitions(
     int64, shape (N,)
     """
     triangle = _Triangle(scores, difference, h_squared(configurations, first, alpha))
-    return np.maximum(triangle.ends(np.arange(len(scores))), first)
+    most: np.ndarray = np.maximum(triangle.ends(np.arange(len(scores))), first)
+    return most
 
 
 def step(scores: np.ndarray) -> float:
@@ -434,7 +438,7 @@ def conclude(plan: Plan, last: Round, end: Next, best: Pick, points: Sequence[st
         )
     return Pick(
         point=point,
-        index=list(points).index(point),
+        index=points.index(point),
         hyperparameters=read_path(point),
         metric=best.metric,
         mode=best.mode,
@@ -459,7 +463,7 @@ def conclude(plan: Plan, last: Round, end: Next, best: Pick, points: Sequence[st
     )
 
 
-def table_of_rounds(plan: Plan, rounds: Sequence[Round]) -> pd.DataFrame:
+def table_of_rounds(rounds: Sequence[Round]) -> pd.DataFrame:
     """Return one row a round.
 
     Returns

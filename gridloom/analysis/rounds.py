@@ -71,6 +71,28 @@ def asked_of(confirm: Confirm) -> dict[str, Any]:
     return confirm.model_dump(include={"difference", "first_repetitions"})
 
 
+def tell_kept(plan: Plan, confirm: Confirm, file: str) -> str | None:
+    """Say which settings changed since the plan was made; None if none did.
+
+    Parameters
+    ----------
+    file
+        Of the plan.
+    """
+    today = asked_of(confirm)
+    changed = [
+        f"confirm.{key} was {plan.asked[key]} and is {today[key]}"
+        for key in today
+        if plan.asked[key] != today[key]
+    ]
+    if not changed:
+        return None
+    return (
+        f"The plan is kept although {' and '.join(changed)}; remove {Path(file).parent} to plan "
+        "anew: what is trained is kept."
+    )
+
+
 @dataclass(frozen=True)
 class Left:
     """A configuration that is left after a round.
