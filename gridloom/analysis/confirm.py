@@ -26,8 +26,9 @@ from gridloom.study.schema import Confirm
 #: Probability that the choice is worse than the best by the difference or more.
 ALPHA = 0.05
 
-#: Numbers that a matrix of pairs may hold at once: 10,000 configurations have 10⁸ pairs.
-_MAX_NUMBERS = 2**22
+#: Numbers that a matrix of pairs may hold at once, to stay in the cache: 10,000 configurations have
+#: 10⁸ pairs.
+_MAX_NUMBERS = 2**18
 
 #: Configurations named for a person; of more, the best ones.
 _MAX_NAMED = 5
@@ -123,6 +124,7 @@ def screen(
     constant = h_squared(configurations, first, alpha)
     triangle = _Triangle(scores[:, :first], difference, constant)
     last = triangle.ends(places)
+    settled = False
     for repetition in range(begin, repetitions + 1):
         lacking = missing[places, repetition - 1]
         at[places[lacking]] = repetition
@@ -134,12 +136,12 @@ def screen(
         if lacking.any() or beaten.any():
             places = places[~beaten]
             last = triangle.ends(places)
-        if len(places) < 2 or repetition >= last.max():
+        if settled := len(places) < 2 or bool(repetition >= last.max()):
             break
     left = at == 0
     ends = np.zeros(count, dtype=np.int64)
     ends[places] = last
-    return Screening(left, at, by, ends, settled=len(places) < 2 or repetition >= last.max())
+    return Screening(left, at, by, ends, settled)
 
 
 class _Triangle:
@@ -156,23 +158,25 @@ class _Triangle:
     """
 
     def __init__(self, scores: np.ndarray, difference: float, constant: float) -> None:
-        self.scores = scores
+        first = scores.shape[1]
         self.difference = difference
         self.constant = constant
         # ASSUME: equal differences do not show that all are equal. Where scores come in steps, such
         # as of one validation row, the variance is at least that of one difference a step off.
-        self.floor = step(scores) ** 2 / scores.shape[1]
+        self.floor = step(scores) ** 2 / first
+        # Of their squares, the sum is the variance (`ddof=1`).
+        self.centred = (scores - scores.mean(axis=1, keepdims=True)) / math.sqrt(first - 1)
 
     def _ends(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return h²·S²/δ² of pairs, in repetitions; shape (some, others), 0 for a point itself."""
-        first = self.scores.shape[1]
-        mine, theirs = self.scores[some], self.scores[others]
-        mine = mine - mine.mean(axis=1, keepdims=True)
-        theirs = theirs - theirs.mean(axis=1, keepdims=True)
-        squares = (mine**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * mine @ theirs.T
-        variances = np.maximum(squares / (first - 1), self.floor)
-        variances[some[:, None] == others] = 0
-        ends: np.ndarray = self.constant * variances / self.difference**2
+        scale = self.constant / self.difference**2
+        mine, theirs = self.centred[some], self.centred[others]
+        ends: np.ndarray = mine @ theirs.T
+        ends *= -2 * scale
+        ends += (scale * (mine**2).sum(axis=1))[:, None]
+        ends += scale * (theirs**2).sum(axis=1)
+        np.maximum(ends, scale * self.floor, out=ends)
+        ends[some[:, None] == others] = 0
         return ends
 
     def _parts(self, places: np.ndarray) -> list[np.ndarray]:
@@ -185,6 +189,11 @@ class _Triangle:
         parts = [self._ends(part, places).max(axis=1) for part in self._parts(places)]
         ends: np.ndarray = np.floor(np.concatenate(parts or [np.zeros(0)])).astype(np.int64) + 1
         return ends
+
+    def all_ends(self, places: np.ndarray) -> np.ndarray:
+        """Return h²·S²/δ² of all pairs of places; float32, shape (places, places)."""
+        parts = [self._ends(part, places).astype(np.float32) for part in self._parts(places)]
+        return np.concatenate(parts)
 
     def beaten_by(self, places: np.ndarray, means: np.ndarray, repetition: int) -> np.ndarray:
         """Return for each place the one that beats it by the most, or `NOBODY`.
@@ -199,9 +208,12 @@ class _Triangle:
         ahead = means - RESOLUTION * np.abs(means)
         start = 0
         for part in self._parts(places):
-            width = np.maximum(self._ends(part, places) - repetition, 0)
-            width *= self.difference / (2 * repetition)
-            margin = ahead - width - means[start : start + len(part), None]
+            margin = self._ends(part, places)
+            margin -= repetition
+            np.maximum(margin, 0, out=margin)
+            margin *= -self.difference / (2 * repetition)
+            margin += ahead
+            margin -= means[start : start + len(part), None]
             best = margin.argmax(axis=1)
             beaten = margin[np.arange(len(part)), best] > 0
             winners[start : start + len(part)][beaten] = places[best[beaten]]
@@ -209,10 +221,19 @@ class _Triangle:
         return winners
 
 
-def most_repetitions(
-    scores: np.ndarray, *, first: int, difference: float, configurations: int, alpha: float = ALPHA
-) -> np.ndarray:
-    """Return the repetitions after which each configuration is surely decided.
+def most_further(
+    scores: np.ndarray,
+    *,
+    first: int,
+    difference: float,
+    configurations: int,
+    done: int,
+    alpha: float = ALPHA,
+) -> int:
+    """Return the most repetitions, of all configurations together, until all is decided.
+
+    Two of which one surely beats the other are not left together. So m are left after R repetitions
+    only if m of them have m - 1 partners or more from which they are not decided then.
 
     Parameters
     ----------
@@ -221,14 +242,18 @@ def most_repetitions(
         first repetitions.
     first, difference, configurations, alpha
         See `screen`.
-
-    Returns
-    -------
-    int64, shape (N,)
+    done
+        Repetitions that all N have.
     """
+    if len(scores) < 2:
+        return 0
     triangle = _Triangle(scores, difference, h_squared(configurations, first, alpha))
-    most: np.ndarray = np.maximum(triangle.ends(np.arange(len(scores))), first)
-    return most
+    ends = triangle.all_ends(np.arange(len(scores)))
+    # In column m - 2: until when a configuration has m - 1 undecided partners.
+    ends = -np.sort(-ends, axis=1)[:, :-1]
+    until = np.diagonal(-np.sort(-ends, axis=0), offset=-1)
+    # The last one that is left trains as long as the last but one.
+    return int(np.maximum(np.floor(np.append(until, until[0])) + 1 - done, 0).sum())
 
 
 def step(scores: np.ndarray) -> float:
@@ -384,7 +409,15 @@ def hold_round(
         seconds_per_repetition=float(pace[list(left)].sum()),
         most_trainings=0
         if screened.settled
-        else folds * int(np.maximum(screened.last[screened.left] - repetitions, 0).sum()),
+        else folds
+        * most_further(
+            observed.scores[screened.left][:, : plan.first],
+            first=plan.first,
+            difference=plan.difference,
+            configurations=plan.configurations,
+            done=repetitions,
+            alpha=plan.alpha,
+        ),
     )
 
 
@@ -513,19 +546,18 @@ def tell_plan(
     if scores.shape[1] < 2 or len(scores) < 2:
         lines.append("then        what it costs can be told after the first repetitions only")
     else:
-        last = most_repetitions(
+        most = folds * most_further(
             scores,
             first=plan.first,
             difference=plan.difference,
             configurations=plan.configurations,
+            done=plan.first,
             alpha=plan.alpha,
         )
-        pace = _seconds_per_repetition(runs, folds)
-        pace = pace[observed.points.loc[observed.complete, "point"]].to_numpy()
+        pace = float(runs["seconds"].mean())
         lines.append(
-            f"then        at most about {folds * int((last - plan.first).sum()):,} more, "
-            f"{_told_time(float(((last - plan.first) * pace).sum()))}, if the study's own "
-            "repetitions vary as others do; most configurations leave much earlier"
+            f"then        at most about {most:,} more, {_told_time(most * pace)}, if the study's "
+            "own repetitions vary as others do; mostly it is far less"
         )
     for name, unit in (("max_trainings", "trainings"), ("max_hours", "hours of training")):
         limit = getattr(confirm, name)

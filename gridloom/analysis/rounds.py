@@ -17,6 +17,9 @@ from gridloom.files import write_text
 from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.study.schema import Confirm
 
+#: A round has at least this part (one in so many) of the repetitions before it.
+GROWTH = 4
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -210,8 +213,10 @@ def after(last: Round, confirm: Confirm, folds: int) -> Next:
     if last.settled:
         told = "one configuration is left" if len(last.left) == 1 else "those left have equal means"
         return Next(None, told)
+    # Longer rounds of few configurations: each round also costs seconds of its own.
+    size = max(confirm.repetitions_per_round, last.repetitions // GROWTH)
     limits = {
-        "": min(confirm.repetitions_per_round, last.last - last.repetitions),
+        "": min(size, last.last - last.repetitions),
         "a study has no more repetitions": FIRST_RESERVED - last.repetitions,
     }
     if confirm.max_trainings is not None:

@@ -211,7 +211,9 @@ class Confirm(_Closed):
         "`repetitions` is more, so many.",
     )
     repetitions_per_round: PositiveInt = Field(
-        10, description="Further repetitions of those left, a round."
+        10,
+        description="Further repetitions of those left, a round; a quarter of those before it if "
+        "that is more. The result does not depend on it.",
     )
     difference: PositiveFloat | None = Field(
         None,
