@@ -18,6 +18,7 @@ include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables → the pick and the verdict
 include: "rules/confirm.smk"  # further repetitions, on request, until the choice is settled
+include: "rules/verify.smk"  # the choice, trained again and scored on new seeds, on request
 include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
@@ -29,7 +30,7 @@ onstart:
 
 
 onerror:
-    RUN.report_failed(STARTED)
+    RUN.report_failed(STARTED, workflow.dag_settings.targets)
 
 
 rule all:

@@ -441,20 +441,24 @@ class StudyRun:
         if self.study.trainer.warm and self.invocation.here and self.missing_records():
             start_host(own_folder())
 
-    def report_failed(self, since: float) -> None:
+    def report_failed(self, since: float, targets: Iterable[str]) -> None:
         """Print which points failed, if any did.
 
         Parameters
         ----------
         since
             Start of the run, in seconds since 1970.
+        targets
+            What `snakemake` was asked for.
         """
         needed = list(dict.fromkeys([*self.records, *self.asked]))
         failed = failed_records(self.results, needed, since)
         if failed:
             kept = sum(map(os.path.exists, needed))
             arguments = self.invocation.study_arguments()
-            summary = describe_failures(self.results, failed, len(needed), kept, arguments)
+            summary = describe_failures(
+                self.results, failed, len(needed), kept, arguments, sorted(targets)
+            )
             print(f"\n{summary}\n", file=sys.stderr)
 
 
