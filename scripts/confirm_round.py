@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from gridloom.analysis.confirm import hold_round, tell_round
+from gridloom.analysis.confirm import describe_round, hold_round
 from gridloom.analysis.rounds import Plan, Round
 from gridloom.analysis.table import gather
-from gridloom.errors import told_in
+from gridloom.errors import report_mistakes
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     plan = Plan.read(Path(given.plan))
     previous = [Round.read(Path(path)) for path in given.previous]
@@ -29,4 +29,4 @@ with told_in(snakemake.log[0]):
         folds=params.folds,
     )
     held.write(Path(snakemake.output.held))
-    print(tell_round(held, json.loads(params.axes)))
+    print(describe_round(held, json.loads(params.axes)))

@@ -10,8 +10,8 @@ from gridloom.analysis.divergence import default_bound
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.table import gather
-from gridloom.analysis.verify import compare, score, tell_verified, write_verified
-from gridloom.errors import told_in
+from gridloom.analysis.verify import compare, describe_verified, score, write_verified
+from gridloom.errors import report_mistakes
 from gridloom.identity.setup import Setup
 from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
 from gridloom.naming.points import read_path
@@ -20,7 +20,7 @@ from gridloom.training.request import Request
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
-with told_in(snakemake.log[0]):
+with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     setup = Setup.from_json(json.loads(params.setup))
     gpus = snakemake.resources.gpu
@@ -61,4 +61,4 @@ with told_in(snakemake.log[0]):
     repeated = compare(pairs)
     reserved = score(observe(gathered.runs, {}, params.metric, params.mode))
     write_verified(Path(snakemake.output.verified), pick, setup.name, repeated, reserved)
-    print(tell_verified(pick, repeated, reserved))
+    print(describe_verified(pick, repeated, reserved))

@@ -527,7 +527,7 @@ def table_of_rounds(rounds: Sequence[Round]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tell_plan(
+def describe_confirmation(
     plan: Plan, runs: pd.DataFrame, confirm: Confirm, *, metric: str, mode: str, folds: int
 ) -> str:
     """Say what is compared, by what, and the most that it can cost.
@@ -539,7 +539,7 @@ def tell_plan(
         f"confirm     {plan.configurations:,} configurations; a difference of {plan.difference:.3g}"
         f" in {metric} is not worth a training",
         f"first       {plan.first} repetitions of each, {plan.own} are the study's own: "
-        f"{trainings:,} further trainings, {_told_time(seconds)}",
+        f"{trainings:,} further trainings, {_describe_time(seconds)}",
     ]
     observed = observe(runs[runs["repetition"] < plan.own], {}, metric, mode)
     scores = observed.scores[observed.complete]
@@ -556,8 +556,8 @@ def tell_plan(
         )
         pace = float(runs["seconds"].mean())
         lines.append(
-            f"then        at most about {most:,} more, {_told_time(most * pace)}, if the study's "
-            "own repetitions vary as others do; mostly it is far less"
+            f"then        at most about {most:,} more, {_describe_time(most * pace)}, if scores "
+            "vary as in the study's own repetitions; mostly it is far less"
         )
     for name, unit in (("max_trainings", "trainings"), ("max_hours", "hours of training")):
         limit = getattr(confirm, name)
@@ -566,7 +566,7 @@ def tell_plan(
     return "\n".join(lines)
 
 
-def tell_round(last: Round, axes: Collection[str]) -> str:
+def describe_round(last: Round, axes: Collection[str]) -> str:
     """Say who is left after a round, and what it cost so far.
 
     Parameters
@@ -578,38 +578,38 @@ def tell_round(last: Round, axes: Collection[str]) -> str:
     lines = [
         f"round {last.number:<5} {last.repetitions} repetitions: {len(last.left):,} left, "
         f"{len(last.gone) - diverged:,} beaten, {diverged:,} diverged or without a number; "
-        f"{last.trainings:,} further trainings so far, {_told_time(last.seconds)}; at most "
+        f"{last.trainings:,} further trainings so far, {_describe_time(last.seconds)}; at most "
         f"{last.most_trainings:,} more"
     ]
     for point, left in list(last.left.items())[:_MAX_NAMED]:
-        lines.append(f"            {left.mean:.5g} ± {left.se:.2g}  {told_point(point, axes)}")
+        lines.append(f"            {left.mean:.5g} ± {left.se:.2g}  {describe_point(point, axes)}")
     if len(last.left) > _MAX_NAMED:
         lines.append(f"            and {len(last.left) - _MAX_NAMED:,} more")
     return "\n".join(lines)
 
 
-def tell_conclusion(chosen: Pick, last: Round, axes: Collection[str]) -> str:
+def describe_conclusion(chosen: Pick, last: Round, axes: Collection[str]) -> str:
     """Say what was chosen, by what, and what it cost."""
     return "\n".join(
         [
-            f"confirmed   {told_point(chosen.point, axes)}"
+            f"confirmed   {describe_point(chosen.point, axes)}"
             if chosen.shown_close
-            else f"not settled {told_point(chosen.point, axes)}",
+            else f"not settled {describe_point(chosen.point, axes)}",
             f"because     {chosen.rule}",
             f"score       {chosen.metric} {chosen.mean:.5g} (standard error {chosen.se:.2g}) over "
             f"{chosen.n} repetitions, which chose it; `snakemake verify` scores it on new seeds",
-            f"cost        {last.trainings:,} further trainings, {_told_time(last.seconds)}",
+            f"cost        {last.trainings:,} further trainings, {_describe_time(last.seconds)}",
         ]
     )
 
 
-def told_point(point: str, axes: Collection[str]) -> str:
+def describe_point(point: str, axes: Collection[str]) -> str:
     """Name a configuration by the values of its axes."""
     values: Mapping[str, Any] = read_path(point)
     return ", ".join(f"{name} {table_value(values, name)}" for name in axes if name in values)
 
 
-def _told_time(seconds: float) -> str:
+def _describe_time(seconds: float) -> str:
     return (
         f"{seconds:,.0f} s of training"
         if seconds < 7200

@@ -74,7 +74,7 @@ def asked_of(confirm: Confirm) -> dict[str, Any]:
     return confirm.model_dump(include={"difference", "first_repetitions"})
 
 
-def tell_kept(plan: Plan, confirm: Confirm, file: str) -> str | None:
+def describe_kept(plan: Plan, confirm: Confirm, file: str) -> str | None:
     """Say which settings changed since the plan was made; None if none did.
 
     Parameters

@@ -173,7 +173,7 @@ def write_verified(
     write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
 
 
-def tell_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str:
+def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str:
     """Say what was found, in a few lines."""
     lines = [f"verified    {pick.point}"]
     count = f"{repeated.trainings:,} training{'s' * (repeated.trainings != 1)}"

@@ -14,7 +14,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
@@ -28,7 +27,7 @@ from gridloom.identity.setup import (
     library_modules_of,
     used_validation,
 )
-from gridloom.naming.blocks import FIRST_RESERVED, cover, existing_blocks
+from gridloom.naming.blocks import FIRST_RESERVED, cover, existing_blocks, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
@@ -344,13 +343,15 @@ class StudyRun:
 
     def verified_records(self) -> list[str]:
         """List the records that chose the pick that is being verified."""
+        from gridloom.analysis.pick import Pick  # pandas: no other job's Snakemake needs it
+
         pick = Pick.read(Path(self.verified_pick))
         repetitions = pick.n if pick.by == "confirm" else self.study.repetitions
         return self.further_records([pick.point], repetitions)
 
     def reserved_records(self) -> list[str]:
         """List the records of reserved repetitions of the pick that is being verified."""
-        point = Pick.read(Path(self.verified_pick)).point
+        point = point_of(self.verified_records()[0])
         return self.further_records([point], FIRST_RESERVED + RESERVED, first=FIRST_RESERVED)
 
     @property
