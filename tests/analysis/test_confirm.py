@@ -164,7 +164,7 @@ def test_rounds_end_in_a_pick_and_count_what_they_cost(tmp_path):
         runs = runs[runs["point"].isin(rounds[-1].left)]
         rounds.append(hold_round(runs, plan, rounds[-1], **OBJECTIVE))
     last = rounds[-1]
-    assert len(rounds) > 2
+    assert len(rounds) > 1
     assert table_of_rounds(rounds)["left"].tolist() == [2] * (len(rounds) - 1) + [1]
     assert last.trainings == 24 + 2 * (last.repetitions - 10)
     last.write(tmp_path / "round.json")
