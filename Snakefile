@@ -17,6 +17,8 @@ include: "rules/common.smk"
 include: "rules/data.smk"  # download → split
 include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables → the pick and the verdict
+include: "rules/confirm.smk"  # further repetitions, on request, until the choice is settled
+include: "rules/verify.smk"  # the choice, trained again and scored on new seeds, on request
 include: "rules/figures.smk"  # tables → heatmaps
 include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
@@ -29,7 +31,7 @@ onstart:
 
 
 onerror:
-    RUN.report_failed(STARTED)
+    RUN.report_failed(STARTED, workflow.dag_settings.targets)
 
 
 rule all:

@@ -91,12 +91,11 @@ def for_training(file):
     """
     if os.path.exists(file) or not RUN.existing_records:
         return ancient(file)
-    finished = set(RUN.existing_records)
     record = f"{RESULTS}/points/{{setup}}/{{point}}={{first}}-{{last}}.json"
 
     def needed(wildcards):
         asked = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-        if asked or record.format(**wildcards) not in finished:
+        if asked or not RUN.is_there(record.format(**wildcards)):
             return ancient(file)
         return f"{file} is not needed"
 

@@ -38,7 +38,7 @@ rule prune:
         f"{RESULTS}/logs/prune.log",
     params:
         results=RESULTS,
-        used=records,
+        used=lambda wildcards: RUN.used_records(),
         removing=False,
     script:
         "../scripts/prune.py"
@@ -49,7 +49,7 @@ use rule prune as prune_remove with:
         f"{RESULTS}/logs/prune_remove.log",
     params:
         results=RESULTS,
-        used=records,
+        used=lambda wildcards: RUN.used_records(),
         removing=True,
 
 

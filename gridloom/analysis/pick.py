@@ -16,9 +16,6 @@ from gridloom.errors import StudyError
 from gridloom.files import write_text
 from gridloom.naming.points import Point
 
-#: Seeds of these repetitions are never used to choose, only to score what was chosen.
-FIRST_RESERVED = 1_000_000
-
 
 @dataclass(frozen=True)
 class Pick:

@@ -346,9 +346,9 @@ def ranks(score: np.ndarray, behind: np.ndarray) -> np.ndarray:
     ) & (sorted_behind[1:] == sorted_behind[:-1])
     places = np.arange(1, len(score) + 1)
     places[1:][same] = 0
-    ranks = np.empty(len(score), dtype=np.int64)
-    ranks[order] = np.maximum.accumulate(places)
-    return ranks
+    ranked = np.empty(len(score), dtype=np.int64)
+    ranked[order] = np.maximum.accumulate(places)
+    return ranked
 
 
 def describe_exploded(gathered: Gathered) -> str | None:

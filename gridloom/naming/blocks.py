@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+#: Repetitions from here on are never used to choose, only to score what was chosen.
+FIRST_RESERVED = 1_000_000
+
 _RECORD = re.compile(r"reps=(\d+)-(\d+)\.json")
 
 
@@ -64,8 +67,10 @@ def log_of(results: Path, record: Path) -> Path:
     return results / "logs" / record.relative_to(results).with_suffix(".log")
 
 
-def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> list[Block]:
-    """Cover repetitions 0 to `repetitions` - 1 with blocks, using those that exist.
+def cover(
+    existing: Iterable[Block], repetitions: int, per_job: int | None, *, first: int = 0
+) -> list[Block]:
+    """Cover repetitions `first` to `repetitions` - 1 with blocks, using those that exist.
 
     So raising `repetitions` trains only the new ones, and lowering it trains none. An existing
     block that reaches beyond the end is used as it is.
@@ -79,7 +84,7 @@ def cover(existing: Iterable[Block], repetitions: int, per_job: int | None) -> l
     for block in existing:
         longest[block.first] = max(block.last, longest.get(block.first, -1))
     covered: list[Block] = []
-    start = 0
+    start = first
     while start < repetitions:
         last = longest.get(start)
         if last is None:

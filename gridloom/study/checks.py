@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from gridloom.errors import nearest
-from gridloom.naming.blocks import Block
+from gridloom.naming.blocks import FIRST_RESERVED, Block
 from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
 from gridloom.naming.points import MAX_COMPONENT_BYTES
 from gridloom.naming.values import Value, canonical
@@ -150,7 +150,7 @@ def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
         if path is not None and is_local(path) and re.search("[{}]", path):
             yield f"{key}: Snakemake takes no path with {{ or }}; rename {path}"
     longest = max(grid.points, key=lambda path: len(path.encode()))
-    last = Block(study.repetitions - 1, study.repetitions - 1).file
+    last = Block(FIRST_RESERVED, FIRST_RESERVED).file
     record = os.fsencode(f"{study.results}/points/{'0' * 16}/{longest}/{last}")
     # Snakemake keeps a note on each file. The note's path is the file's path in base64, split into
     # folders of 254 characters.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
 from gridloom.study.grid import Grid, read_grid
@@ -204,11 +205,15 @@ class Pick(_Closed):
 class Confirm(_Closed):
     """How `snakemake confirm` settles which configuration is the best."""
 
-    first_repetitions: Annotated[int, Field(ge=3)] = Field(
-        10, description="Repetitions that every configuration gets before any is left out."
+    first_repetitions: Annotated[int, Field(ge=3, lt=FIRST_RESERVED)] = Field(
+        10,
+        description="Repetitions that every configuration gets before any is left out; if "
+        "`repetitions` is more, so many.",
     )
     repetitions_per_round: PositiveInt = Field(
-        10, description="Further repetitions of those left, a round."
+        10,
+        description="Further repetitions of those left, a round; a quarter of those before it if "
+        "that is more. The result does not depend on it.",
     )
     difference: PositiveFloat | None = Field(
         None,
@@ -216,10 +221,14 @@ class Confirm(_Closed):
         "`pick.close_enough`.",
     )
     max_trainings: PositiveInt | None = Field(
-        None, description="Trainings after which it ends, settled or not; null for no limit."
+        None,
+        description="Trainings beyond the study's own that it may cost, settled or not; null for "
+        "no limit.",
     )
     max_hours: PositiveFloat | None = Field(
-        None, description="Hours of training (of all cores) after which it ends; null: no limit."
+        None,
+        description="Hours of training (of all cores) that it may cost, at the pace measured; "
+        "null for no limit.",
     )
 
 
@@ -304,7 +313,9 @@ class Study(_Closed):
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="Every random stream derives from this seed and the repetition."
     )
-    repetitions: PositiveInt = Field(5, description="Trainings of each point (of each fold).")
+    repetitions: Annotated[int, Field(ge=1, lt=FIRST_RESERVED)] = Field(
+        5, description="Trainings of each point (of each fold)."
+    )
     repetitions_per_job: PositiveInt | None = Field(
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )

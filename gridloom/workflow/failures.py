@@ -60,7 +60,12 @@ def _cause(log: Path) -> str:
 
 
 def describe_failures(
-    results: str, failed: dict[str, str], count: int, kept: int, study: Iterable[str] = ()
+    results: str,
+    failed: dict[str, str],
+    count: int,
+    kept: int,
+    study: Iterable[str] = (),
+    targets: Iterable[str] = (),
 ) -> str:
     """Describe the failed records, grouped by cause, with their logs and how to retry them.
 
@@ -76,6 +81,8 @@ def describe_failures(
         Number of records that exist.
     study
         Arguments with which `snakemake` reads this study; none for the default study.
+    targets
+        What `snakemake` was asked for; nothing for the default.
     """
     again = shlex.join(study)
     by_cause: dict[str, list[str]] = {}
@@ -94,7 +101,8 @@ def describe_failures(
             lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
     if len(causes) > MAX_CAUSES:
         lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes; see the logs"]
-    retry, partial = f"snakemake {again}".rstrip(), f"snakemake partial {again}".rstrip()
+    retry = shlex.join(["snakemake", *targets, *study])
+    partial = f"snakemake partial {again}".rstrip()
     shows = f", `{partial}` shows what is finished" if kept else ""
     lines += ["", f"`{retry}` retries all of them{shows}."]
     return "\n".join(lines)

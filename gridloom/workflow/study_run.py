@@ -5,16 +5,19 @@ Nothing heavy is imported here, because each job's Snakemake imports this module
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
+from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import (
     Identity,
@@ -24,7 +27,7 @@ from gridloom.identity.setup import (
     library_modules_of,
     used_validation,
 )
-from gridloom.naming.blocks import cover, existing_blocks
+from gridloom.naming.blocks import FIRST_RESERVED, cover, existing_blocks, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
@@ -58,6 +61,9 @@ _AS = {
     "refit": "train",
 }
 
+#: Repetitions that `verify` scores a pick by.
+RESERVED = 20
+
 DEFAULT_STUDY = Path("config/config.yaml")
 
 #: File that keeps digests of unchanged files between runs of `snakemake`.
@@ -86,6 +92,8 @@ class StudyRun:
         self.identity = identity
         self.invocation = invocation
         self.digests = digests
+        #: Records beyond the study's own that this run was asked for.
+        self.asked: dict[str, None] = {}
 
     @classmethod
     def open(cls, invocation: Invocation, environment: Mapping[str, str]) -> StudyRun:
@@ -238,6 +246,114 @@ class StudyRun:
         """
         return self.missing_records() if Path(self.results, "runs.csv").exists() else []
 
+    def further_records(
+        self, points: Iterable[str], repetitions: int, *, first: int = 0
+    ) -> list[str]:
+        """List the records of repetitions that need not be the study's own, in the order given.
+
+        The study's own records come first, also where they are not there yet: more repetitions
+        train only what is new, whichever of the two asked first.
+
+        Parameters
+        ----------
+        points
+            Their paths.
+        repetitions
+            Repetitions `first` to `repetitions` - 1.
+        """
+        per_job = self.study.repetitions_per_job
+        needed: list[str] = []
+        for path in points:
+            whole, cut = existing_blocks(Path(self.points, path))
+            own = cover(whole, self.study.repetitions, per_job)
+            blocks = cover([*whole, *own], repetitions, per_job, first=first)
+            needed += [f"{self.points}/{path}/{block.file}" for block in blocks]
+            self.cut_short.update(f"{self.points}/{path}/{block.file}" for block in cut)
+        self.asked.update(dict.fromkeys(needed))
+        return needed
+
+    def used_records(self) -> list[str]:
+        """List the records that `prune` keeps.
+
+        The study's own; those that continue them, as long as there is a confirmation of this
+        study; reserved ones of its points.
+        """
+        used = list(self.records)
+        confirming = Path(self.plan_file).exists()
+        for path in self.grid.points:
+            whole, _ = existing_blocks(Path(self.points, path))
+            there = {block.first: block for block in sorted(whole)}
+            kept = [block for block in there.values() if block.first >= FIRST_RESERVED]
+            start = 0
+            while confirming and start in there:
+                kept.append(there[start])
+                start = there[start].last + 1
+            used += [f"{self.points}/{path}/{block.file}" for block in kept]
+        return used
+
+    @cached_property
+    def confirm_folder(self) -> str:
+        """Folder of the confirmation, named by set-up, points and objective.
+
+        So a study that changed never meets the confirmation of another one.
+        """
+        objective = self.study.objective.model_dump()
+        of = [self.identity.setup.name, sorted(self.grid.points), objective]
+        return f"{self.results}/confirm/{fingerprint([], json.dumps(of, sort_keys=True))}"
+
+    @property
+    def plan_file(self) -> str:
+        """File of what the confirmation compares by."""
+        return f"{self.confirm_folder}/plan.json"
+
+    def round_file(self, number: int | str) -> str:
+        """Return the file of what a round found."""
+        return f"{self.confirm_folder}/round={number}.json"
+
+    @property
+    def confirmed(self) -> str | None:
+        """File of the pick that was confirmed for this very study; None if there is none."""
+        best = f"{self.confirm_folder}/best.yaml"
+        return best if Path(best).exists() else None
+
+    def after_round(self, number: int) -> Next:
+        """Return what comes after a round that is finished."""
+        last = Round.read(Path(self.round_file(number)))
+        return after(last, self.study.confirm, self.folds)
+
+    def round_repetitions(self, number: int) -> int:
+        """Return how many repetitions a round has in all; the round before must be finished."""
+        if number == 0:
+            return Plan.read(Path(self.plan_file)).first
+        repetitions = self.after_round(number - 1).repetitions
+        assert repetitions is not None, number
+        return repetitions
+
+    def round_records(self, number: int) -> list[str]:
+        """List the records that a round reads: all of those that were left before it."""
+        points: Iterable[str] = self.grid.points
+        if number > 0:
+            points = Round.read(Path(self.round_file(number - 1))).left
+        return self.further_records(points, self.round_repetitions(number))
+
+    @property
+    def verified_pick(self) -> str:
+        """File of the pick that is being verified."""
+        return f"{self.results}/verify/pick.yaml"
+
+    def verified_records(self) -> list[str]:
+        """List the records that chose the pick that is being verified."""
+        from gridloom.analysis.pick import Pick  # pandas: no other job's Snakemake needs it
+
+        pick = Pick.read(Path(self.verified_pick))
+        repetitions = pick.n if pick.by == "confirm" else self.study.repetitions
+        return self.further_records([pick.point], repetitions)
+
+    def reserved_records(self) -> list[str]:
+        """List the records of reserved repetitions of the pick that is being verified."""
+        point = point_of(self.verified_records()[0])
+        return self.further_records([point], FIRST_RESERVED + RESERVED, first=FIRST_RESERVED)
+
     @property
     def trainings(self) -> int:
         """Number of trainings of the study."""
@@ -326,19 +442,24 @@ class StudyRun:
         if self.study.trainer.warm and self.invocation.here and self.missing_records():
             start_host(own_folder())
 
-    def report_failed(self, since: float) -> None:
+    def report_failed(self, since: float, targets: Iterable[str]) -> None:
         """Print which points failed, if any did.
 
         Parameters
         ----------
         since
             Start of the run, in seconds since 1970.
+        targets
+            What `snakemake` was asked for.
         """
-        failed = failed_records(self.results, self.records, since)
+        needed = list(dict.fromkeys([*self.records, *self.asked]))
+        failed = failed_records(self.results, needed, since)
         if failed:
-            kept = sum(map(os.path.exists, self.records))
+            kept = sum(map(os.path.exists, needed))
             arguments = self.invocation.study_arguments()
-            summary = describe_failures(self.results, failed, len(self.records), kept, arguments)
+            summary = describe_failures(
+                self.results, failed, len(needed), kept, arguments, sorted(targets)
+            )
             print(f"\n{summary}\n", file=sys.stderr)
 
 

@@ -1,0 +1,68 @@
+"""Verify: the pick's trainings once more in a new process, and its score on seeds never used.
+
+Needs   <results>/confirm/<fingerprint>/best.yaml if there is one, else <results>/best.yaml, the
+        records of that point, and what training needs
+Makes   <results>/verify/pick.yaml, again/, verify.yaml, and a record of reserved repetitions in
+        <results>/points
+"""
+
+
+# On a cluster, too short to queue for.
+localrules:
+    verify_pick,
+
+
+def verified(records):
+    """Return an input function that lists records of the pick, once this is known."""
+
+    def known(wildcards):
+        checkpoints.verify_pick.get()
+        needed = records()
+        workflow.dag.forcefiles.update(RUN.cut_short)
+        return needed
+
+    return known
+
+
+checkpoint verify_pick:
+    """Take the pick to verify: the confirmed one if there is one, else the study's."""
+    input:
+        RUN.confirmed or f"{RESULTS}/best.yaml",
+    output:
+        pick=RUN.verified_pick,
+    log:
+        f"{RESULTS}/logs/verify_pick.log",
+    shell:
+        "cp {input:q} {output:q} 2> {log:q}"
+
+
+rule verify:
+    """Train the pick's records once more, and score it by its reserved repetitions."""
+    input:
+        pick=RUN.verified_pick,
+        history=f"{RESULTS}/history.parquet",
+        records=verified(RUN.verified_records),
+        reserved=verified(RUN.reserved_records),
+        # As for `train`, their folder's name tells what is in them.
+        train=ancient(f"{DATA}/train.{RUN.parts}"),
+        split=ancient(f"{DATA}/split.json"),
+        model=STUDY.model,
+        code=code("verify"),
+    output:
+        again=directory(f"{RESULTS}/verify/again"),
+        verified=f"{RESULTS}/verify/verify.yaml",
+    log:
+        f"{RESULTS}/logs/verify.log",
+    threads: asks("verify", "threads")
+    resources:
+        mem_mb=grows("verify", "mem_mb"),
+        runtime=grows("verify", "runtime"),
+        gpu=asks("verify", "gpu"),
+    params:
+        setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
+        hyperparameters=json.dumps(column_order(RUN.grid)),
+        metric=verbatim(STUDY.objective.metric),
+        mode=STUDY.objective.mode,
+        diverged_above=STUDY.objective.diverged_above,
+    script:
+        "../scripts/verify.py"

@@ -1,0 +1,29 @@
+"""Settle what a confirmation compares and by what, and say the most that it can cost."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from gridloom.analysis.cells import read_csv
+from gridloom.analysis.confirm import describe_confirmation, make_plan
+from gridloom.analysis.divergence import default_bound
+from gridloom.analysis.pick import Pick
+from gridloom.errors import report_mistakes
+from gridloom.study.schema import Confirm
+
+with report_mistakes(snakemake.log[0]):
+    given, params = snakemake.input, snakemake.params
+    confirm = Confirm.model_validate_json(params.confirm)
+    runs = read_csv(Path(given.runs), {})
+    bound = params.diverged_above
+    plan = make_plan(
+        runs,
+        Pick.read(Path(given.best)),
+        confirm,
+        own=params.repetitions,
+        folds=params.folds,
+        diverged_above=default_bound(pd.read_parquet(given.history)) if bound is None else bound,
+    )
+    objective = {"metric": params.metric, "mode": params.mode}
+    print(describe_confirmation(plan, runs, confirm, folds=params.folds, **objective))
+    plan.write(Path(snakemake.output.plan))
