@@ -22,6 +22,7 @@ ROOMS = [
     "networks",
     "engines",
     "training",
+    "baselines",
     "workers",
     "analysis",
     "figures",
