@@ -37,5 +37,6 @@ rule all:
         rules.gather.output,
         rules.analyse.output,
         rules.verdict.output,
+        RUN.baselines,
         rules.heatmaps.output,
         lambda wildcards: RUN.lost_records(),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gridloom.analysis.cells import write_csv
 from gridloom.baselines.fits import Work, predict
 from gridloom.baselines.keras_metric import KerasMetric
 from gridloom.data.description import SplitDescription
@@ -21,6 +23,8 @@ from gridloom.data.preparation import (
     training_rows,
     validation_parts,
 )
+from gridloom.identity.setup import Setup
+from gridloom.naming.points import read_path
 from gridloom.networks.build import build
 from gridloom.networks.model_code import read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file
@@ -28,6 +32,44 @@ from gridloom.study.contract import PIPELINE
 from gridloom.study.schema import Baseline
 from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.request import Request
+
+#: More repetitions tell little more of a baseline.
+MAX_REPETITIONS = 20
+
+
+def write_baselines(
+    baselines: Sequence[Baseline],
+    *,
+    setup: Mapping[str, Any],
+    point: str,
+    repetitions: int,
+    objective: str,
+    rows_file: str,
+    split_file: str,
+    model_file: str,
+    table: str,
+) -> None:
+    """Write ``baselines.csv``; all arguments are those of a task, so as JSON has them.
+
+    Parameters
+    ----------
+    setup
+        As `Setup.as_json` returns it.
+    point
+        Path of any point of the study.
+    repetitions
+        Of the study; at most `MAX_REPETITIONS` of them are measured.
+    """
+    request = Request(
+        setup=Setup.from_json(setup),
+        hyperparameters=read_path(point),
+        repetitions=tuple(range(min(repetitions, MAX_REPETITIONS))),
+        rows_file=Path(rows_file),
+        split_file=Path(split_file),
+        model_file=Path(model_file),
+        objective=objective,
+    )
+    write_csv(measure_baselines(baselines, request), Path(table))
 
 
 def measure_baselines(baselines: Sequence[Baseline], request: Request) -> pd.DataFrame:

@@ -275,6 +275,11 @@ class StudyRun:
         file = f"{self.results}/confirm/best.yaml"
         return file if Path(file).exists() else None
 
+    @property
+    def baselines(self) -> list[str]:
+        """The table of baselines, if the study wants any."""
+        return [f"{self.results}/baselines.csv"] if self.study.baselines else []
+
     def model_figures(self, folder: str) -> list[str]:
         """Name the files of the figures of the fitted model."""
         formats = self.study.figures.formats
