@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridloom.data.new_rows import read_new_rows, describe_unknown
+from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.data.rows import Features
 from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
 from gridloom.fitted.card import ANEW, Card

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gridloom.errors import MAX_MESSAGE, GridloomError, shortened, format_traceback
+from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
 from gridloom.workers import client
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 

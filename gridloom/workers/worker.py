@@ -1,10 +1,11 @@
 """Warm workers: processes that keep TensorFlow and traced graphs between jobs.
 
 Each Snakemake run has one *host*, which imports TensorFlow once and forks a *worker* for each slot,
-and a process for each task beside the trainings (`gridloom.workers.task`). So a worker starts in milliseconds, regardless of how many there are and how often they are
-restarted. Forking is safe because importing TensorFlow starts no threads: they start with the first
-operation, in the worker. The host notes why a worker died. When Snakemake is gone, the host ends
-all workers and removes their folder.
+and a process for each task beside the trainings (see `gridloom.workers.task`). So a worker starts
+in milliseconds, regardless of how many there are and how often they are restarted. Forking is safe
+because importing TensorFlow starts no threads: they start with the first operation, in the child.
+The host notes why a worker died. When Snakemake is gone, the host ends all workers and removes
+their folder.
 
 A worker serves one job after another over a Unix socket, one JSON line each way. The output of a
 training goes to the job's log. A worker ends at once when its client disconnects, so that Ctrl-C

@@ -91,9 +91,6 @@ def test_there_is_a_heatmap_of_each_pair_and_of_each_swept_slice(run_of):
     assert set(run.heatmaps("figures")) == expected
 
 
-<<<<<<< HEAD
-def test_a_rule_depends_on_its_script_and_the_modules_it_imports(run_of):
-=======
 def test_figures_of_the_model_are_those_of_its_task(run_of):
     assert run_of().model_figures("model") == [
         "model/confusion.png",
@@ -116,8 +113,7 @@ def test_a_study_without_baselines_asks_for_no_table_of_them(run_of):
     assert run_of({"baselines": ["dummy"]}).baselines == ["results/baselines.csv"]
 
 
-def test_a_rule_depends_on_its_script_and_on_all_that_this_imports(run_of):
->>>>>>> cc28c75 (Measure baselines beside the study, in a fork of the workers' host where there is one)
+def test_a_rule_depends_on_its_script_and_the_modules_it_imports(run_of):
     files = {Path(file).name for file in run_of().code(ROOT / "scripts" / "heatmaps.py")}
     assert {"heatmaps.py", "style.py", "adjusted.py", "errors.py"} <= files
     assert not {"trainer.py", "plan.py"} & files
