@@ -21,6 +21,9 @@ _MAX_NUMBERED = 20
 #: Of several targets, so many have a panel.
 _MAX_PANELS = 9
 
+#: Characters of a name that are drawn.
+_MAX_NAME = 20
+
 #: Bins of predicted probabilities, of equal width.
 _BINS = 10
 
@@ -84,7 +87,7 @@ def confusion(predictions: Predictions) -> Figure:
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     plot = figure.add_subplot()
     image = plot.imshow(shares, cmap="cividis", vmin=0, vmax=1)
-    shown = [textwrap.shorten(name, 24, placeholder="…") for name in names]
+    shown = [_short(name) for name in names]
     turned = sum(map(len, shown)) * 0.09 > size - 1.5
     alignment: dict[str, Any] = (
         {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -241,7 +244,7 @@ def _stated(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, str, str]
             "share of rows that have it",
         )
     if len(predictions.names) == 2:
-        name = textwrap.shorten(predictions.names[1], 24, placeholder="…")
+        name = _short(predictions.names[1])
         return (
             probabilities[:, 1],
             (target == 1).astype(float),
@@ -298,6 +301,11 @@ def _square() -> tuple[Figure, Axes]:
 
 def _subtitle(plot: Axes, *lines: str) -> None:
     plot.set_title("\n".join(filter(None, lines)), fontsize=8)
+
+
+def _short(name: str) -> str:
+    """Cut the middle out of a long name: names that begin alike often end differently."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
 
 
 def _sentence(text: str) -> Figure:
