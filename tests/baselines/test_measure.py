@@ -132,9 +132,8 @@ def test_several_labels_and_several_numbers_are_predicted(tmp_path):
     (tmp_path / "labels").mkdir()
     labels = Study(tmp_path / "labels", "multilabel", ["tall", "wide"])
     last = 'keras.layers.Dense(outputs, activation="sigmoid")'
-    table = labels.measure(
-        "val_binary_accuracy", last, '"binary_crossentropy"', '"binary_accuracy"'
-    )
+    model = ("val_binary_accuracy", last, '"binary_crossentropy"', '"binary_accuracy"')
+    table = labels.measure(*model, baselines=BASELINES)
     mean = table.groupby("baseline")["val_binary_accuracy"].mean()
     assert mean["dummy"] < 0.75 < min(mean["linear"], mean["boosting"])
     numbers = Study(tmp_path, "regression", ["height", "width"])

@@ -481,7 +481,7 @@ def test_a_row_that_the_network_cannot_compute_gets_no_class(case, plain):
     far.loc[3, "b"] = -3e38
     model.preparation.transformer.named_transformers_["numbers"][1].scale_[:] = 1e-9
     with pytest.raises(
-        DataError, match="column 'b' holds -3e\\+38, which is so far from the other"
+        DataError, match="column 'b' holds -3e\\+38, which is so far from the values of other"
     ):
         model.predict(far)
     model.network.set_weights([weights * np.nan for weights in model.network.get_weights()])
