@@ -82,6 +82,7 @@ rule verdict:
         runs=f"{RESULTS}/runs.csv",
         summary=f"{RESULTS}/summary.csv",
         best=f"{RESULTS}/best.yaml",
+        baselines=RUN.baselines,
         code=code("verdict"),
     output:
         verdict=f"{RESULTS}/verdict.md",

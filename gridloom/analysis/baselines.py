@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,27 @@ def summarize_baselines(
         _summary(str(name), rows, metric, sign, pick)
         for name, rows in table.groupby("baseline", sort=False)
     ]
+
+
+def describe_baselines(summaries: Sequence[BaselineSummary], mode: str) -> str | None:
+    """Return a sentence or two about the baselines, on the repetitions that chose the pick.
+
+    None if there are no baselines.
+    """
+    measured = [summary for summary in summaries if summary.n]
+    if not measured:
+        return f"Simple models: {summaries[0].note}." if summaries else None
+    best = (min if mode == "min" else max)(measured, key=lambda summary: summary.mean)
+    means = ", ".join(f"{summary.baseline} {summary.mean:.4g}" for summary in measured)
+    told = f"Simple models on the same rows have these means: {means}."
+    if np.isnan(best.gain_low):
+        return f"{told} It takes two repetitions of the pick and of a model to compare them."
+    shown = "is better" if best.gain_low > 0 else "is not shown to be better"
+    return (
+        f"{told} The pick {shown} than the best of them, {best.baseline}: it gains {best.gain:.3g} "
+        f"({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on these rows). The "
+        "repetitions that chose the pick flatter it."
+    )
 
 
 def _summary(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gridloom.analysis.baselines import summarize_baselines
+from gridloom.analysis.baselines import describe_baselines, summarize_baselines
 from gridloom.analysis.cells import read_csv, write_csv
 
 
@@ -52,3 +52,21 @@ def test_what_was_not_measured_keeps_its_note_and_the_order_of_the_study(tmp_pat
     dummy, boosting = summarize_baselines(read, "val_loss", "min", {})
     assert (dummy.baseline, dummy.n, dummy.note) == ("dummy", 0, "not measured: no reason")
     assert (boosting.mean, boosting.note) == (pytest.approx(0.3), "")
+
+
+def test_the_sentence_names_the_best_simple_model_and_claims_no_more_than_is_shown():
+    both = pd.concat([table([0.9, 0.8, 0.9], "dummy"), table([0.5, 0.6, 0.4])])
+
+    def told(pick):
+        return describe_baselines(summarize_baselines(both, "val_loss", "min", pick), "min")
+
+    assert "dummy 0.8667, linear 0.5." in told({})
+    assert "It takes two repetitions" in told({0: 0.1})
+    better = told({0: 0.1, 1: 0.2, 2: 0.1})
+    assert "is better than the best of them, linear: it gains 0.367 (" in better
+    assert "is not shown to be better" in told({0: 0.2, 1: 0.7, 2: 0.4})
+    unmeasured = table([math.nan], note="not measured: no reason")
+    assert describe_baselines(summarize_baselines(unmeasured, "val_loss", "min", {}), "min") == (
+        "Simple models: not measured: no reason."
+    )
+    assert describe_baselines([], "min") is None
