@@ -60,11 +60,7 @@ def readme(
 
 ## Training
 
-One fit of {card.pick.epochs} epochs on all {card.training.rows:,} training rows, those that
-validated in the study among them, with the random streams of repetition 0 (study seed
-{card.setup.seed}). The network has {card.pick.parameters:,} parameters. In the last epoch, with
-dropout and weights: {_metrics(card, card.training)}. `{card.model_file}` built it; `model.json`
-has the set-up, the machine and the versions.
+{_trained(card)}
 
 ## Scores on the test rows
 
@@ -160,6 +156,16 @@ def _sure(pick: Pick) -> str:
     return "\n".join(lines)
 
 
+def _trained(card: Card) -> str:
+    return (
+        f"One fit of {card.pick.epochs} epochs on all {card.training.rows:,} training rows, "
+        "including those that validated in the study, with the random streams of repetition 0 (study seed "
+        f"{card.setup.seed}). The network has {card.pick.parameters:,} parameters. In the last "
+        f"epoch, with dropout and weights: {_metrics(card, card.training)}. `{card.model_file}` "
+        "builds it; `model.json` has the set-up, the machine and the versions of the packages."
+    )
+
+
 def _measured(card: Card) -> str:
     return _metrics(card, card.test)
 
@@ -183,9 +189,9 @@ def _table(card: Card) -> str:
 
 def _intervals(card: Card) -> str:
     """Say what the intervals are about, and where they say too little."""
-    unit = "rows" if card.groups is None else f"{card.groups:,} groups of rows"
+    unit = "test rows" if card.groups is None else f"{card.groups:,} groups of test rows"
     lines = [
-        f"Intervals by {RESAMPLES:,} bootstrap resamples of the test {unit}: they are about new "
+        f"Intervals by {RESAMPLES:,} bootstrap resamples of the {unit}: they are about new "
         "rows of the same kind for this one network, not about training it again."
     ]
     if any(score.value is None for score in card.scores):

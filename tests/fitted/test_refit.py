@@ -17,8 +17,8 @@ from gridloom.errors import DataError, GridloomWarning, ModelError
 from gridloom.fitted.card import Card
 from gridloom.fitted.looks import noted_looks
 from gridloom.fitted.model import FittedModel
-from gridloom.fitted.readme import tell
-from gridloom.fitted.refit import publish, refit, save
+from gridloom.fitted.readme import readme, tell
+from gridloom.fitted.refit import look_of, publish, refit, save
 from gridloom.naming.points import point_path
 from gridloom.predict import main
 from gridloom.study.schema import Dataset, Split
@@ -405,6 +405,31 @@ def test_each_look_at_the_test_rows_is_noted_and_the_card_counts_them(tmp_path):
     assert len(publish(case.refit(epochs=1), case.model_file, folder, **how)) == 1
     looks_file.write_text(looks_file.read_text() + '{"when": "cut sho')
     assert noted_looks(looks_file, looks[-1].rows) == looks
+
+
+def test_the_card_says_in_words_how_sure_the_choice_is_and_where_intervals_say_too_little(plain):
+    def written(card, looks=1):
+        look = look_of(card)
+        how = {"title": "T", "folder": Path("results/model"), "figures": []}
+        return readme(card, [look] * looks, **how)
+
+    text = written(plain.card)
+    assert "How much worse than the best it may be over new rows is not known." in text
+    assert "looked at once, for this model: the scores are unbiased" in text
+    assert "python -m gridloom.predict results/model new.csv" in text
+    pick = pick_of(POINT, 3, regret_high=0.01, tied=5, configurations=9, top_point="units=1")
+    perfect = replace(plain.card.scores[0], value=1.0, low=1.0, high=1.0)
+    split = replace(plain.card.split, ordered=True, alarms=[{"text": "column 'a' counts rows"}])
+    card = replace(plain.card, pick=pick, scores=[perfect], split=split, groups=6)
+    text = written(card, looks=3)
+    assert "Over more seeds on these rows, it is at most 0.01 worse than the best of 9" in text
+    assert "5 configurations cannot be told apart from the best" in text
+    assert "Another one has the best mean, 0.25" in text
+    assert "resamples of the 6 groups of test rows" in text
+    assert "up to 0.5 of new rows may be" in text
+    assert "they are too narrow" in text
+    assert "- column 'a' counts rows" in text
+    assert "looked at 3 times, for one model" in text
 
 
 def test_the_card_comes_back_as_it_was_written(case, plain):
