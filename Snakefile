@@ -40,5 +40,6 @@ rule all:
         rules.gather.output,
         rules.analyse.output,
         rules.verdict.output,
+        RUN.baselines,
         rules.heatmaps.output,
         lambda wildcards: RUN.lost_records(),

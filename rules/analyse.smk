@@ -2,7 +2,7 @@
 
 Needs   <results>/points/<setup>/{point}/reps={first}-{last}.json
 Makes   <results>/runs.csv, history.parquet, summary.csv, effects.csv, divergence.csv,
-        cv_results.csv, best.yaml, verdict.md, next.yaml
+        cv_results.csv, baselines.csv, best.yaml, verdict.md, next.yaml
 """
 
 
@@ -11,6 +11,7 @@ localrules:
     gather,
     analyse,
     verdict,
+    baselines,
 
 
 rule gather:
@@ -81,6 +82,7 @@ rule verdict:
         runs=f"{RESULTS}/runs.csv",
         summary=f"{RESULTS}/summary.csv",
         best=f"{RESULTS}/best.yaml",
+        baselines=RUN.baselines,
         code=code("verdict"),
     output:
         verdict=f"{RESULTS}/verdict.md",
@@ -101,3 +103,33 @@ rule verdict:
         trainings=STUDY.repetitions * RUN.folds,
     script:
         "../scripts/verdict.py"
+
+
+rule baselines:
+    """Fit simple models on the networks' rows and score them by the networks' metric."""
+    input:
+        # Their age does not matter: their folder's name is a fingerprint of their content.
+        rows=ancient(f"{DATA}/train.{RUN.parts}"),
+        split=ancient(f"{DATA}/split.json"),
+        model=STUDY.model,
+        code=code("baselines"),
+    output:
+        table=f"{RESULTS}/baselines.csv",
+    log:
+        f"{RESULTS}/logs/baselines.log",
+    # Where cores are left: trainings, tables and figures come first.
+    priority: -1
+    threads: asks("baselines", "threads")
+    resources:
+        mem_mb=asks("baselines", "mem_mb"),
+        runtime=asks("baselines", "runtime"),
+        gpu=asks("baselines", "gpu"),
+    params:
+        baselines=json.dumps(STUDY.baselines),
+        setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
+        # Any: its network tells what the metric is.
+        point=verbatim(next(iter(RUN.grid.points))),
+        repetitions=STUDY.repetitions,
+        objective=verbatim(STUDY.objective.metric),
+    script:
+        "../scripts/baselines.py"

@@ -1,16 +1,17 @@
-"""Model: the chosen point, fitted on all training rows and scored once on the test rows.
+"""Model: the pick, fitted on all training rows and scored on the test rows.
 
-Needs   <results>/runs.csv, summary.csv, <results>/data/<fingerprint>/…, the model file
-Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of the model file
+Needs   <results>/best.yaml, or <results>/confirm/best.yaml where there is one,
+        <results>/data/<fingerprint>/…, the model file
+Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of the model file,
+        README.md, figures; adds a line to <results>/test_reads.jsonl
 """
 
 
 rule refit:
-    """Fit the chosen point on all training rows; on request only, as it reads the test rows."""
+    """Fit the pick on all training rows; on request only, as it reads the test rows."""
     input:
         lambda wildcards: RUN.lost_records(),
-        runs=f"{RESULTS}/runs.csv",
-        summary=f"{RESULTS}/summary.csv",
+        best=RUN.confirmed or rules.analyse.output.best,
         # Their age does not matter: their folder's name is a fingerprint of their content.
         train=ancient(f"{DATA}/train.{RUN.parts}"),
         test=ancient(f"{DATA}/test.{RUN.parts}"),
@@ -20,8 +21,10 @@ rule refit:
     output:
         network=f"{RESULTS}/model/model.keras",
         preparation=f"{RESULTS}/model/preparation.joblib",
-        about=f"{RESULTS}/model/model.json",
+        card=f"{RESULTS}/model/model.json",
         model=f"{RESULTS}/model/{Path(STUDY.model).name}",
+        readme=f"{RESULTS}/model/README.md",
+        figures=RUN.model_figures(f"{RESULTS}/model"),
     log:
         f"{RESULTS}/logs/refit.log",
     threads: asks("refit", "threads")
@@ -30,8 +33,11 @@ rule refit:
         runtime=grows("refit", "runtime"),
         gpu=asks("refit", "gpu"),
     params:
-        metric=verbatim(STUDY.objective.metric),
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
         dataset=verbatim(RUN.dataset.model_dump_json(exclude_defaults=True)),
+        # No output: Snakemake would delete it before it looks again.
+        looks=f"{RESULTS}/test_reads.jsonl",
+        title=verbatim(STUDY.name),
+        dpi=STUDY.figures.dpi,
     script:
         "../scripts/refit.py"

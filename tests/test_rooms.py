@@ -25,6 +25,7 @@ ROOMS = [
     "workers",
     "analysis",
     "crosscheck",
+    "baselines",
     "figures",
     "fitted",
     "predict",

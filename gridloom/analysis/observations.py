@@ -44,6 +44,12 @@ class Observations:
         whole: np.ndarray = np.isfinite(self.scores).all(axis=1)
         return whole
 
+    def objective(self, point: str) -> dict[int, float]:
+        """Return repetition → the objective of a point, in its own unit; NaN as in `scores`."""
+        (place,) = self.points.index[self.points["point"] == point]
+        values = self.sign * self.scores[place]
+        return dict(zip(self.repetitions.tolist(), values.tolist(), strict=True))
+
 
 def observe(
     runs: pd.DataFrame, axes: Mapping[str, Sequence[str]], metric: str, mode: str

@@ -23,7 +23,6 @@ from matplotlib.patches import Rectangle
 
 from gridloom.analysis.adjusted import adjusted_means
 from gridloom.analysis.cells import read_csv
-from gridloom.analysis.selection import best_point
 from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
 
 #: Most cells in a row or column for which numbers are drawn.
@@ -145,7 +144,7 @@ def slice_heatmap(
     at
         Values of other axes, as text; axes that are not named have the best point's value.
     """
-    best = best_point(summary)
+    best = _best_point(summary)
     held = {name: at.get(name, best[name]) for name in axes if name not in (rows, columns)}
     chosen = summary
     for name, value in held.items():
@@ -156,6 +155,12 @@ def slice_heatmap(
     values = means.reindex(index=list(axes[rows]), columns=list(axes[columns])).to_numpy()
     nowhere = np.zeros(values.shape, bool)
     return _heatmap(chosen, axes, rows, columns, values, nowhere, subtitle, "slice")
+
+
+def _best_point(summary: pd.DataFrame) -> pd.Series:
+    """Return the row of rank 1; of several, the one with the fewest parameters, then the first."""
+    row: pd.Series = summary.sort_values(["rank", "parameters"], kind="stable").iloc[0]
+    return row
 
 
 def colour_scale(heatmaps: Sequence[Heatmap]) -> Normalize:

@@ -15,6 +15,9 @@ from gridloom.files import atomic_path
 #: The bright end is better, whether more or less is better.
 COLOUR_MAPS = {"max": "cividis", "min": "cividis_r"}
 
+#: Colours of lines and points that colour-blind readers can tell apart (Okabe & Ito 2008).
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
 #: Colour of cells without a value.
 MISSING = "#d9d9d9"
 

@@ -1,11 +1,10 @@
-"""The model of a study: the chosen point fitted on all training rows, scored on the test rows."""
+"""The model of a study: the pick fitted on all training rows, scored on the test rows."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gridloom.analysis.selection import RULE, Choice
+from gridloom.analysis.pick import Pick
 from gridloom.data.description import SplitDescription
 from gridloom.data.preparation import (
     Preparation,
     PreparedRows,
+    TargetScale,
+    TrainingRows,
     row_weights,
     target_scale,
     training_rows,
@@ -26,19 +27,29 @@ from gridloom.data.preparation import (
 from gridloom.engines import model_fit
 from gridloom.engines.types import Training
 from gridloom.errors import GridloomError, ModelError
+from gridloom.figures.predictions import Predictions, draw_all
 from gridloom.files import atomic_path, write_text
+from gridloom.fitted.card import FORMAT, Card, Measured, TargetForm
+from gridloom.fitted.looks import Look, note_look, noted_looks
 from gridloom.fitted.model import (
-    ABOUT,
-    FORMAT,
     NETWORK,
     PREPARATION,
+    FittedModel,
     load_network,
     outputs_of,
-    target_like,
+    target_names,
+)
+from gridloom.fitted.outputs import OutputMeaning
+from gridloom.fitted.readme import readme
+from gridloom.fitted.scores import (
+    Statistic,
+    bootstrap,
+    class_statistics,
+    label_statistics,
+    number_statistics,
 )
 from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
-from gridloom.naming.values import table_value
 from gridloom.networks.build import build
 from gridloom.networks.error_text import describe_error
 from gridloom.networks.losses import loss_traits
@@ -47,7 +58,8 @@ from gridloom.networks.model_file import load_model_file, make_callbacks
 from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.targets import encode_target
 from gridloom.records import shortest
-from gridloom.study.seeds import training_seeds
+from gridloom.study.schema import Dataset
+from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.environment import environment
 from gridloom.training.units import (
     check_standardizable,
@@ -56,62 +68,86 @@ from gridloom.training.units import (
     target_powers,
 )
 
+#: The card in words.
+README = "README.md"
+
 
 @dataclass(frozen=True)
 class Refitted:
-    """A fitted network, what prepares its inputs, and what is to be known of both.
+    """A model fitted on all training rows, and what it gives for the test rows.
 
     Attributes
     ----------
-    network, preparation
-        Both fitted on all training rows.
-    about
-        ``model.json``; see `refit`.
-    inputs, outputs
+    model
+        The fitted model.
+    inputs, raw
         Prepared test rows, shape (rows, …), and what the network gives for them, shape
         (rows, outputs), to compare a saved network by.
+    predictions
+        What the model predicts for the test rows.
+    """
+
+    model: FittedModel
+    inputs: np.ndarray
+    raw: np.ndarray
+    predictions: Predictions
+
+    @property
+    def card(self) -> Card:
+        """What is to be known of the model."""
+        return self.model.card
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A network fitted on all training rows.
+
+    Attributes
+    ----------
+    row_shape
+        Of a row as the network gets it.
+    powers
+        See `gridloom.training.units.target_powers`.
+    measured
+        Loss and metrics on the training rows, in the last epoch.
     """
 
     network: keras.Model
     preparation: Preparation
-    about: dict[str, Any]
-    inputs: np.ndarray
-    outputs: np.ndarray
+    pipeline: Pipeline | None
+    seeds: Seeds
+    row_shape: tuple[Any, ...]
+    powers: dict[str, int]
+    batch_size: int
+    measured: Measured
+
+    @property
+    def scale(self) -> TargetScale | None:
+        return self.preparation.target_scale
 
 
 def refit(
-    choice: Choice,
+    pick: Pick,
     setup: Setup,
-    dataset: Mapping[str, Any],
+    dataset: Dataset,
     *,
     train_file: Path,
     test_file: Path,
     split_file: Path,
     model_file: Path,
 ) -> Refitted:
-    """Fit a point on all training rows and score it on the test rows.
+    """Fit the pick on all training rows and score it on the test rows.
 
-    The fit is that of the keras engine, with the random streams of repetition 0, for
-    `choice.epochs` epochs: no row is left to validate, so nothing can stop it early, and
-    callbacks that watch validation find none.
+    The fit is that of the keras engine, with the random streams of repetition 0, for `pick.epochs`
+    epochs: no row is left to validate, so nothing can stop it early, and callbacks that watch
+    validation find none.
 
     Parameters
     ----------
-    choice
-        The point, and for how many epochs.
     setup
         All that determines a training besides its point and repetition.
     dataset
         As in the study; noted, so that new rows can be read likewise.
-
-    Returns
-    -------
-    Refitted
-        `about` holds the point, why it was chosen, `epochs`, `seeds`, what the loss and metrics
-        are on the training rows (of the last epoch, with dropout and weights) and on the test rows
-        (without), which of these are in units of the standardized target (`standardized`; all
-        others are in the target's), and what a prediction needs: task, classes, targets, how
-        outputs are meant.
 
     Raises
     ------
@@ -119,107 +155,197 @@ def refit(
         If the model file is wrong, or the fit diverges.
     """
     description = SplitDescription.read(split_file)
-    rows = training_rows(train_file, description)
-    test = training_rows(test_file, description)
-    preparation = Preparation(description, setup.scaling)
-    x = preparation.fit_transform(rows.features)
-    x_test = preparation.transform(test.features)
-    point: dict[str, Any] = read_path(choice.point)
+    rows, test = (training_rows(file, description) for file in (train_file, test_file))
+    fit = _fit(pick, setup, rows, model_file)
+    inputs = fit.preparation.transform(test.features)
+    target = _encoded(fit.network, fit.row_shape, test, fit.scale)
+    metrics = _evaluated(fit, inputs, target)
+    raw = outputs_of(fit.network, inputs, fit.pipeline, target[:1])
+    _check_finite(raw)
+    width = raw.shape[1]
+    meaning = OutputMeaning(**loss_traits(fit.network.loss, width).meaning(width))
+    predictions = _predictions(description, test.target, meaning, meaning.read(raw, fit.scale))
+    units = np.arange(len(target))
+    if test.groups is not None:
+        _, units = np.unique(test.groups, return_inverse=True)
+    card = Card(
+        format=FORMAT,
+        pick=pick,
+        seeds=fit.seeds,
+        training=fit.measured,
+        test=Measured(len(target), metrics),
+        standardized=[] if fit.scale is None else sorted(metrics.keys() - fit.powers.keys()),
+        scores=bootstrap(_statistics(description.task, predictions), units, setup.seed),
+        groups=None if test.groups is None else int(units.max()) + 1,
+        outputs=meaning,
+        target_form=TargetForm.of(target),
+        dataset=dataset,
+        split=description,
+        model_file=model_file.name,
+        setup=setup,
+        environment=environment(),
+    )
+    model = FittedModel(fit.network, fit.preparation, card, fit.pipeline)
+    return Refitted(model, inputs, raw, predictions)
+
+
+def _fit(pick: Pick, setup: Setup, rows: TrainingRows, model_file: Path) -> _Fit:
+    """Build the pick's network and fit it on all training rows."""
+    point: dict[str, Any] = read_path(pick.point)
     seeds = training_seeds(setup.seed, 0, setup.vary)
+    preparation = Preparation(rows.description, setup.scaling)
+    x = preparation.fit_transform(rows.features)
     file = load_model_file(model_file, read_model_code(model_file, setup.model_file))
     pipeline = Pipeline.of(file, point)
     shape = x.shape[1:]
     if pipeline is not None:
         shape = pipeline.input_shape(x, rows.target, rows.outputs, rows.classes)
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
-    y = encode_target(network, shape, rows.target, rows.classes)
-    y_test = encode_target(network, shape, test.target, rows.classes)
-    scale = target_scale(rows.target, setup.target)
+    scale = preparation.target_scale = target_scale(rows.target, setup.target)
     powers: dict[str, int] = {}
     if scale is not None:
         check_standardizable(network)
         powers = target_powers(network, rows.outputs)
-        y, y_test = scale.standardized(y), scale.standardized(y_test)
-        preparation.target_scale = scale
+    y = _encoded(network, shape, rows, scale)
     weights = row_weights(rows, np.arange(len(y)), setup.class_weight)
-    fit = model_fit.fit(
+    fitted = model_fit.fit(
         network,
         Training(0, 0, seeds, PreparedRows(x, y, weights, x[:0], y[:0]), network.get_weights()),
         make_callbacks(file, point),
         batch_size=point["batch_size"],
-        epochs=choice.epochs,
+        epochs=pick.epochs,
         stopping=None,
         xla=setup.xla,
         pipeline=pipeline,
     )
-    fitted = fitted_in_target_units(fit, powers, scale)
-    if not np.isfinite(fitted.history["loss"]).all():
+    history = fitted_in_target_units(fitted, powers, scale).history
+    if not np.isfinite(history["loss"]).all():
         raise ModelError(
             "the fit on all training rows diverged: its loss is not finite; take the largest "
             "learning rates out of the grid and run again"
         )
-    scores = model_fit.numbers(_scored(network, x_test, y_test, point["batch_size"], pipeline))
-    if scale is not None:
-        scores = in_target_units(scores, powers, scale)
-    outputs = outputs_of(network, x_test, pipeline, y_test[:1])
-    about = {
-        "format": FORMAT,
-        "point": choice.point,
-        "hyperparameters": point,
-        "chosen": {
-            "metric": choice.metric,
-            "mean": choice.mean,
-            "se": None if math.isnan(choice.se) else choice.se,
-            "n": choice.n,
-            "n_diverged": choice.n_diverged,
-            "n_missing": choice.n_missing,
-            "tied": choice.tied,
-            "rule": RULE if choice.tied > 1 else None,
-        },
-        "epochs": choice.epochs,
-        "seeds": asdict(seeds),
-        "parameters": network.count_params(),
-        "training": {
-            "rows": len(y),
-            **{name: shortest(values[-1]) for name, values in fitted.history.items()},
-        },
-        "test": {
-            "rows": len(x_test),
-            **{name: shortest(value) for name, value in scores.items()},
-        },
-        "standardized": [] if scale is None else sorted(scores.keys() - powers.keys()),
-        "task": description.task,
-        "targets": description.targets,
-        "classes": rows.classes,
-        "outputs": loss_traits(network.loss, outputs.shape[1]).meaning(outputs.shape[1]),
-        "target_form": {"shape": list(y_test.shape[1:]), "dtype": y_test.dtype.name},
-        "dataset": dict(dataset),
-        "split": description.as_json(),
-        "model_file": model_file.name,
-        "setup": setup.as_json(),
-        "environment": environment(),
-    }
-    return Refitted(network, preparation, about, x_test, outputs)
+    last = {name: shortest(values[-1]) for name, values in history.items()}
+    measured = Measured(len(y), last)
+    return _Fit(network, preparation, pipeline, seeds, shape, powers, point["batch_size"], measured)
 
 
-def _scored(
+def _encoded(
     network: keras.Model,
-    x: np.ndarray,
-    y: np.ndarray,
-    batch_size: int,
-    pipeline: Pipeline | None,
-) -> dict[str, Any]:
-    """Return the loss and metrics of a network on rows."""
+    row_shape: tuple[Any, ...],
+    rows: TrainingRows,
+    scale: TargetScale | None,
+) -> np.ndarray:
+    """Return targets in the form that the network's loss takes."""
+    encoded = encode_target(network, row_shape, rows.target, rows.classes)
+    return encoded if scale is None else scale.standardized(encoded)
+
+
+def _evaluated(fit: _Fit, x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:
+    """Return the loss and metrics of the network on other rows."""
     how = {"return_dict": True, "verbose": 0}
-    scores: dict[str, Any]
-    if pipeline is None:
-        scores = network.evaluate(x, y, batch_size=batch_size, **how)
-        return scores
-    try:
-        scores = network.evaluate(pipeline.held(x, y, batch_size), **how)
-    except tf.errors.OpError as error:
-        raise pipeline.explained(error) from error
-    return scores
+    if fit.pipeline is None:
+        values = fit.network.evaluate(x, y, batch_size=fit.batch_size, **how)
+    else:
+        try:
+            values = fit.network.evaluate(fit.pipeline.held(x, y, fit.batch_size), **how)
+        except tf.errors.OpError as error:
+            raise fit.pipeline.explained(error) from error
+    numbers: dict[str, Any] = model_fit.numbers(values)
+    if fit.scale is not None:
+        numbers = in_target_units(numbers, fit.powers, fit.scale)
+    return {name: shortest(value) for name, value in numbers.items()}
+
+
+def _check_finite(raw: np.ndarray) -> None:
+    """Refuse a network that gives no number for a test row."""
+    lost = int((~np.isfinite(raw)).any(axis=1).sum())
+    if lost:
+        raise ModelError(
+            f"the fitted network gives no finite number for {lost:,} of {len(raw):,} test rows; "
+            "take the largest learning rates out of the grid and run again"
+        )
+
+
+def _predictions(
+    split: SplitDescription, target: np.ndarray, meaning: OutputMeaning, outputs: np.ndarray
+) -> Predictions:
+    """Return what is predicted for rows.
+
+    Parameters
+    ----------
+    target
+        As in `gridloom.data.preparation.TrainingRows`.
+    outputs
+        As people read them, shape (rows, outputs).
+    """
+    if split.classes is not None:
+        predicted = meaning.predicted_classes(outputs)
+        probabilities = meaning.class_probabilities(outputs)
+        return Predictions(target, predicted, probabilities, split.classes)
+    names = target_names(split.targets, outputs.shape[1])
+    if split.task == "regression":
+        return Predictions(target, outputs, None, names)
+    probabilities = outputs if meaning.probabilities else None
+    return Predictions(target, meaning.predicted_labels(outputs), probabilities, names)
+
+
+def _statistics(task: str, made: Predictions) -> dict[str, Statistic]:
+    """Return the scores that a task has."""
+    match task:
+        case "classification":
+            return class_statistics(made.target, made.predicted, made.probabilities)
+        case "multilabel":
+            return label_statistics(made.target, made.predicted, made.probabilities)
+    assert made.predicted is not None
+    return number_statistics(made.target, made.predicted, made.names)
+
+
+def publish(
+    refitted: Refitted,
+    model_file: Path,
+    folder: Path,
+    *,
+    looks_file: Path,
+    figures: Sequence[Path],
+    title: str,
+    dpi: int,
+) -> list[Look]:
+    """Note the look at the test rows; then save the model, its figures and its card in words.
+
+    Parameters
+    ----------
+    looks_file
+        In which all looks are noted.
+    figures
+        Files to draw, in `folder`.
+    title
+        Of the study.
+
+    Returns
+    -------
+    list of Look
+        All at these test rows, this one the last.
+    """
+    look = look_of(refitted.card)
+    note_look(look, looks_file)
+    save(refitted, model_file, folder)
+    draw_all(refitted.predictions, figures, title=title, dpi=dpi)
+    looks = noted_looks(looks_file, look.rows)
+    shown = [file for file in figures if file.suffix == figures[0].suffix]
+    text = readme(refitted.card, looks, title=title, folder=folder, figures=shown)
+    write_text(folder / README, text)
+    return looks
+
+
+def look_of(card: Card) -> Look:
+    """Return the look at the test rows that a card tells of."""
+    return Look(
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=card.split.test_sha256,
+        point=card.pick.point,
+        setup=card.setup.name,
+        scores={**card.test.metrics, **{score.name: score.value for score in card.scores}},
+    )
 
 
 def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
@@ -230,19 +356,18 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
     ModelError
         If Keras cannot save the network, or load it.
     """
+    model, card = refitted.model, refitted.card
     try:
         with atomic_path(folder / NETWORK) as beside:
-            refitted.network.save(beside)
+            model.network.save(beside)
         with atomic_path(folder / PREPARATION) as beside:
-            joblib.dump(refitted.preparation, beside)
-        fitted = read_model_code(model_file, refitted.about["setup"]["model file"])
-        for name, content in fitted.copies.items():
+            joblib.dump(model.preparation, beside)
+        for name, content in read_model_code(model_file, card.setup.model_file).copies.items():
             with atomic_path(folder / name) as beside:
                 beside.write_bytes(content)
-        about = json.dumps(refitted.about, indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(folder / ABOUT, about + "\n")
-        network, pipeline = load_network(folder, refitted.about)
-        loaded = outputs_of(network, refitted.inputs, pipeline, target_like(refitted.about))
+        card.write(folder)
+        network, pipeline = load_network(folder, card)
+        loaded = outputs_of(network, refitted.inputs, pipeline, card.target_form.zeros)
     except GridloomError:
         raise
     except Exception as error:
@@ -251,42 +376,8 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
             f"{describe_error(error, model_file)}; a class of your own needs `get_config`, with "
             "all arguments of its constructor"
         ) from error
-    if not np.allclose(loaded, refitted.outputs, 1e-4, 1e-5):
+    if not np.allclose(loaded, refitted.raw, 1e-4, 1e-5):
         raise ModelError(
             "model: saved and loaded, this network computes something else; give its layers a "
             "`get_config` that holds all their settings, and their weights by `add_weight`"
         )
-
-
-def tell(about: Mapping[str, Any]) -> str:
-    """Say what was chosen, why, and what it scored, in a few lines."""
-    chosen, fitted, test = about["chosen"], about["training"], about["test"]
-    point = about["hyperparameters"]
-    error = "" if chosen["se"] is None else f" (standard error {chosen['se']:.3g})"
-    knobs = ", ".join(
-        f"{name} {table_value(point, name)}" for name, value in point.items() if value is not None
-    )
-    measured = ", ".join(
-        (f"{name} {value:.4g}" if value is not None else f"{name} not finite")
-        + " (of the standardized target)" * (name in about["standardized"])
-        for name, value in test.items()
-        if name != "rows"
-    )
-    left_out = [
-        f"{chosen[f'n_{name}']} {told}"
-        for name, told in (("diverged", "diverged"), ("missing", f"have no {chosen['metric']}"))
-        if chosen[f"n_{name}"]
-    ]
-    without = f"; of its trainings, {' and '.join(left_out)}" if left_out else ""
-    best = "the best mean"
-    if chosen["rule"]:
-        best += f", shared by {chosen['tied']} points and chosen among them by {chosen['rule']}"
-    return "\n".join(
-        [
-            f"chosen      {knobs}",
-            f"because     {chosen['metric']} {chosen['mean']:.4g}{error}, {best}; over "
-            f"{chosen['n']} repetition{'s' * (chosen['n'] != 1)}{without}",
-            f"fitted      for {about['epochs']} epochs on all {fitted['rows']:,} training rows",
-            f"test        {measured} on {test['rows']:,} rows",
-        ]
-    )

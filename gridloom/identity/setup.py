@@ -43,6 +43,7 @@ NOT_COUNTED = {
     "gridloom.workers.scope": "holds the names of folders and processes",
     "gridloom.workers.client": "sends a job to a worker; the set-up determines the job",
     "gridloom.workers.devices": "assigns a GPU to a process",
+    "gridloom.workers.task": "calls functions that train nothing",
     "gridloom.workers.worker": "starts and ends processes; `gridloom.training.trainer` trains",
     "gridloom.identity.digests": "avoids reading a file twice",
 }

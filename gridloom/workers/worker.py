@@ -1,10 +1,11 @@
 """Warm workers: processes that keep TensorFlow and traced graphs between jobs.
 
-Each Snakemake run has one *host*, which imports TensorFlow once and forks a *worker* for each slot.
-So a worker starts in milliseconds, regardless of how many there are and how often they are
-restarted. Forking is safe because importing TensorFlow starts no threads: they start with the first
-operation, in the worker. The host notes why a worker died. When Snakemake is gone, the host ends
-all workers and removes their folder.
+Each Snakemake run has one *host*, which imports TensorFlow once and forks a *worker* for each slot,
+and a process for each task beside the trainings (see `gridloom.workers.task`). So a worker starts
+in milliseconds, regardless of how many there are and how often they are restarted. Forking is safe
+because importing TensorFlow starts no threads: they start with the first operation, in the child.
+The host notes why a worker died. When Snakemake is gone, the host ends all workers and removes
+their folder.
 
 A worker serves one job after another over a Unix socket, one JSON line each way. The output of a
 training goes to the job's log. A worker ends at once when its client disconnects, so that Ctrl-C
@@ -33,6 +34,7 @@ from gridloom.workers.devices import lease, visible_devices
 from gridloom.workers.job import Job, Slot
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 from gridloom.workers.scope import alive
+from gridloom.workers.task import Task
 
 #: Seconds between two checks of the host on Snakemake and the workers.
 POLL_SECONDS = 0.2
@@ -115,7 +117,7 @@ class Host:
             if ready:
                 connection, _ = self.listener.accept()
                 with connection:
-                    self._start_worker(connection)
+                    self._fork_for(connection)
             self._reap()
         for worker in self.slots:
             os.kill(worker, signal.SIGKILL)
@@ -124,24 +126,30 @@ class Host:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def _start_worker(self, connection: socket.socket) -> None:
+    def _fork_for(self, connection: socket.socket) -> None:
+        """Fork a worker for a slot, or a process for a task, whichever is asked for."""
         line = connection.makefile(encoding="utf-8").readline()
         if not line:
             return
         if self.refusal is not None:
-            connection.sendall(f"{self.refusal}\n".encode())
+            # To a task, an end without an answer: it then meets the same refusal itself.
+            if "task" not in json.loads(line):
+                connection.sendall(f"{self.refusal}\n".encode())
             return
-        slot = Slot(**json.loads(line))
+        asked = json.loads(line)
         host = os.getpid()
-        worker = os.fork()
-        if worker:
-            self.slots[worker] = slot.slot
+        child = os.fork()
+        if child:
+            self.slots[child] = asked.get("slot", "task")
             return
         status = 1
         try:
             _end_with_parent(host)
             self.listener.close()
-            serve(self.folder, slot, connection)
+            if "task" in asked:
+                _answer(Task(**asked["task"]), connection)
+            else:
+                serve(self.folder, Slot(**asked), connection)
             status = 0
         except GridloomError as error:
             with contextlib.suppress(OSError):
@@ -176,6 +184,15 @@ def _describe_end(status: int) -> str:
         hint = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
         return f"was ended by signal {number} ({signal.Signals(number).name}{hint})"
     return f"ended with exit status {os.WEXITSTATUS(status)}"
+
+
+def _answer(task: Task, connection: socket.socket) -> None:
+    """Run a task and tell its client how it ended."""
+    done = threading.Event()
+    threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
+    error = task.run()
+    done.set()
+    connection.sendall(json.dumps({"error": error}).encode() + b"\n")
 
 
 def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:

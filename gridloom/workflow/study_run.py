@@ -64,6 +64,13 @@ _AS = {
 #: Repetitions that `verify` scores a pick by.
 RESERVED = 20
 
+#: Figures of the fitted model, by task (see `gridloom.figures.predictions`).
+_MODEL_FIGURES = {
+    "classification": ("confusion", "roc", "calibration"),
+    "multilabel": ("roc", "calibration"),
+    "regression": ("predicted", "residuals"),
+}
+
 DEFAULT_STUDY = Path("config/config.yaml")
 
 #: File that keeps digests of unchanged files between runs of `snakemake`.
@@ -376,6 +383,23 @@ class StudyRun:
         names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(self.grid.axes, 2)]
         names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
         formats = self.study.figures.formats
+        return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
+
+    @property
+    def confirmed(self) -> str | None:
+        """The pick of `snakemake confirm`; None before there is one."""
+        file = f"{self.results}/confirm/best.yaml"
+        return file if Path(file).exists() else None
+
+    @property
+    def baselines(self) -> list[str]:
+        """The table of baselines, if the study wants any."""
+        return [f"{self.results}/baselines.csv"] if self.study.baselines else []
+
+    def model_figures(self, folder: str) -> list[str]:
+        """Name the files of the figures of the fitted model."""
+        formats = self.study.figures.formats
+        names = _MODEL_FIGURES[self.study.dataset.task]
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
 
     def hand_over_settings(self) -> None:

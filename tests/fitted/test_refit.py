@@ -11,19 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.selection import RULE
 from gridloom.data.rows import Rows
 from gridloom.data.split import describe_split, split_rows, write_split
 from gridloom.errors import DataError, GridloomWarning, ModelError
+from gridloom.fitted.card import Card
+from gridloom.fitted.looks import noted_looks
 from gridloom.fitted.model import FittedModel
-from gridloom.fitted.refit import refit, save, tell
+from gridloom.fitted.readme import readme, tell
+from gridloom.fitted.refit import look_of, publish, refit, save
+from gridloom.naming.points import point_path
 from gridloom.predict import main
 from gridloom.study.schema import Dataset, Split
-from tests.made_requests import choice_of, setup_for
+from tests.made_requests import pick_of, setup_for
 
 ROWS, TEST = 60, 12
 
-CHOICE = choice_of("batch_size=16/epochs=40/units=4", epochs=3)
+POINT = "batch_size=16/epochs=40/units=4"
 
 MODEL = """
 import keras
@@ -33,7 +36,7 @@ def build_model(input_shape, outputs, *, units):
     model = keras.Sequential([
         keras.Input(input_shape),
         keras.layers.Dropout(0.2),
-        keras.layers.Dense(units, activation="tanh"),
+        keras.layers.Dense(units, activation="{hidden}"),
         {last},
     ])
     model.compile("sgd", loss={loss}, metrics=[{metrics}])
@@ -75,17 +78,18 @@ class Case:
         loss='"categorical_crossentropy"',
         metrics="",
         more="",
+        hidden="tanh",
         text=None,
         epochs=3,
         **setup,
     ):
         self.model_file = self.folder / "mine.py"
-        made = MODEL.format(last=last, loss=loss, metrics=metrics, more=more)
+        made = MODEL.format(last=last, loss=loss, metrics=metrics, more=more, hidden=hidden)
         self.model_file.write_text(text or made)
         return refit(
-            replace(CHOICE, epochs=epochs),
+            pick_of(POINT, epochs),
             setup_for(self.model_file, **{"seed": 3, **setup}),
-            json.loads(self.dataset.model_dump_json(exclude_defaults=True)),
+            self.dataset,
             train_file=self.folder / f"train.{self.ending}",
             test_file=self.folder / f"test.{self.ending}",
             split_file=self.folder / "split.json",
@@ -96,6 +100,10 @@ class Case:
         refitted = self.refit(**model)
         save(refitted, self.model_file, self.folder / "model")
         return FittedModel.load(self.folder / "model")
+
+
+def weights_of(refitted):
+    return refitted.model.network.get_weights()
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +119,12 @@ def plain(case):
 
 
 def test_it_is_fitted_on_all_training_rows_for_the_epochs_of_the_choice(case, plain):
-    about = plain.about
-    assert about["training"]["rows"] == len(case.train.target) == ROWS - TEST
-    assert about["test"]["rows"] == TEST
-    assert about["epochs"] == 3
-    assert {"loss", "accuracy"} < about["test"].keys()
-    assert about["hyperparameters"] == {"batch_size": 16, "epochs": 40, "units": 4}
+    card = plain.card
+    assert card.training.rows == len(case.train.target) == ROWS - TEST
+    assert card.test.rows == TEST
+    assert card.test.metrics.keys() == {"loss", "accuracy"}
+    assert card.hyperparameters == {"batch_size": 16, "epochs": 40, "units": 4}
+    assert f"for 3 epochs on all {ROWS - TEST}" in tell(card, [])
 
 
 def test_modules_of_the_model_files_own_are_saved_with_it(tmp_path):
@@ -137,27 +145,33 @@ def test_test_rows_change_its_score_and_nothing_else(tmp_path, plain):
     case.test = case.test.take(np.arange(TEST - 5))
     case.write()
     after = case.refit(metrics='"accuracy"')
-    assert all(map(np.array_equal, plain.network.get_weights(), after.network.get_weights()))
-    assert plain.about["training"] == after.about["training"]
-    assert plain.about["test"]["loss"] != after.about["test"]["loss"]
+    assert all(
+        map(np.array_equal, plain.model.network.get_weights(), after.model.network.get_weights())
+    )
+    assert plain.card.training == after.card.training
+    assert plain.card.test.metrics["loss"] != after.card.test.metrics["loss"]
 
 
 @pytest.mark.parametrize("setup", [{"class_weight": {"no": 9.0, "yes": 0.1}}, {"seed": 4}])
 def test_weights_of_classes_and_the_studys_seed_count(tmp_path, plain, setup):
     other = Case(tmp_path).refit(metrics='"accuracy"', **setup)
-    assert not np.array_equal(plain.network.get_weights()[0], other.network.get_weights()[0])
+    assert not np.array_equal(
+        plain.model.network.get_weights()[0], other.model.network.get_weights()[0]
+    )
 
 
 def test_what_is_loaded_predicts_what_was_fitted(case, plain):
     loaded = FittedModel.load(case.folder / "model")
-    expected = plain.outputs
+    expected = plain.predictions.probabilities
     np.testing.assert_allclose(loaded.outputs(case.test.features), expected, rtol=1e-5)
     predictions = loaded.predict(case.test.features)
     assert list(predictions) == ["predicted_y", "probability_no", "probability_yes"]
     np.testing.assert_allclose(predictions.iloc[:, 1:], expected, rtol=1e-5)
     labels = np.array(["no", "yes"])[expected.argmax(axis=1)]
     assert predictions["predicted_y"].tolist() == labels.tolist()
-    assert plain.about["test"]["accuracy"] == pytest.approx((labels == case.test.target).mean())
+    accuracy = pytest.approx((labels == case.test.target).mean())
+    assert plain.card.test.metrics["accuracy"] == accuracy
+    assert plain.card.scores[0].value == accuracy
 
 
 @pytest.mark.parametrize(
@@ -183,8 +197,8 @@ def test_one_output_and_logits_come_as_probabilities(tmp_path, last, loss, rule)
     assert predictions["predicted_y"].tolist() == likely.tolist()
     assert (likely == case.test.target).mean() > 0.6
     raw = model.network.predict(model.preparation.transform(case.test.features), verbose=0)
-    if model.about["outputs"]["activation"] is not None:
-        assert model.about["outputs"]["activation"] == rule
+    if model.card.outputs.activation is not None:
+        assert model.card.outputs.activation == rule
         np.testing.assert_allclose(
             np.log(probabilities[:, 1] / probabilities[:, 0]),
             raw[:, -1] - (raw[:, 0] if raw.shape[1] > 1 else 0),
@@ -229,8 +243,9 @@ def test_where_the_loss_does_not_say_what_outputs_mean_they_are_scores(
 
 def test_a_sparse_loss_of_any_name_is_fed_indices(tmp_path):
     loss = 'keras.losses.SparseCategoricalCrossentropy(name="ce")'
-    about = Case(tmp_path).refit(loss=loss, epochs=1).about
-    assert about["outputs"]["probabilities"]
+    card = Case(tmp_path).refit(loss=loss, epochs=1).card
+    assert card.outputs.probabilities
+    assert card.target_form.dtype == "int32"
 
 
 def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
@@ -266,14 +281,14 @@ def test_numbers_are_fitted_standardized_and_told_and_predicted_in_their_units(t
         epochs=30,
     )
     error = loaded.predict(case.test.features)["predicted_height"] - case.test.target[:, 0]
-    told = loaded.about["test"]
+    told = loaded.card.test.metrics
     assert told["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
     assert told["mae"] == pytest.approx(error.abs().mean(), rel=1e-3)
     assert told["off"] == pytest.approx(told["loss"] ** 0.5, rel=1e-3)
     assert 100 < told["off"] < 2000
-    assert loaded.about["training"]["loss"] > 1e4
-    assert loaded.about["standardized"] == ["cosine_similarity"]
-    assert f"{told['cosine_similarity']:.4g} (of the standardized target)" in tell(loaded.about)
+    assert loaded.card.training.metrics["loss"] > 1e4
+    assert loaded.card.standardized == ["cosine_similarity"]
+    assert f"{told['cosine_similarity']:.4g} (of the standardized target)" in tell(loaded.card, [])
 
 
 OWN_LAYER = """
@@ -340,7 +355,7 @@ class Count(keras.callbacks.Callback):
 def callbacks(hyperparameters):
     return [Count()]
 """
-    assert Case(tmp_path).refit(more=more).about["training"]["seen"] == 2
+    assert Case(tmp_path).refit(more=more).card.training.metrics["seen"] == 2
 
 
 def test_images_of_bytes_are_prepared_as_they_were(tmp_path):
@@ -353,22 +368,83 @@ def test_images_of_bytes_are_prepared_as_they_were(tmp_path):
 
 
 def test_the_screen_says_what_was_chosen_and_why(plain):
-    told = tell(plain.about)
-    assert told.splitlines()[:3] == [
+    assert tell(plain.card, []).splitlines()[:3] == [
         "chosen      batch_size 16, epochs 40, units 4",
-        "because     val_loss 0.25, the best mean; over 1 repetition",
+        "because     val_loss 0.25 over 1 repetition; by the study's repetitions: the best mean",
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
     ]
-    assert "accuracy" in told.splitlines()[3]
-    layered = tell({**plain.about, "hyperparameters": {"layers": (32, 16), "units": None}})
-    assert layered.splitlines()[0] == "chosen      layers [32, 16]"
-    counts = {"n": 3, "n_diverged": 2, "n_missing": 1, "tied": 4, "rule": RULE}
-    shared = tell({**plain.about, "chosen": {**plain.about["chosen"], **counts}})
-    assert shared.splitlines()[1] == (
-        "because     val_loss 0.25, the best mean, shared by 4 points and chosen among them by "
-        "fewest parameters, then first in the grid; over 3 repetitions; of its trainings, 2 "
-        "diverged and 1 have no val_loss"
+    assert "accuracy" in tell(plain.card, []).splitlines()[3]
+    point = point_path({"layers": (32, 16), "units": None})
+    pick = pick_of(point, 3, by="confirm", n=3, n_diverged=2, n_missing=1, se=0.1)
+    told = tell(replace(plain.card, pick=pick), []).splitlines()
+    assert told[0] == "chosen      layers [32, 16]"
+    assert told[1] == (
+        "because     val_loss 0.25 (standard error 0.1) over 3 repetitions; of its trainings, 2 "
+        "diverged and 1 have no val_loss; by `snakemake confirm`: the best mean"
     )
+
+
+def test_each_look_at_the_test_rows_is_noted_and_the_card_counts_them(tmp_path):
+    case = Case(tmp_path)
+    folder, looks_file = tmp_path / "model", tmp_path / "test_reads.jsonl"
+    figures = [folder / "confusion.png", folder / "roc.png", folder / "calibration.svg"]
+    how = {"looks_file": looks_file, "figures": figures, "title": "Own rows", "dpi": 60}
+    for epochs in (1, 2):
+        refitted = case.refit(epochs=epochs)
+        looks = publish(refitted, case.model_file, folder, **how)
+        assert len(looks) == epochs
+    written = (folder / "README.md").read_text()
+    assert "looked at 2 times, for one model" in written
+    assert "![confusion](confusion.png)" in written
+    assert f"| accuracy | {refitted.card.scores[0].value:.4g} |" in written
+    assert all(file.stat().st_size > 1000 for file in figures)
+    assert looks[-1].rows == refitted.card.split.test_sha256
+    assert looks[-1].scores["accuracy"] == refitted.card.scores[0].value
+    case.test = case.test.take(np.arange(TEST - 1))
+    case.write()
+    assert len(publish(case.refit(epochs=1), case.model_file, folder, **how)) == 1
+    looks_file.write_text(looks_file.read_text() + '{"when": "cut sho')
+    assert noted_looks(looks_file, looks[-1].rows) == looks
+
+
+def test_the_card_says_in_words_how_sure_the_choice_is_and_where_intervals_say_too_little(plain):
+    def written(card, looks=1):
+        look = look_of(card)
+        how = {"title": "T", "folder": Path("results/model"), "figures": []}
+        return readme(card, [look] * looks, **how)
+
+    text = written(plain.card)
+    assert "How much worse than the best it may be over new rows is not known." in text
+    assert "looked at once, for this model: the scores are unbiased" in text
+    assert "python -m gridloom.predict results/model new.csv" in text
+    pick = pick_of(POINT, 3, regret_high=0.01, tied=5, configurations=9, top_point="units=1")
+    perfect = replace(plain.card.scores[0], value=1.0, low=1.0, high=1.0)
+    split = replace(plain.card.split, ordered=True, alarms=[{"text": "column 'a' counts rows"}])
+    card = replace(plain.card, pick=pick, scores=[perfect], split=split, groups=6)
+    text = written(card, looks=3)
+    assert "Over more seeds on these rows, it is at most 0.01 worse than the best of 9" in text
+    assert "5 configurations cannot be told apart from the best" in text
+    assert "Another one has the best mean, 0.25" in text
+    assert "resamples of the 6 groups of test rows" in text
+    assert "up to 0.5 of new rows may be" in text
+    assert "they are too narrow" in text
+    assert "- column 'a' counts rows" in text
+    assert "looked at 3 times, for one model" in text
+
+
+def test_the_card_comes_back_as_it_was_written(case, plain):
+    assert Card.read(case.folder / "model") == plain.card
+
+
+CUBES = "keras.layers.Dense(outputs), keras.layers.Lambda(lambda x: x**3)"
+
+
+def test_a_network_that_gives_no_number_for_a_test_row_is_refused(tmp_path):
+    case = Case(tmp_path)
+    case.test.features.loc[2, "a"] = 1e30
+    case.write()
+    with pytest.raises(ModelError, match="no finite number for 1 of 12 test rows"):
+        case.refit(last=CUBES, hidden="linear", loss='"mae"', epochs=1)
 
 
 @pytest.fixture
@@ -430,7 +506,7 @@ def test_a_row_that_the_network_cannot_compute_gets_no_class(case, plain):
     far.loc[3, "b"] = -3e38
     model.preparation.transformer.named_transformers_["numbers"][1].scale_[:] = 1e-9
     with pytest.raises(
-        DataError, match="column 'b' holds -3e\\+38, which is so far from the other"
+        DataError, match="column 'b' holds -3e\\+38, which is so far from the values of other"
     ):
         model.predict(far)
     model.network.set_weights([weights * np.nan for weights in model.network.get_weights()])

@@ -33,6 +33,7 @@ TINY = {
     },
     "class_weight": "balanced",
     "objective": {"metric": "val_categorical_accuracy", "mode": "max"},
+    "baselines": [],
     "figures": {"formats": ["png"], "dpi": 60},
 }
 

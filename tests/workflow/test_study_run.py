@@ -91,6 +91,28 @@ def test_there_is_a_heatmap_of_each_pair_and_of_each_swept_slice(run_of):
     assert set(run.heatmaps("figures")) == expected
 
 
+def test_figures_of_the_model_are_those_of_its_task(run_of):
+    assert run_of().model_figures("model") == [
+        "model/confusion.png",
+        "model/roc.png",
+        "model/calibration.png",
+    ]
+    regression = {"dataset": {"source": "builtin:diabetes", "task": "regression"}}
+    figures = run_of({**regression, "class_weight": None}).model_figures("model")
+    assert figures == ["model/predicted.png", "model/residuals.png"]
+
+
+def test_the_pick_is_that_of_confirm_once_there_is_one(run_of):
+    assert run_of().confirmed is None
+    finish("results/confirm/best.yaml")
+    assert run_of().confirmed == "results/confirm/best.yaml"
+
+
+def test_a_study_without_baselines_asks_for_no_table_of_them(run_of):
+    assert run_of({"baselines": []}).baselines == []
+    assert run_of({"baselines": ["dummy"]}).baselines == ["results/baselines.csv"]
+
+
 def test_a_rule_depends_on_its_script_and_the_modules_it_imports(run_of):
     files = {Path(file).name for file in run_of().code(ROOT / "scripts" / "heatmaps.py")}
     assert {"heatmaps.py", "style.py", "adjusted.py", "errors.py"} <= files

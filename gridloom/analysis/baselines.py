@@ -1,0 +1,112 @@
+"""Baselines beside the pick: whether a network beats the simplest models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class BaselineSummary:
+    """A baseline over its repetitions, and what the pick gains over it.
+
+    Attributes
+    ----------
+    baseline
+        Its name in the study.
+    n
+        Repetitions that have a score.
+    mean, sd, se
+        Of the objective over these; `sd` with n - 1; NaN where it cannot be said.
+    gain, gain_low, gain_high
+        How much better the pick is (above 0: the pick is better, whether more or less of the
+        objective is), the mean of the differences within the repetitions that both have, and its
+        95 % interval by Student's t. About more seeds and draws of validation rows out of *these*
+        rows, not about new rows. NaN where there are fewer than two such repetitions.
+    note
+        What is to be known of it, such as why there is no score; may be empty.
+    """
+
+    baseline: str
+    n: int
+    mean: float
+    sd: float
+    se: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    note: str
+
+
+def summarize_baselines(
+    table: pd.DataFrame, metric: str, mode: str, pick: Mapping[int, float]
+) -> list[BaselineSummary]:
+    """Summarize each baseline and compare the pick with it.
+
+    Parameters
+    ----------
+    table
+        As `gridloom.baselines.measure.measure_baselines` makes it, or as read from
+        ``baselines.csv``.
+    metric, mode
+        The objective; ``min`` or ``max``.
+    pick
+        Repetition → the objective of the pick; NaN where it diverged. If these are reserved
+        repetitions, `gain` is unbiased; if they chose the pick, it flatters the pick.
+    """
+    sign = -1 if mode == "min" else 1
+    return [
+        _summary(str(name), rows, metric, sign, pick)
+        for name, rows in table.groupby("baseline", sort=False)
+    ]
+
+
+def describe_baselines(summaries: Sequence[BaselineSummary], mode: str) -> str | None:
+    """Return a sentence or two about the baselines, on the repetitions that chose the pick.
+
+    None if there are no baselines.
+    """
+    measured = [summary for summary in summaries if summary.n]
+    if not measured:
+        return f"Simple models: {summaries[0].note}." if summaries else None
+    best = (min if mode == "min" else max)(measured, key=lambda summary: summary.mean)
+    means = ", ".join(f"{summary.baseline} {summary.mean:.4g}" for summary in measured)
+    told = f"Simple models on the same rows have these means: {means}."
+    if np.isnan(best.gain_low):
+        return f"{told} It takes two repetitions of the pick and of a model to compare them."
+    shown = "is better" if best.gain_low > 0 else "is not shown to be better"
+    return (
+        f"{told} The pick {shown} than the best of them, {best.baseline}: it gains {best.gain:.3g} "
+        f"({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on these rows). The "
+        "repetitions that chose the pick flatter it."
+    )
+
+
+def _summary(
+    name: str, rows: pd.DataFrame, metric: str, sign: int, pick: Mapping[int, float]
+) -> BaselineSummary:
+    scored = rows.dropna(subset=[metric])
+    scores = scored[metric].to_numpy(float)
+    mean, sd, se, _ = _moments(scores)
+    picked = np.array([pick.get(int(one), np.nan) for one in scored["repetition"]], float)
+    differences = sign * (picked - scores)
+    gain, _, _, half = _moments(differences[np.isfinite(differences)])
+    notes = [note for note in rows["note"].fillna("").unique() if note]
+    return BaselineSummary(
+        name, len(scores), mean, sd, se, gain, gain - half, gain + half, "; ".join(notes)
+    )
+
+
+def _moments(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Return the mean, standard deviation, standard error and half a 95 % interval of the mean."""
+    count = len(values)
+    mean = float(values.mean()) if count else np.nan
+    if count < 2:
+        return mean, np.nan, np.nan, np.nan
+    sd = float(values.std(ddof=1))
+    se = sd / count**0.5
+    return mean, sd, se, float(stats.t.ppf(0.975, count - 1)) * se

@@ -1,0 +1,1 @@
+"""Baselines: simple models of scikit-learn on the rows of the networks."""

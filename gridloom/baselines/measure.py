@@ -1,0 +1,186 @@
+"""The table of baselines: simple models on the rows and by the metric of the networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gridloom.analysis.cells import write_csv
+from gridloom.baselines.fits import Work, predict
+from gridloom.baselines.keras_metric import KerasMetric
+from gridloom.data.description import SplitDescription
+from gridloom.data.preparation import (
+    PreparedRows,
+    TrainingRows,
+    prepare,
+    training_rows,
+    validation_parts,
+)
+from gridloom.identity.setup import Setup
+from gridloom.naming.points import read_path
+from gridloom.networks.build import build
+from gridloom.networks.model_code import read_model_code
+from gridloom.networks.model_file import ModelFile, load_model_file
+from gridloom.study.contract import PIPELINE
+from gridloom.study.schema import Baseline
+from gridloom.study.seeds import Seeds, training_seeds
+from gridloom.training.request import Request
+
+#: More repetitions tell little more of a baseline.
+MAX_REPETITIONS = 20
+
+
+def write_baselines(
+    baselines: Sequence[Baseline],
+    *,
+    setup: Mapping[str, Any],
+    point: str,
+    repetitions: int,
+    objective: str,
+    rows_file: str,
+    split_file: str,
+    model_file: str,
+    table: str,
+) -> None:
+    """Write ``baselines.csv``; all arguments are those of a task, so as JSON has them.
+
+    Parameters
+    ----------
+    setup
+        As `Setup.as_json` returns it.
+    point
+        Path of any point of the study.
+    repetitions
+        Of the study; at most `MAX_REPETITIONS` of them are measured.
+    """
+    request = Request(
+        setup=Setup.from_json(setup),
+        hyperparameters=read_path(point),
+        repetitions=tuple(range(min(repetitions, MAX_REPETITIONS))),
+        rows_file=Path(rows_file),
+        split_file=Path(split_file),
+        model_file=Path(model_file),
+        objective=objective,
+    )
+    write_csv(measure_baselines(baselines, request), Path(table))
+
+
+def measure_baselines(baselines: Sequence[Baseline], request: Request) -> pd.DataFrame:
+    """Fit and score each baseline in each repetition.
+
+    A baseline meets the rows to fit on, the weights and the validation rows that the networks meet
+    in the same repetition, and the metric of the compiled network; so both compare pairwise.
+
+    Parameters
+    ----------
+    request
+        Any point of the study: its network tells what the metric is.
+
+    Returns
+    -------
+    DataFrame
+        A row for each baseline and repetition: `baseline`, `repetition`, the objective by its name
+        (mean over folds), `rows_fitted` of `rows`, `seconds`, `note`. Where nothing can be
+        measured, one row for each baseline whose `note` says why.
+    """
+    assert request.objective is not None
+    study = _Study.read(request)
+    why_not = study.why_not()
+    if why_not is None:
+        rows = [
+            {"baseline": baseline, "repetition": repetition, **_measured(baseline, study, parts)}
+            for repetition, parts in study.repetitions()
+            for baseline in baselines
+        ]
+        rows.sort(key=lambda row: baselines.index(row["baseline"]))
+    else:
+        note = f"not measured: {why_not}"
+        rows = [{"baseline": baseline, "note": note} for baseline in baselines]
+    columns = ["baseline", "repetition", "score", "rows_fitted", "rows", "seconds", "note"]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"score": request.objective})
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What baselines are fitted on, and the network that they are scored by."""
+
+    request: Request
+    rows: TrainingRows
+    file: ModelFile
+
+    @classmethod
+    def read(cls, request: Request) -> _Study:
+        description = SplitDescription.read(request.split_file)
+        code = read_model_code(request.model_file, request.setup.model_file)
+        file = load_model_file(request.model_file, code)
+        return cls(request, training_rows(request.rows_file, description), file)
+
+    def seeds(self, repetition: int) -> Seeds:
+        setup = self.request.setup
+        return training_seeds(setup.seed, repetition, setup.vary)
+
+    def prepared(self, repetition: int) -> list[PreparedRows]:
+        """Return the rows of each fold of a repetition."""
+        setup, seeds = self.request.setup, self.seeds(repetition)
+        return [
+            prepare(self.rows, fit, held, setup.class_weight, setup.scaling, setup.target)
+            for fit, held in validation_parts(self.rows, setup.validation, seeds.validation)
+        ]
+
+    def repetitions(self) -> Iterator[tuple[int, list[PreparedRows]]]:
+        for repetition in self.request.repetitions:
+            yield repetition, self.prepared(repetition)
+
+    @cached_property
+    def metric(self) -> KerasMetric:
+        first = self.request.repetitions[0]
+        shape = self.prepared(first)[0].x_train.shape[1:]
+        network = build(
+            self.file.build_model,
+            shape,
+            self.rows.outputs,
+            self.request.hyperparameters,
+            self.seeds(first).init,
+            self.file.state,
+        ).model
+        return KerasMetric(network, str(self.request.objective), self.rows.classes)
+
+    def why_not(self) -> str | None:
+        """Say why no baseline can be measured; None if it can."""
+        if self.file.pipeline is not None:
+            return f"the model file's `{PIPELINE}` makes what the networks see of the rows"
+        return self.metric.why_not()
+
+    @cached_property
+    def work(self) -> Work:
+        """See `gridloom.baselines.fits.Work`."""
+        request, outputs = self.request, self.rows.outputs
+        folds = request.setup.validation.get("folds", 1)
+        classes = None if self.rows.description.task == "regression" else 0
+        if self.rows.classes is not None:
+            classes, outputs = outputs, 1 if outputs == 2 else outputs
+        return Work(classes, outputs * folds * len(request.repetitions), request.setup.seed)
+
+
+def _measured(baseline: Baseline, study: _Study, parts: Sequence[PreparedRows]) -> dict[str, Any]:
+    """Fit and score a baseline on each fold of a repetition."""
+    started = time.perf_counter()
+    scores = [study.metric(predict(baseline, part, study.work), part) for part in parts]
+    score = float(np.mean(scores))
+    note = study.work.note(baseline, parts[0])
+    if not np.isfinite(score):
+        note = f"its {study.request.objective} is not a number"
+    return {
+        "score": score,
+        "rows_fitted": len(study.work.rows_to_fit(parts[0])),
+        "rows": len(parts[0].x_train),
+        "seconds": round(time.perf_counter() - started, 3),
+        "note": note,
+    }
