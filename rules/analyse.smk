@@ -101,6 +101,11 @@ rule verdict:
         mode=STUDY.objective.mode,
         name=verbatim(STUDY.name),
         trainings=STUDY.repetitions * RUN.folds,
+        # No inputs: what the verdict reports is not made again for it.
+        confirmed=RUN.confirmed,
+        verified=RUN.verified,
+        content=fingerprint(filter(None, [RUN.confirmed, RUN.verified])),
+        setup=RUN.identity.setup.name,
     script:
         "../scripts/verdict.py"
 

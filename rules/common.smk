@@ -13,6 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.files import fingerprint
 from gridloom.study.grid import axis_numbers, axis_texts, column_order
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.study_run import StudyRun, require_machine

@@ -90,6 +90,7 @@ use rule verdict as verdict_partial with:
         runs=f"{RESULTS}/partial/runs.csv",
         summary=f"{RESULTS}/partial/summary.csv",
         best=f"{RESULTS}/partial/best.yaml",
+        baselines=[],
         code=code("verdict"),
     output:
         verdict=f"{RESULTS}/partial/verdict.md",

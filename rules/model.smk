@@ -1,6 +1,6 @@
 """Model: the pick, fitted on all training rows and scored on the test rows.
 
-Needs   <results>/best.yaml, or <results>/confirm/best.yaml where there is one,
+Needs   <results>/best.yaml, or <results>/confirm/<fingerprint>/best.yaml if there is one,
         <results>/data/<fingerprint>/…, the model file
 Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of the model file,
         README.md, figures; adds a line to <results>/test_reads.jsonl

@@ -9,32 +9,34 @@ from gridloom.analysis.next import write_next
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.verdict import describe_verdict, weigh
+from gridloom.analysis.verify import describe_noted
 from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 
 with report_mistakes(snakemake.log[0]):
-    axes = json.loads(snakemake.params.axes)
-    runs, summary = (
-        read_csv(Path(file), axes) for file in (snakemake.input.runs, snakemake.input.summary)
-    )
-    metric, mode = snakemake.params.metric, snakemake.params.mode
+    given, params = snakemake.input, snakemake.params
+    axes, metric, mode = json.loads(params.axes), params.metric, params.mode
+    runs, summary = (read_csv(Path(file), axes) for file in (given.runs, given.summary))
     observations = observe(runs, axes, metric, mode)
-    pick = Pick.read(Path(snakemake.input.best))
+    pick = Pick.read(Path(params.confirmed or given.best))
     baselines = [
-        baseline
-        for file in snakemake.input.baselines
-        for baseline in summarize_baselines(
-            read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
+        summary
+        for file in given.baselines
+        for summary in summarize_baselines(
+            read_csv(Path(file), {}), metric, mode, observations.of_point(pick.point)
         )
     ]
     evidence = weigh(
-        snakemake.params.name,
+        params.name,
         observations,
         summary,
         pick,
-        numbers=json.loads(snakemake.params.numbers),
-        trainings=snakemake.params.trainings,
+        numbers=json.loads(params.numbers),
+        trainings=params.trainings,
         baselines=describe_baselines(baselines, mode),
+        verified=describe_noted(Path(params.verified), pick, params.setup)
+        if params.verified
+        else None,
     )
     write_next(evidence.ends, evidence.trainings, evidence.seconds, Path(snakemake.output.next))
     write_text(Path(snakemake.output.verdict), describe_verdict(evidence))

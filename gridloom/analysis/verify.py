@@ -216,6 +216,32 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
     return "\n".join(lines)
 
 
+def describe_noted(path: Path, pick: Pick, setup: str) -> str | None:
+    """Say in a sentence what `write_verified` noted; None if it is about another point or set-up."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if (content["point"], content["setup"]) != (pick.point, setup):
+        return None
+    reserved, repeated = content["reserved"], content["repeated"]
+    same = repeated["identical"] == repeated["trainings"]
+    again = (
+        "Its trainings repeat bit for bit."
+        if same
+        else f"{repeated['trainings'] - repeated['identical']:,} of its trainings do not repeat bit "
+        "for bit (see `verify.yaml`)."
+    )
+    if reserved["mean"] is None:
+        return f"None of its reserved repetitions has a {pick.metric}. {again}"
+    interval = (
+        ""
+        if reserved["low"] is None
+        else f" (95 % interval {reserved['low']:.4g} to {reserved['high']:.4g})"
+    )
+    return (
+        f"Over {reserved['n']} repetitions that chose nothing, it scored {reserved['mean']:.4g}"
+        f"{interval}. {again}"
+    )
+
+
 def _plain(value: Any, other: Any) -> str:
     """Show a value; of packages, only those that are other ones there."""
     if isinstance(value, dict) and isinstance(other, dict):

@@ -386,9 +386,9 @@ class StudyRun:
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
 
     @property
-    def confirmed(self) -> str | None:
-        """The pick of `snakemake confirm`; None before there is one."""
-        file = f"{self.results}/confirm/best.yaml"
+    def verified(self) -> str | None:
+        """File of what `snakemake verify` found; None if there is none."""
+        file = f"{self.results}/verify/verify.yaml"
         return file if Path(file).exists() else None
 
     @property
