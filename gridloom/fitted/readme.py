@@ -159,10 +159,10 @@ def _sure(pick: Pick) -> str:
 def _trained(card: Card) -> str:
     return (
         f"One fit of {card.pick.epochs} epochs on all {card.training.rows:,} training rows, "
-        "including those that validated in the study, with the random streams of repetition 0 (study "
-        f"seed {card.setup.seed}). The network has {card.pick.parameters:,} parameters. In the last "
-        f"epoch, with dropout and weights: {_metrics(card, card.training)}. `{card.model_file}` "
-        "builds it; `model.json` has the set-up, the machine and the versions of the packages."
+        "including those that validated in the study, with the random streams of repetition 0 "
+        f"(study seed {card.setup.seed}). The network has {card.pick.parameters:,} parameters. In "
+        f"the last epoch, with dropout and weights: {_metrics(card, card.training)}. "
+        f"`{card.model_file}` builds it; `model.json` has the set-up, the machine and the versions of the packages."
     )
 
 
