@@ -162,7 +162,8 @@ def _trained(card: Card) -> str:
         "including those that validated in the study, with the random streams of repetition 0 "
         f"(study seed {card.setup.seed}). The network has {card.pick.parameters:,} parameters. In "
         f"the last epoch, with dropout and weights: {_metrics(card, card.training)}. "
-        f"`{card.model_file}` builds it; `model.json` has the set-up, the machine and the versions of the packages."
+        f"`{card.model_file}` builds it; `model.json` has the set-up, "
+        "the machine and the versions of the packages."
     )
 
 

@@ -104,8 +104,9 @@ def test_figures_of_the_model_are_those_of_its_task(run_of):
 
 def test_the_pick_is_that_of_confirm_once_there_is_one(run_of):
     assert run_of().confirmed is None
-    finish("results/confirm/best.yaml")
-    assert run_of().confirmed == "results/confirm/best.yaml"
+    best = f"{run_of().confirm_folder}/best.yaml"
+    finish(best)
+    assert run_of().confirmed == best
 
 
 def test_a_study_without_baselines_asks_for_no_table_of_them(run_of):
