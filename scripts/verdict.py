@@ -23,7 +23,7 @@ with report_mistakes(snakemake.log[0]):
         summary
         for file in given.baselines
         for summary in summarize_baselines(
-            read_csv(Path(file), {}), metric, mode, observations.of_point(pick.point)
+            read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
         )
     ]
     evidence = weigh(

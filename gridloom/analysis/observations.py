@@ -50,12 +50,6 @@ class Observations:
         values = self.sign * self.scores[place]
         return dict(zip(self.repetitions.tolist(), values.tolist(), strict=True))
 
-    def of_point(self, path: str) -> dict[int, float]:
-        """Return the objective of a point in each repetition, in its own unit."""
-        (place,) = self.points.index[self.points["point"] == path]
-        scores = self.sign * self.scores[place]
-        return dict(zip(self.repetitions.tolist(), scores.tolist(), strict=True))
-
 
 def observe(
     runs: pd.DataFrame, axes: Mapping[str, Sequence[str]], metric: str, mode: str
