@@ -40,9 +40,9 @@ def load_study(
     StudyError
         With one sentence for each mistake.
     """
-    settings = {} if files and _is_whole(files[0]) else _read_yaml(default)
+    settings = {} if files and _is_whole(files[0]) else read_yaml(default)
     for file in files:
-        layer = _read_yaml(file)
+        layer = read_yaml(file)
         settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
     return check_study(_overlaid(settings, _typed(overrides or {})))
 
@@ -61,7 +61,7 @@ def _typed(part: Any) -> Any:
 
 
 def _is_whole(file: Path) -> bool:
-    return "hyperparameters" in _read_yaml(file)
+    return "hyperparameters" in read_yaml(file)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +93,14 @@ _StrictLoader.add_constructor(
 )
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a file of `key: value` lines.
+
+    Raises
+    ------
+    StudyError
+        With the file, and the line and column where YAML's own rules are broken.
+    """
     try:
         with file.open(encoding="utf-8") as stream:
             content = yaml.load(stream, _StrictLoader)  # noqa: S506 (a safe loader)
