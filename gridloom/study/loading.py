@@ -13,6 +13,7 @@ import yaml
 from gridloom.errors import StudyError
 from gridloom.study.checks import check_hyperparameters, check_together
 from gridloom.study.grid import Grid, read_grid
+from gridloom.study.grid_size import MAX_POINTS
 from gridloom.study.messages import is_other_form, sentence
 from gridloom.study.schema import Study
 
@@ -143,7 +144,7 @@ def check_study(settings: Mapping[str, Any]) -> Study:
     block = settings.get("hyperparameters")
     if isinstance(block, Mapping | list):
         try:
-            grid = read_grid(block) if study is None else study.grid
+            grid = study.grid if study is not None else read_grid(block, _max_points(settings))
             problems += check_hyperparameters(grid)
         except StudyError as error:
             problems += error.problems
@@ -153,6 +154,12 @@ def check_study(settings: Mapping[str, Any]) -> Study:
         raise StudyError(problems)
     assert study is not None
     return study
+
+
+def _max_points(settings: Mapping[str, Any]) -> int:
+    """Return the limit that settings give, although something else in them is wrong."""
+    given = settings.get("max_points")
+    return given if isinstance(given, int) else MAX_POINTS
 
 
 def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:

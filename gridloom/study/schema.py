@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
 from gridloom.study.grid import Grid, read_grid
+from gridloom.study.grid_size import MAX_POINTS
 from gridloom.study.sources import shown
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
@@ -316,6 +317,11 @@ class Study(_Closed):
         "together; grids: several grids that share the keys beside them; exclude: points to leave "
         "out."
     )
+    max_points: PositiveInt = Field(
+        MAX_POINTS,
+        description="A grid of more points, counted before `exclude`, is refused: one value too "
+        "many in each axis makes millions.",
+    )
     class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="Weights of the classes in the loss: balanced, a mapping, or null."
     )
@@ -341,7 +347,7 @@ class Study(_Closed):
     @cached_property
     def grid(self) -> Grid:
         """The points of the study."""
-        return read_grid(self.hyperparameters)
+        return read_grid(self.hyperparameters, self.max_points)
 
 
 def schema_text() -> str:

@@ -135,6 +135,11 @@ STUDIES = {
     "pairs of one": (knobs(zip={"a": [1, 2], "b": [1]}), "a has 2, b has 1"),
     "a rule for nothing": (knobs(exclude=[{"unit": 1}]), "exclude[0].unit: no such hyperparam"),
     "all left out": (knobs(exclude=[{"epochs": 2}]), "no point is left; check `exclude`"),
+    "a billion points": (
+        knobs(units={"range": [0, 10**9, 1]}),
+        "hyperparameters: 2,000,000,000 points, max_points is 20,000: units (1,000,000,000) × "
+        "dropout (2); give fewer values, or raise max_points if you mean it",
+    ),
     "no name": (knobs(**{"learning rate": 1}), "must be a Python argument name"),
     "a name of the tables": (knobs(val_loss=1), "the tables use this name; choose another"),
     "no patience": (knobs(early_stopping_patience=0), "must be a whole number above 0 or null"),
@@ -379,6 +384,7 @@ QUICK_STUDIES = [
     "a number as text",
     "a range backwards",
     "all left out",
+    "a billion points",
     "a very long name",
     "weights misspelt",
     "a direction",
