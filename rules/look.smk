@@ -15,11 +15,16 @@ localrules:
 
 rule plan:
     """Say what a run would train, why, and how long it would take; train nothing."""
+    input:
+        # Reading the data finds a misspelt column; a study with a record has read it before.
+        lambda wildcards: [] if RUN.existing_records else f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=verbatim(RUN.invocation.same_study()),
+        records=lambda wildcards: RUN.records,
         finished=lambda wildcards: RUN.existing_records,
+        cut_short=lambda wildcards: sorted(RUN.cut_short),
         points=f"{RESULTS}/points",
         name=RUN.identity.setup.name,
         setup=verbatim(json.dumps(RUN.identity.setup.as_json())),

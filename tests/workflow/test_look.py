@@ -24,7 +24,7 @@ def test_the_plan_lists_what_is_new_with_command_line_settings(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     plan = look(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
     assert "new: units = 8, 2 points" in plan
-    assert "new: repetition 2 of 4 points" in plan
+    assert "new: repetition 3 of 4 points" in plan
     assert "time       about" in plan
     assert "also runs  gather, heatmaps" in plan
     copied.change()
@@ -37,6 +37,16 @@ def test_the_plan_says_why_finished_points_train_again(copied):
     plan = look(copied, "plan")
     assert "again: changed model file; 4 records kept in case the change is undone" in plan
     assert "time       about" in plan
+
+
+def test_the_plan_names_a_column_that_is_not_there(project):
+    rows = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(40))
+    (project.folder / "mine.csv").write_text(f"a,target\n{rows}")
+    project.change(dataset={"source": "mine.csv", "target": "taget"})
+    assert "there is no column 'taget' (did you mean 'target'?)" in project.fail("plan")
+    project.change(dataset={"source": "mine.csv"})
+    assert look(project, "plan").startswith("points")
+    assert project.records() == {}
 
 
 @pytest.mark.slow
