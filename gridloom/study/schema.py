@@ -260,7 +260,11 @@ class Resources(_Closed):
 
     threads: PositiveInt | None = Field(None, description="CPU cores.")
     mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
-    runtime: PositiveInt | None = Field(None, description="Longest run time in minutes.")
+    runtime: PositiveInt | None = Field(
+        None,
+        description="Longest run time in minutes; a job of `train` that takes longer is ended, on "
+        "this machine as on a cluster.",
+    )
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
 
 

@@ -41,9 +41,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
+    """Run the host (``--host FOLDER PROCESS``), or a job here (``--once PARENT JOB``)."""
     match arguments:
-        case ["--once", job]:
+        case ["--once", parent, job]:
+            _end_with_parent(int(parent))
             return train_once(Job.from_json(json.loads(job)))
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
@@ -115,25 +116,38 @@ class Host:
             if ready:
                 connection, _ = self.listener.accept()
                 with connection:
-                    self._start_worker(connection)
+                    self._answer(connection)
             self._reap()
         for worker in self.slots:
-            os.kill(worker, signal.SIGKILL)
+            _end_group(worker)
         for path in self.folder.glob("*"):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def _start_worker(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket) -> None:
+        """Do what a client asks for: a worker for a slot, or the end of the one that it has."""
         line = connection.makefile(encoding="utf-8").readline()
         if not line:
             return
+        asked = json.loads(line)
+        if "end" not in asked:
+            self._start_worker(Slot(**asked), connection)
+            return
+        for worker, slot in self.slots.items():
+            if slot == asked["end"]:
+                _end_group(worker)
+
+    def _start_worker(self, slot: Slot, connection: socket.socket) -> None:
         if self.refusal is not None:
             connection.sendall(f"{self.refusal}\n".encode())
             return
-        slot = Slot(**json.loads(line))
         host = os.getpid()
         worker = os.fork()
+        # A group of its own, so that what a training starts ends with it; set by both, as either
+        # may be the first to need it.
+        with contextlib.suppress(OSError):
+            os.setpgid(worker, worker)
         if worker:
             self.slots[worker] = slot.slot
             return
@@ -160,6 +174,12 @@ class Host:
             slot = self.slots.pop(worker)
             if status != 0:
                 write_text(self.folder / f"{slot}.end", _describe_end(status))
+
+
+def _end_group(worker: int) -> None:
+    """End a worker and the processes that its trainings started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
 
 
 def _end_with_parent(parent: int) -> None:
