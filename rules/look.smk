@@ -77,9 +77,10 @@ use rule gather as gather_partial with:
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
+        runs=f"{RESULTS}/partial/runs.csv",
         code=code("heatmaps"),
     output:
-        RUN.heatmaps(f"{RESULTS}/partial/figures"),
+        RUN.grid_figures(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/heatmaps_partial.log",
 

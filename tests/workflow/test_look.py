@@ -80,7 +80,22 @@ def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
     assert copied.records() == before
     assert "Removed 2 records" in look(copied, "prune_remove")
     assert {path for path in before if "units=4/" in path} == set(copied.records())
-    assert copied.succeed() == {"gather": 1}
+    assert copied.succeed() == {"gather": 1, "heatmaps": 1}
+
+
+def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied):
+    figures = copied.results / "figures"
+    before = copied.records()
+    copied.change(hyperparameters={"units": [4]})
+    told(copied, "plan")
+    assert [file.name for file in figures.iterdir()] == ["heatmap_units_x_dropout_mean.png"]
+    done = copied.run()
+    assert "Removed figures of an earlier grid from results/figures: 1" in done.stdout + done.stderr
+    assert [file.name for file in figures.iterdir()] == ["line_dropout.png"]
+    copied.change(hyperparameters={"units": [4], "dropout": 0.3})
+    assert "one configuration, so there is nothing to compare" in copied.run().stderr
+    assert [file.name for file in figures.iterdir()] == ["no_figure.txt"]
+    assert copied.records() == before
 
 
 def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
