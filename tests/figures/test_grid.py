@@ -86,10 +86,7 @@ def test_one_repetition_has_a_dot_and_no_interval():
     summary = summary.assign(score_ci_low=np.nan, score_ci_high=np.nan)
     line = read_line(summary, runs[runs["repetition"] == 0], "rate", RATES, "score", "max")
     assert line.repetitions.shape == (3, 1)
-    assert (
-        plot_of(line).get_title()
-        == "mean of repetitions\ndots: repetitions\n✕: diverged, not in the mean"
-    )
+    assert plot_of(line).get_title().startswith("mean of repetitions\ndots: repetitions")
 
 
 def test_an_axis_whose_trainings_all_diverged_is_drawn_with_their_numbers():
