@@ -540,10 +540,9 @@ def _with_point(value: Any) -> Any:
 
 
 def sign_remedy(values: pd.Series, sign: str) -> str | None:
-    """Return what to do about texts that would be numbers if a sign in them meant something else.
+    """Return what to do about texts that are numbers with another decimal sign or with thousands.
 
-    With three digits behind each comma, such as in ``1,234``, nobody can know whether it separates
-    thousands or is the decimal sign: the remedy then names both.
+    In ``1,234``, the comma may be either: the remedy then names both.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The figures of a study's grid: which there are, and none of an earlier grid beside them."""
+"""The figures of a study's grid: drawn, and those of an earlier grid removed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def remove_earlier(folder: Path, files: Collection[Path]) -> list[Path]:
     Parameters
     ----------
     files
-        The figures of today's grid. What no name of a figure of ours has stays, too.
+        The figures of today's grid. Files with other names than such figures have stay, too.
     """
     kept = {file.name for file in files}
     earlier = [

@@ -89,7 +89,7 @@ def read_line(
 def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
     """Draw the means with their intervals over the dots of the repetitions.
 
-    Means are joined where all values of the axis are numbers: between names there is nothing.
+    A line joins the means if all values of the axis are numbers.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
         capsize=4,
         zorder=2,
     )
-    _tell_lost(plot, line)
+    _write_lost(plot, line)
     turned = sum(map(len, labels)) * 0.09 > width
     plot.set_xticks(
         places,
@@ -145,8 +145,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _tell_lost(plot: Axes, line: Line) -> None:
-    """Write below the values how many of their trainings are lost."""
+def _write_lost(plot: Axes, line: Line) -> None:
+    """Write above each value of the axis how many of its trainings are lost."""
     for place in np.flatnonzero(line.lost):
         plot.annotate(
             f"{LOST} {line.lost[place]:,} of {line.trainings[place]:,}",
@@ -162,7 +162,7 @@ def _tell_lost(plot: Axes, line: Line) -> None:
 def _legend(line: Line) -> list[str]:
     """Say what the marks mean."""
     intervals = ", with its 95 % interval" if np.isfinite(line.lows).any() else ""
-    told = [f"mean of repetitions{intervals}", "dots: repetitions"]
+    lines = [f"mean of repetitions{intervals}", "dots: repetitions"]
     if line.lost.any():
-        told.append(f"{LOST}: diverged, not in the mean")
-    return told
+        lines.append(f"{LOST}: diverged, not in the mean")
+    return lines

@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-#: Points of a grid unless the study says otherwise; with more, a value too many is likelier a slip.
+#: Default limit; a larger grid is more likely a slip than a plan.
 MAX_POINTS = 20_000
 
 #: Axes named in a message, the longest first.
 _MAX_NAMED = 8
 
-#: No axis counts for more, so that an endless one has a number too.
+#: Largest count of an axis: a range of tiny steps overflows a float.
 _UNCOUNTABLE = 10**18
 
 
@@ -32,7 +32,7 @@ def count_points(hyperparameters: Any) -> int:
 
 
 def why_too_large(hyperparameters: Any, max_points: int) -> str | None:
-    """Say that a block has more points than `max_points`, and where they come from; else None."""
+    """Describe a block of more points than `max_points`, with the sizes of its axes; else None."""
     count = count_points(hyperparameters)
     if count <= max_points:
         return None
@@ -52,7 +52,7 @@ def why_too_large(hyperparameters: Any, max_points: int) -> str | None:
 
 
 def _sizes(grid: Mapping[str, Any]) -> dict[str, int]:
-    """Return what multiplies: axis, group of axes that vary together, or `grids` → its size."""
+    """Return the factors of a grid: axis, group of `zip`, or `grids` → its number of values."""
     sizes = {}
     for name, given in grid.items():
         if name == "grids":

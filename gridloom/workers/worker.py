@@ -144,8 +144,8 @@ class Host:
             return
         host = os.getpid()
         worker = os.fork()
-        # A group of its own, so that what a training starts ends with it; set by both, as either
-        # may be the first to need it.
+        # A group of its own, so that processes that a training starts end with it. Parent and child
+        # both set it, because either may run first.
         with contextlib.suppress(OSError):
             os.setpgid(worker, worker)
         if worker:

@@ -87,7 +87,7 @@ def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied)
     figures = copied.results / "figures"
     before = copied.records()
     copied.change(hyperparameters={"units": [4]})
-    told(copied, "plan")
+    look(copied, "plan")
     assert [file.name for file in figures.iterdir()] == ["heatmap_units_x_dropout_mean.png"]
     done = copied.run()
     assert "Removed figures of an earlier grid from results/figures: 1" in done.stdout + done.stderr
