@@ -36,7 +36,7 @@ def draw_grid(
     files: Sequence[Path],
     processes: int = 1,
 ) -> None:
-    """Draw heatmaps of two axes or more, a line along one, and say why there is none of none.
+    """Draw heatmaps of two axes or more, or a line along one; without axes, write why not.
 
     Parameters
     ----------
