@@ -120,6 +120,7 @@ def main() -> None:
                 "learning_rate": {"linspace": [0.01, 0.5, a]},
                 "units": {"range": [1, b + 1, 1]},
             }
+            study["max_points"] = a * b
             study["figures"]["slices"] = []
             (folder / "config" / "config.yaml").write_text(yaml.safe_dump(study))
             (folder / "Bare").write_text(BARE.format(a=a, b=b))

@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from gridloom.errors import BackendError, GridloomError, StorageError
 from gridloom.files import fingerprint
 from gridloom.study.grid import axis_numbers, axis_texts, column_order
 from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.own_words import in_own_words
 from gridloom.workflow.study_run import StudyRun, require_machine
+
+# The logger plugin does it too, and earlier: before Snakemake reads any file.
+logger.addFilter(in_own_words)
 
 STARTED = time.time()
 GPU_LIMIT = getattr(workflow.global_resources.get("gpu"), "value", None)

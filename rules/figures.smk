@@ -1,7 +1,8 @@
 """Figures: from tables to pictures.
 
-Needs   <results>/summary.csv
-Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|slice>.{png,svg}
+Needs   <results>/summary.csv, runs.csv
+Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|slice>.{png,svg}; line_<a>.{png,svg} of one axis,
+        no_figure.txt of none
 """
 
 
@@ -11,12 +12,13 @@ localrules:
 
 
 rule heatmaps:
-    """Draw a heatmap of each pair of axes, and the slices that the study asks for."""
+    """Draw a heatmap of each pair of axes and the slices of the study, or a line of one axis."""
     input:
         summary=f"{RESULTS}/summary.csv",
+        runs=f"{RESULTS}/runs.csv",
         code=code("heatmaps"),
     output:
-        RUN.heatmaps(f"{RESULTS}/figures"),
+        RUN.grid_figures(f"{RESULTS}/figures"),
     log:
         f"{RESULTS}/logs/heatmaps.log",
     threads: asks("heatmaps", "threads")

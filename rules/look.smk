@@ -17,11 +17,16 @@ localrules:
 
 rule plan:
     """Say what a run would train, why, and how long it would take; train nothing."""
+    input:
+        # Reading the data finds a misspelt column; a study with a record has read it before.
+        lambda wildcards: [] if RUN.existing_records else f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=verbatim(RUN.invocation.same_study()),
+        records=lambda wildcards: RUN.records,
         finished=lambda wildcards: RUN.existing_records,
+        cut_short=lambda wildcards: sorted(RUN.cut_short),
         points=f"{RESULTS}/points",
         name=RUN.identity.setup.name,
         setup=verbatim(json.dumps(RUN.identity.setup.as_json())),
@@ -102,9 +107,10 @@ use rule verdict as verdict_partial with:
 use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
+        runs=f"{RESULTS}/partial/runs.csv",
         code=code("heatmaps"),
     output:
-        RUN.heatmaps(f"{RESULTS}/partial/figures"),
+        RUN.grid_figures(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/heatmaps_partial.log",
 

@@ -31,4 +31,4 @@ rule train:
     # The record's path says what to train: the set-up, the point, the repetitions.
     shell:
         'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
-        " {output:q} {log:q} {input:q}"
+        " {resources.runtime} {output:q} {log:q} {input:q}"

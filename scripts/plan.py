@@ -10,34 +10,40 @@ from gridloom.identity.setup import package_versions
 from gridloom.workflow.plan import (
     describe_other_versions,
     describe_plan,
+    describe_rules,
     find_earlier,
+    list_jobs,
     measured_pace,
-    read_summary,
+    other_records,
+    rules_to_run,
 )
 
 with report_mistakes(snakemake.log[0]):
-    # Only Snakemake knows what it would rerun; its summary says so without running anything.
-    asked = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--summary", *snakemake.params.arguments],
+    asked = snakemake.params
+    jobs = list_jobs(asked.records, asked.finished, asked.cut_short)
+    finished = [Path(record) for record in asked.finished]
+    others = other_records(Path(asked.points, asked.name), jobs)
+    earlier = find_earlier(Path(asked.points), asked.name, json.loads(asked.setup))
+    plan = describe_plan(
+        jobs,
+        repetitions=asked.repetitions,
+        folds=asked.folds,
+        parallel=asked.parallel,
+        pace=measured_pace(finished or [*others] or (earlier.records if earlier else [])),
+        others=list(others.values()),
+        earlier=earlier,
+        versions=describe_other_versions(finished, package_versions()),
+    )
+    # At once: the summary takes half a minute for 10,000 points.
+    print(plan, flush=True)
+    # Only Snakemake knows what else it would run; its summary says so without running anything.
+    summary = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--summary", *asked.arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    if asked.returncode:
-        sys.exit(asked.stderr)
-    jobs, others = read_summary(asked.stdout, snakemake.params.finished)
-    there = [path for path in (Path(job.path) for job in jobs) if path.exists()]
-    setup = json.loads(snakemake.params.setup)
-    earlier = find_earlier(Path(snakemake.params.points), snakemake.params.name, setup)
-    print(
-        describe_plan(
-            jobs,
-            others,
-            repetitions=snakemake.params.repetitions,
-            folds=snakemake.params.folds,
-            parallel=snakemake.params.parallel,
-            pace=measured_pace(there or (earlier.records if earlier else [])),
-            earlier=earlier,
-            versions=describe_other_versions(there, package_versions()),
-        )
-    )
+    if summary.returncode:
+        sys.exit(summary.stderr)
+    if line := describe_rules(jobs, rules_to_run(summary.stdout)):
+        print(line)

@@ -217,17 +217,16 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
 
 
 def describe_noted(path: Path, pick: Pick, setup: str) -> str | None:
-    """Say in a sentence what `write_verified` noted; None if it is about another point or set-up."""
+    """Say what `write_verified` noted; None if it is about another point or set-up."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if (content["point"], content["setup"]) != (pick.point, setup):
         return None
     reserved, repeated = content["reserved"], content["repeated"]
-    same = repeated["identical"] == repeated["trainings"]
+    others = repeated["trainings"] - repeated["identical"]
     again = (
-        "Its trainings repeat bit for bit."
-        if same
-        else f"{repeated['trainings'] - repeated['identical']:,} of its trainings do not repeat bit "
-        "for bit (see `verify.yaml`)."
+        f"{others:,} of its trainings do not repeat bit for bit (see `verify.yaml`)."
+        if others
+        else "Its trainings repeat bit for bit."
     )
     if reserved["mean"] is None:
         return f"None of its reserved repetitions has a {pick.metric}. {again}"

@@ -91,8 +91,8 @@ def read_table(
     others = [*dataset.drop, *targets, *(name for name in roles.values() if name is not None)]
     rows = Rows(
         features=table.drop(columns=list(dict.fromkeys(others))),
-        target=_target(table, targets, dataset.task),
-        weight=None if dataset.weight is None else _weights(table[dataset.weight], place),
+        target=_target(table, targets, dataset, place),
+        weight=None if dataset.weight is None else _weights(table[dataset.weight], dataset, place),
         group=None if dataset.group is None else as_categories(table[dataset.group]),
         ordered=dataset.order is not None,
         test=np.arange(len(table)) >= first if len(tables) == 2 else None,
@@ -332,17 +332,21 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
-    if task == "classification":
+def _target(
+    table: pd.DataFrame, names: Sequence[str], dataset: Dataset, place: Callable[[Any], str]
+) -> np.ndarray:
+    if dataset.task == "classification":
         return _labels(table[names[0]])
     columns = []
     for name in names:
         column = table[name]
-        numbers, wrong = as_kind(column, FLAG if _is_flags(column) else NUMBER)
+        numbers, wrong = _numbers(column, dataset)
         if wrong.any():
+            remedy = sign_remedy(column[wrong], dataset.decimal)
             raise DataError(
-                f"dataset.target: column {name!r} holds text; a {task} task needs numbers, or set "
-                "dataset.task to classification"
+                f"dataset.target: column {name!r} holds {str(column[wrong].iloc[0])!r} in "
+                f"{place(wrong)}, a {dataset.task} task needs numbers; "
+                + (remedy or "correct the file, or set dataset.task to classification")
             )
         with np.errstate(over="ignore"):
             values = numbers.astype(np.float32)
@@ -351,7 +355,7 @@ def _target(table: pd.DataFrame, names: Sequence[str], task: str) -> np.ndarray:
                 f"dataset.target: column {name!r} holds infinite values or values above 3e38; "
                 "correct or rescale it"
             )
-        if task == "multilabel" and not np.isin(values, (0, 1)).all():
+        if dataset.task == "multilabel" and not np.isin(values, (0, 1)).all():
             wrong = values[~np.isin(values, (0, 1))][0]
             raise DataError(f"dataset.target: column {name!r} holds {wrong:g}; labels are 0 or 1")
         columns.append(values)
@@ -374,13 +378,19 @@ def _labels(column: pd.Series) -> np.ndarray:
     return labels
 
 
-def _weights(column: pd.Series, place: Callable[[Any], str]) -> np.ndarray:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+def _numbers(column: pd.Series, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column's numbers, and which values are none; true and false count as 1 and 0."""
+    return as_kind(column, FLAG if _is_flags(column) else NUMBER, dataset.decimal)
+
+
+def _weights(column: pd.Series, dataset: Dataset, place: Callable[[Any], str]) -> np.ndarray:
+    values, not_numbers = _numbers(column, dataset)
     wrong = ~(np.isfinite(values) & (values >= 0))
     if wrong.any():
+        remedy = sign_remedy(column[not_numbers], dataset.decimal) if not_numbers.any() else None
         raise DataError(
             f"dataset.weight: column {column.name!r} must hold numbers of 0 or more, found "
-            f"{column[int(np.argmax(wrong))]} in {place(wrong)}"
+            f"{column[int(np.argmax(wrong))]} in {place(wrong)}; {remedy or 'correct the file'}"
         )
     return values.astype(np.float32)
 
@@ -484,7 +494,7 @@ def typed_columns(
     for name, kind in kinds.items():
         values, wrong = as_kind(features[name], kind, dataset.decimal)
         if wrong.any():
-            raise _slip(features[name], wrong, kind, lines)
+            raise _slip(features[name], wrong, kind, dataset, lines)
         check_finite(values, name, lambda flags: row_of(lines, flags))
         columns[name] = values
     return pd.DataFrame(columns)
@@ -527,6 +537,40 @@ def as_kind(column: pd.Series, kind: str, sign: str = ".") -> tuple[np.ndarray, 
 def _with_point(value: Any) -> Any:
     """Replace a decimal comma by a point; text with a point becomes unreadable as a number."""
     return value.replace(".", "?").replace(",", ".") if isinstance(value, str) else value
+
+
+def sign_remedy(values: pd.Series, sign: str) -> str | None:
+    """Return what to do about texts that are numbers with another decimal sign or with thousands.
+
+    In ``1,234``, the comma may be either: the remedy then names both.
+
+    Parameters
+    ----------
+    values
+        Texts that are no numbers with the decimal sign `sign`; at least one.
+
+    Returns
+    -------
+    str or None
+        None if a text is no such number.
+    """
+    other = "," if sign == "." else "."
+    mark, point = re.escape(other), re.escape(sign)
+    given = values.astype(str).str.strip()
+    decimals = given.str.fullmatch(rf"[-+]?\d*{mark}\d+").all()
+    thousands = given.str.fullmatch(rf"[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?").all()
+    if not decimals and not thousands:
+        return None
+    first = given.iloc[0]
+    remedies = []
+    if decimals:
+        remedies.append(f"if {other!r} is the decimal sign, set dataset.decimal to {other!r}")
+    if thousands:
+        bare = first.replace(other, "")
+        remedies.append(
+            f"if {other!r} separates thousands, write the numbers of the file without it: {bare}"
+        )
+    return "; ".join(remedies)
 
 
 def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> None:
@@ -572,30 +616,40 @@ def as_categories(column: pd.Series) -> np.ndarray:
     return texts(column)
 
 
-def _slip(column: pd.Series, wrong: np.ndarray, kind: str, lines: np.ndarray) -> DataError:
+def _slip(
+    column: pd.Series, wrong: np.ndarray, kind: str, dataset: Dataset, lines: np.ndarray
+) -> DataError:
     found = str(column[wrong].iloc[0])
     among = "numbers" if kind == NUMBER else "true and false"
+    remedy = sign_remedy(column[wrong], dataset.decimal) if kind == NUMBER else None
+    otherwise = (
+        f"correct the file, or add {found!r} to dataset.missing if it means a missing value, or "
+        "the column to dataset.categorical if its values are names"
+    )
     return DataError(
         f"dataset: column {column.name!r} holds {found!r} among {among} in "
-        f"{row_of(lines, wrong)}; correct the file, or add {found!r} to dataset.missing if it "
-        "means a missing value, or the column to dataset.categorical if its values are names"
+        f"{row_of(lines, wrong)}; {remedy or otherwise}"
     )
 
 
 def _check_text(column: pd.Series, dataset: Dataset, lines: np.ndarray) -> None:
-    """Refuse text that is not a category: one wrong text among numbers, an id, free text."""
+    """Refuse text that is not a category: numbers in another spelling, an id, free text."""
     present = column.notna()
     _, wrong = as_kind(column, NUMBER, dataset.decimal)
     if wrong.any() and (present.sum() - wrong.sum()) * 2 >= present.sum():
-        raise _slip(column, wrong, NUMBER, lines)
+        raise _slip(column, wrong, NUMBER, dataset, lines)
+    remedy = sign_remedy(column[wrong], dataset.decimal) if wrong.any() else None
+    if remedy:
+        raise DataError(
+            f"dataset: column {column.name!r} holds {str(column[wrong].iloc[0])!r} in "
+            f"{row_of(lines, wrong)}; {remedy}; or add the column to dataset.categorical if its "
+            "values are names"
+        )
     given = column[present].astype(str)
     different = given.nunique()
     if different > MAX_CATEGORIES or (len(given) >= 10 and different * 2 > len(given)):
-        hint = ""
-        if given.str.fullmatch(r"-?\d+,\d+").mean() > 0.5:
-            hint = "; if these are numbers with a decimal comma, set dataset.decimal to ','"
         raise DataError(
             f"dataset: column {column.name!r} holds {different} different texts, such as "
             f"{given.iloc[0]!r}; add it to dataset.drop, or to dataset.categorical if each is a "
-            f"category{hint}"
+            "category"
         )

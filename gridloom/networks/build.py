@@ -113,6 +113,13 @@ def _built(
             f"model: {FUNCTION}({given}) in {path} returned {type(model).__name__}, not a "
             "keras.Model; end it with `return model`"
         )
+    inputs = getattr(model, "inputs", None) or []  # a class of its own has none
+    if len(inputs) > 1:
+        raise ModelError(
+            f"model: {FUNCTION}({given}) in {path} returned a model of {len(inputs)} inputs, the "
+            "data has one; take it in by one keras.Input(input_shape), and part it inside of the "
+            "network, such as x[:, :3] and x[:, 3:]"
+        )
     if not model.compiled or model.optimizer is None:
         raise ModelError(
             f"model: {FUNCTION}({given}) in {path} returned a model that is not compiled; call "

@@ -16,7 +16,7 @@ from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
 from gridloom.naming.points import MAX_COMPONENT_BYTES
 from gridloom.naming.values import Value, canonical
 from gridloom.study.grid import Grid
-from gridloom.study.schema import Study
+from gridloom.study.schema import Objective, Study
 from gridloom.study.sources import is_local, table_format, why_no_source
 
 
@@ -58,6 +58,7 @@ def check_hyperparameters(grid: Grid) -> Iterator[str]:
 def check_together(study: Study, grid: Grid) -> Iterator[str]:
     """Check settings against each other."""
     yield from _check_dataset(study)
+    yield from _check_direction(study.objective)
     yield from _check_ignored(study, grid)
     yield from _check_paths(study, grid)
     yield from _check_cost(study, grid)
@@ -98,6 +99,56 @@ def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
             if others:
                 told = "null" if others[0] is None else repr(others[0])
                 yield f"{where}: {name} must be a number at every point, found {told}"
+
+
+#: Keras's metrics → the mode in which their best value is the best.
+_MODES = {
+    **dict.fromkeys(
+        (
+            "acc",
+            "accuracy",
+            "auc",
+            "binary_accuracy",
+            "categorical_accuracy",
+            "f1_score",
+            "precision",
+            "r2_score",
+            "recall",
+            "sparse_categorical_accuracy",
+            "sparse_top_k_categorical_accuracy",
+            "top_k_categorical_accuracy",
+        ),
+        "max",
+    ),
+    **dict.fromkeys(
+        (
+            "binary_crossentropy",
+            "categorical_crossentropy",
+            "loss",
+            "mae",
+            "mape",
+            "mean_absolute_error",
+            "mean_absolute_percentage_error",
+            "mean_squared_error",
+            "mean_squared_logarithmic_error",
+            "mse",
+            "root_mean_squared_error",
+            "sparse_categorical_crossentropy",
+        ),
+        "min",
+    ),
+}
+
+
+def _check_direction(objective: Objective) -> Iterator[str]:
+    """Find a mode that would rank the worst value of a known metric first."""
+    right = _MODES.get(objective.metric.removeprefix("val_"), objective.mode)
+    if right != objective.mode:
+        better = "more" if right == "max" else "less"
+        yield (
+            f"objective.mode: is {objective.mode}, but {better} of {objective.metric} is better; "
+            f"set it to {right}"
+        )
 
 
 def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any
 from gridloom.errors import StudyError, nearest
 from gridloom.naming.points import MAX_COMPONENT_BYTES, Point, point_path
 from gridloom.naming.values import Scalar, Value, canonical, identity_of, table_text
+from gridloom.study.grid_size import MAX_POINTS, range_length, why_too_large
 
 #: Keys of a grid that are not hyperparameters.
 RESERVED = ("exclude", "grids", "zip")
@@ -39,7 +40,9 @@ class Grid:
     axes: dict[str, list[Value]]
 
 
-def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
+def read_grid(
+    hyperparameters: Mapping[str, Any] | Sequence[Any], max_points: int = MAX_POINTS
+) -> Grid:
     """Turn the `hyperparameters` block of a study into its points.
 
     Parameters
@@ -50,12 +53,16 @@ def read_grid(hyperparameters: Mapping[str, Any] | Sequence[Any]) -> Grid:
         (swept). ``zip`` is a mapping of lists that vary together, or a list of such mappings.
         ``grids`` is a list of grids that share the keys beside it. ``exclude`` is a list of rules;
         a point that matches every key of a rule is left out.
+    max_points
+        A grid of more points, before `exclude`, is refused and not listed.
 
     Raises
     ------
     StudyError
         With one sentence for each mistake.
     """
+    if too_large := why_too_large(hyperparameters, max_points):
+        raise StudyError(too_large)
     problems: list[str] = []
     points: dict[str, Point] = {}
     for point in _points(hyperparameters, "hyperparameters", problems):
@@ -323,7 +330,7 @@ def _range(first: float, end: float, step: float, where: str, problems: list[str
     if step == 0 or (end - first) * step <= 0:
         problems.append(f"{where}: [{first}, {end}, {step}] has no values; check the step's sign")
         return []
-    count = math.ceil((end - first) / step - 1e-9)
+    count = range_length(first, end, step)
     if all(isinstance(number, int) for number in (first, end, step)):
         return [first + index * step for index in range(count)]
     return [canonical(float(f"{first + index * step:.6g}")) for index in range(count)]

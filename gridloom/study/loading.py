@@ -13,6 +13,7 @@ import yaml
 from gridloom.errors import StudyError
 from gridloom.study.checks import check_hyperparameters, check_together
 from gridloom.study.grid import Grid, read_grid
+from gridloom.study.grid_size import MAX_POINTS
 from gridloom.study.messages import is_other_form, sentence
 from gridloom.study.schema import Study
 
@@ -40,9 +41,9 @@ def load_study(
     StudyError
         With one sentence for each mistake.
     """
-    settings = {} if files and _is_whole(files[0]) else _read_yaml(default)
+    settings = {} if files and _is_whole(files[0]) else read_yaml(default)
     for file in files:
-        layer = _read_yaml(file)
+        layer = read_yaml(file)
         settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
     return check_study(_overlaid(settings, _typed(overrides or {})))
 
@@ -61,7 +62,7 @@ def _typed(part: Any) -> Any:
 
 
 def _is_whole(file: Path) -> bool:
-    return "hyperparameters" in _read_yaml(file)
+    return "hyperparameters" in read_yaml(file)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +94,14 @@ _StrictLoader.add_constructor(
 )
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a file of `key: value` lines.
+
+    Raises
+    ------
+    StudyError
+        With the file, and the line and column where YAML's own rules are broken.
+    """
     try:
         with file.open(encoding="utf-8") as stream:
             content = yaml.load(stream, _StrictLoader)  # noqa: S506 (a safe loader)
@@ -136,7 +144,7 @@ def check_study(settings: Mapping[str, Any]) -> Study:
     block = settings.get("hyperparameters")
     if isinstance(block, Mapping | list):
         try:
-            grid = read_grid(block) if study is None else study.grid
+            grid = study.grid if study is not None else read_grid(block, _max_points(settings))
             problems += check_hyperparameters(grid)
         except StudyError as error:
             problems += error.problems
@@ -146,6 +154,12 @@ def check_study(settings: Mapping[str, Any]) -> Study:
         raise StudyError(problems)
     assert study is not None
     return study
+
+
+def _max_points(settings: Mapping[str, Any]) -> int:
+    """Return the limit that settings give, although something else in them is wrong."""
+    given = settings.get("max_points")
+    return given if isinstance(given, int) else MAX_POINTS
 
 
 def _as_json_types(settings: Mapping[str, Any]) -> dict[str, Any]:

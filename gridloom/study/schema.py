@@ -16,6 +16,7 @@ from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
 from gridloom.study.grid import Grid, read_grid
+from gridloom.study.grid_size import MAX_POINTS
 from gridloom.study.sources import shown
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
@@ -277,7 +278,11 @@ class Resources(_Closed):
 
     threads: PositiveInt | None = Field(None, description="CPU cores.")
     mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
-    runtime: PositiveInt | None = Field(None, description="Longest run time in minutes.")
+    runtime: PositiveInt | None = Field(
+        None,
+        description="Longest run time in minutes; a job of `train` that takes longer is ended, on "
+        "this machine as on a cluster.",
+    )
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
 
 
@@ -340,6 +345,11 @@ class Study(_Closed):
         "together; grids: several grids that share the keys beside them; exclude: points to leave "
         "out."
     )
+    max_points: PositiveInt = Field(
+        MAX_POINTS,
+        description="A grid of more points, counted before `exclude`, is refused: one value too "
+        "many in each axis makes millions.",
+    )
     class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="Weights of the classes in the loss: balanced, a mapping, or null."
     )
@@ -368,7 +378,7 @@ class Study(_Closed):
     @cached_property
     def grid(self) -> Grid:
         """The points of the study."""
-        return read_grid(self.hyperparameters)
+        return read_grid(self.hyperparameters, self.max_points)
 
 
 def schema_text() -> str:

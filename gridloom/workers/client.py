@@ -40,22 +40,26 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments
-        Threads, GPUs, the record to write, whose path says what to train, the log,
-        ``train.parquet`` and ``split.json``.
+        Threads, GPUs, the longest run time in minutes, the record to write, whose path says what
+        to train, the log, ``train.parquet`` and ``split.json``.
     """
-    threads, gpus, *files = arguments
+    threads, gpus, minutes, *files = arguments
     names = ("record", "log", "rows", "split")
     given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
     job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], given), **given}
     job.update(threads=int(threads), gpus=int(gpus))
     if not job["warm"]:
-        os.execv(sys.executable, worker_command("--once", json.dumps(job)))
+        sys.exit(train_cold(job, minutes))
     folder = private_folder(job["scope"])
     slot, lock = take_slot(folder, f"{job['threads']}t{job['gpus']}g")
     try:
         connection = connect(folder, slot, job)
+        connection.settimeout(float(minutes) * 60)
         connection.sendall(json.dumps(job).encode() + b"\n")
         answer = connection.makefile().readline()
+    except TimeoutError:
+        end_worker(folder, slot)
+        fail(job["log"], too_long(minutes))
     except ConnectionError:
         answer = ""
     if not answer:
@@ -64,6 +68,34 @@ def main(arguments: list[str]) -> None:
     if error is not None:
         fail(job["log"], error)
     os.close(lock)
+
+
+def train_cold(job: dict[str, Any], minutes: str) -> int:
+    """Train a job in a process of its own; return its exit status.
+
+    The process leads a group, so that what it started ends with it.
+    """
+    import signal  # both cost more than the whole way to a warm worker
+    import subprocess
+
+    command = worker_command("--once", str(os.getpid()), json.dumps(job))
+    process = subprocess.Popen(command, process_group=0)
+    try:
+        return process.wait(float(minutes) * 60)
+    except subprocess.TimeoutExpired:
+        fail(job["log"], too_long(minutes))
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def too_long(minutes: str) -> str:
+    """Say that a job was ended at its longest run time."""
+    return (
+        f"this training did not end within {float(minutes):g} minutes and was ended; if it only "
+        "needs longer, raise `resources: {train: {runtime: MINUTES}}`, else see where it hangs"
+    )
 
 
 def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
@@ -175,6 +207,14 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
     fail(job["log"], "no worker could start: " + (answer or cause_of_death(folder, slot)))
 
 
+def end_worker(folder: str, slot: str) -> None:
+    """Have the host end a slot's worker, and wait until it has: the next client gets a new one."""
+    host = try_connecting(f"{folder}/host.sock")
+    if host is not None:
+        host.sendall(json.dumps({"end": slot}).encode() + b"\n")
+        cause_of_death(folder, slot)
+
+
 def try_connecting(path: str) -> socket.socket | None:
     """Return a connection to a socket, or None if no process listens there."""
     connection = socket.socket(socket.AF_UNIX)
@@ -249,4 +289,4 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except KeyboardInterrupt:
         # All arguments exist here, because only a user or Snakemake interrupts.
-        fail(sys.argv[4], "was interrupted")
+        fail(sys.argv[5], "was interrupted")

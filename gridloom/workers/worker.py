@@ -24,6 +24,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or train one job here (``--once JOB``)."""
+    """Run the host (``--host FOLDER PROCESS``), or a job here (``--once PARENT JOB``)."""
     match arguments:
-        case ["--once", job]:
+        case ["--once", parent, job]:
+            _end_with_parent(int(parent))
             return train_once(Job.from_json(json.loads(job)))
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
@@ -117,39 +119,60 @@ class Host:
             if ready:
                 connection, _ = self.listener.accept()
                 with connection:
-                    self._fork_for(connection)
+                    self._serve_client(connection)
             self._reap()
         for worker in self.slots:
-            os.kill(worker, signal.SIGKILL)
+            _end_group(worker)
         for path in self.folder.glob("*"):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def _fork_for(self, connection: socket.socket) -> None:
-        """Fork a worker for a slot, or a process for a task, whichever is asked for."""
+    def _serve_client(self, connection: socket.socket) -> None:
+        """Do what a client asks for: fork a worker for its slot or a task, or end its worker."""
         line = connection.makefile(encoding="utf-8").readline()
         if not line:
             return
-        if self.refusal is not None:
-            # To a task, an end without an answer: it then meets the same refusal itself.
-            if "task" not in json.loads(line):
-                connection.sendall(f"{self.refusal}\n".encode())
-            return
         asked = json.loads(line)
+        if "end" in asked:
+            for worker, slot in self.slots.items():
+                if slot == asked["end"]:
+                    _end_group(worker)
+        elif "task" in asked:
+            task = Task(**asked["task"])
+            # If there is a refusal, the client gets no answer, and meets the same one itself.
+            if self.refusal is None:
+                self._fork("task", connection, lambda: _answer(task, connection))
+        elif self.refusal is not None:
+            connection.sendall(f"{self.refusal}\n".encode())
+        else:
+            wanted = Slot(**asked)
+            self._fork(wanted.slot, connection, lambda: serve(self.folder, wanted, connection))
+
+    def _fork(self, slot: str, connection: socket.socket, work: Callable[[], None]) -> None:
+        """Do something in a fork of this process.
+
+        Parameters
+        ----------
+        slot
+            What the fork serves.
+        connection
+            Of the client, which is told of a mistake.
+        """
         host = os.getpid()
-        child = os.fork()
-        if child:
-            self.slots[child] = asked.get("slot", "task")
+        worker = os.fork()
+        # A group of its own, so that processes that a training starts end with it. Parent and child
+        # both set it, because either may run first.
+        with contextlib.suppress(OSError):
+            os.setpgid(worker, worker)
+        if worker:
+            self.slots[worker] = slot
             return
         status = 1
         try:
             _end_with_parent(host)
             self.listener.close()
-            if "task" in asked:
-                _answer(Task(**asked["task"]), connection)
-            else:
-                serve(self.folder, Slot(**asked), connection)
+            work()
             status = 0
         except GridloomError as error:
             with contextlib.suppress(OSError):
@@ -168,6 +191,12 @@ class Host:
             slot = self.slots.pop(worker)
             if status != 0:
                 write_text(self.folder / f"{slot}.end", _describe_end(status))
+
+
+def _end_group(worker: int) -> None:
+    """End a worker and the processes that its trainings started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
 
 
 def _end_with_parent(parent: int) -> None:

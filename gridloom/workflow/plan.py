@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gridloom.errors import RecordError
-from gridloom.naming.blocks import Block, is_cut_short, point_of, read_block
+from gridloom.naming.blocks import Block, point_of, read_block
 from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
@@ -24,9 +25,15 @@ SAMPLE = 200
 #: Most lines that say why something trains.
 MAX_REASONS = 12
 
-#: Snakemake's status of a record that does not exist, and of one that does.
+#: Longest value that a plan shows, in characters.
+MAX_VALUE = 40
+
+#: What of a set-up is the fingerprint of a content.
+_FINGERPRINTS = ("data", "model file", "training code")
+
+#: Why a record is to be trained.
 _MISSING = "missing"
-_THERE = "ok"
+_CUT_SHORT = "cut short"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +47,7 @@ class Job:
     point, block
         Its point and block of repetitions.
     reason
-        Why it will be trained, in the words of Snakemake's summary; None if it is finished.
+        Why it is to be trained: it is missing, or was cut short; None if it is finished.
     """
 
     path: str
@@ -79,7 +86,7 @@ class Earlier:
     records
         Their paths.
     changed
-        Parts of the set-up that differ today.
+        Parts of the set-up that differ today, such as ``seed (0 → 5)``.
     """
 
     records: list[Path]
@@ -104,50 +111,73 @@ def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier |
                 before = read_record(path).setup
             except RecordError:
                 continue
-            changed = [key for key, value in setup.items() if before.get(key) != value]
+            changed = [
+                _describe_change(key, before.get(key), value)
+                for key, value in setup.items()
+                if before.get(key) != value
+            ]
             return Earlier(records, changed)
     return None
 
 
-def read_summary(text: str, finished: Iterable[str] = ()) -> tuple[list[Job], list[str]]:
-    """Read the output of ``snakemake --summary``.
+def _describe_change(key: str, before: Any, now: Any) -> str:
+    """Name what changed, with its values if they are short and no fingerprints."""
+    texts = [
+        " ".join(map(str, value.values() if isinstance(value, Mapping) else value))
+        if isinstance(value, Mapping | list)
+        else str(value)
+        for value in (before, now)
+    ]
+    short = max(map(len, texts)) <= MAX_VALUE and key not in _FINGERPRINTS
+    return f"{key} ({texts[0]} → {texts[1]})" if short else key
 
-    A record with status ``ok`` that would still be trained was cut short, or depends on something
-    else that would run.
+
+def list_jobs(
+    records: Iterable[str], existing: Collection[str], cut_short: Collection[str]
+) -> list[Job]:
+    """List the jobs of a study, finished or not.
+
+    A record's path names everything that decides about it, so Snakemake's rerun triggers do not.
 
     Parameters
     ----------
-    text
-        Output of ``snakemake --summary``.
-    finished
-        Records that exist. The summary omits them if their rows are lost.
-
-    Returns
-    -------
-    jobs
-        One for each record, in the order printed.
-    others
-        Names of the other rules that would run.
+    records
+        Paths of those that the study needs.
+    existing, cut_short
+        Those of them that exist, and those that were cut short.
     """
-    jobs: list[Job] = []
-    others: dict[str, None] = {}
-    for row in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
-        pending = row["plan"] != "no update"
-        if row["rule"] == "train":
-            jobs.append(_job(row["output_file"], row["status"] if pending else None))
-        elif pending:
-            others[row["rule"]] = None
-    listed = {job.path for job in jobs}
-    jobs += [_job(path, None) for path in finished if path not in listed]
-    return jobs, list(others)
+    finished, cut = set(existing), set(cut_short)
+    jobs = []
+    for path in records:
+        reason = None if path in finished else _CUT_SHORT if path in cut else _MISSING
+        block = read_block(path.rpartition("/")[2])
+        assert block is not None, path
+        jobs.append(Job(path, read_path(point_of(path)), block, reason))
+    return jobs
 
 
-def _job(path: str, reason: str | None) -> Job:
-    block = read_block(path.rpartition("/")[2])
-    assert block is not None, path
-    if reason == _THERE and is_cut_short(Path(path)):
-        reason = "cut short"
-    return Job(path, read_path(point_of(path)), block, reason)
+def other_records(folder: Path, jobs: Iterable[Job]) -> dict[Path, Point]:
+    """Return the records of a set-up that the study does not use, with their points.
+
+    Parameters
+    ----------
+    folder
+        Of the set-up.
+    """
+    used = {Path(job.path) for job in jobs}
+    found = {}
+    for path in sorted(folder.rglob("reps=*.json")):
+        if path not in used and read_block(path.name) is not None:
+            with suppress(ValueError):  # a file of a person's own
+                found[path] = read_path(point_of(path))
+    return found
+
+
+def rules_to_run(summary: str) -> list[str]:
+    """Name the rules besides `train` that would run, from what ``snakemake --summary`` prints."""
+    rows = csv.DictReader(summary.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    pending = dict.fromkeys(row["rule"] for row in rows if row["plan"] != "no update")
+    return [rule for rule in pending if rule not in ("train", "all")]
 
 
 def measured_pace(records: Sequence[Path]) -> Pace | None:
@@ -201,21 +231,21 @@ def describe_other_versions(records: Sequence[Path], today: Mapping[str, str]) -
 
 def describe_plan(
     jobs: Sequence[Job],
-    others: Sequence[str],
     *,
     repetitions: int,
     folds: int,
     parallel: int | None,
     pace: Pace | None,
+    others: Sequence[Point] = (),
     earlier: Earlier | None = None,
     versions: str | None = None,
 ) -> str:
-    """Describe what a run would do.
+    """Describe what a run would train.
 
     Parameters
     ----------
-    jobs, others
-        From `read_summary`.
+    jobs
+        From `list_jobs`.
     repetitions
         Repetitions of each point; a record may hold more.
     folds
@@ -224,6 +254,8 @@ def describe_plan(
         Trainings that run at once; None if unknown, as on a cluster.
     pace
         From `measured_pace`.
+    others
+        Points of the set-up's records that the study does not use, one for each record.
     earlier
         From `find_earlier`.
     versions
@@ -244,18 +276,19 @@ def describe_plan(
     ]
     width = len(f"{trainings:,}")
     lines = [f"{name:<10} {number:>{width},}  {detail}".rstrip() for name, number, detail in rows]
-    lines += [f"  {line}" for line in _describe_reasons(jobs, repetitions, earlier)]
+    lines += [f"  {line}" for line in _describe_reasons(jobs, repetitions, others, earlier)]
     if versions:
         lines.append(f"{'versions':<10} {versions}")
     if pending:
-        time = _describe_time(pending, repetitions, folds, parallel, pace)
-        lines.append(f"{'time':<10} {time}")
-    after = [rule for rule in others if rule != "all"]
-    if after:
-        lines.append(f"{'also runs':<10} {', '.join(after)}")
-    if not pending and not after:
-        lines.append("Nothing is left to do.")
+        lines.append(f"{'time':<10} {_describe_time(pending, repetitions, folds, parallel, pace)}")
     return "\n".join(lines)
+
+
+def describe_rules(jobs: Iterable[Job], rules: Sequence[str]) -> str | None:
+    """Say which other rules a run would start, or that nothing is left; None if only `train` is."""
+    if rules:
+        return f"{'also runs':<10} {', '.join(rules)}"
+    return None if any(job.reason for job in jobs) else "Nothing is left to do."
 
 
 def _repetitions(job: Job, repetitions: int) -> int:
@@ -276,43 +309,67 @@ def _describe_axes(points: Sequence[Point]) -> str:
     return " × ".join(f"{name} ({count})" for name, count in counts.items() if count > 1)
 
 
-def _describe_reasons(jobs: Sequence[Job], repetitions: int, earlier: Earlier | None) -> list[str]:
-    """List new values by axis, new repetitions, and other reasons to train."""
-    there = [job for job in jobs if job.reason != _MISSING]
+def _describe_reasons(
+    jobs: Sequence[Job], repetitions: int, others: Sequence[Point], earlier: Earlier | None
+) -> list[str]:
+    """List new values by axis, new repetitions, other reasons to train, and what is kept."""
     missing = [job for job in jobs if job.reason == _MISSING]
-    if not there:
-        if earlier is None:
-            return []
+    there = [job for job in jobs if job.reason != _MISSING]
+    known = [*(job.point for job in there), *others]
+    lines, unexplained = _describe_new_values(missing, known) if known else ([], missing)
+    begun = {job.folder for job in there}
+    more: Counter[tuple[int, int]] = Counter(
+        (job.block.first, min(job.block.last + 1, repetitions) - 1)
+        for job in unexplained
+        if job.folder in begun
+    )
+    for (first, last), count in sorted(more.items()):
+        # From 1, as people count.
+        which = f" {first + 1}" if first == last else f"s {first + 1} to {last + 1}"
+        lines.append(f"new: repetition{which} of {_count(count, 'point')}")
+    unexplained = [job for job in unexplained if job.folder not in begun]
+    if unexplained and earlier is not None:
         what = ", ".join(earlier.changed) or "the set-up"
         kept = _count(len(earlier.records), "record")
-        return [f"again: changed {what}; {kept} kept in case the change is undone"]
-    lines: list[str] = []
-    unexplained = set(missing)
-    for name in sorted({name for job in missing for name in job.point}):
-        known = {_value(job.point, name) for job in there}
-        new: dict[str, list[Job]] = {}
-        for job in missing:
-            value = _value(job.point, name)
-            if value not in known:
-                new.setdefault(value, []).append(job)
-        for value, having in new.items():
-            lines.append(f"new: {name} = {value}, {_count(len(having), 'point')}")
-            unexplained -= set(having)
-    begun = {job.folder for job in there}
-    more: Counter[tuple[int, int]] = Counter()
-    for job in list(unexplained):
-        if job.folder in begun:
-            more[job.block.first, min(job.block.last + 1, repetitions) - 1] += 1
-            unexplained.remove(job)
-    for (first, last), count in sorted(more.items()):
-        new_ones = f"repetition {first}" if first == last else f"repetitions {first} to {last}"
-        lines.append(f"new: {new_ones} of {_count(count, 'point')}")
-    if unexplained:
+        lines.append(f"again: changed {what}; {kept} kept in case the change is undone")
+    elif unexplained and known:
         lines.append(f"missing: {_count(len(unexplained), 'point')} whose values are all known")
     again = Counter(job.reason for job in there if job.reason is not None)
     lines += [f"again: {_count(n, 'job')}, because {reason}" for reason, n in again.items()]
+    if missing:
+        lines += _describe_old_values([job.point for job in jobs], others)
     if len(lines) > MAX_REASONS:
         lines[MAX_REASONS:] = [f"and {len(lines) - MAX_REASONS} more values or reasons"]
+    return lines
+
+
+def _describe_new_values(
+    missing: Sequence[Job], known: Sequence[Point]
+) -> tuple[list[str], list[Job]]:
+    """Describe values that no known point has; return also the jobs of points without any."""
+    lines: list[str] = []
+    unexplained = list(missing)
+    for name in sorted({name for job in missing for name in job.point}):
+        values = {_value(point, name) for point in known}
+        new: Counter[str] = Counter()
+        for job in missing:
+            new[_value(job.point, name)] += _value(job.point, name) not in values
+        lines += [f"new: {name} = {value}, {_count(n, 'point')}" for value, n in new.items() if n]
+        unexplained = [job for job in unexplained if not new[_value(job.point, name)]]
+    return lines, unexplained
+
+
+def _describe_old_values(points: Sequence[Point], others: Sequence[Point]) -> list[str]:
+    """Say how many records are kept of values that the grid no longer has."""
+    lines = []
+    for name in sorted({name for point in others for name in point}):
+        values = {_value(point, name) for point in points}
+        old = Counter(_value(point, name) for point in others)
+        lines += [
+            f"kept: {_count(n, 'record')} with {name} = {value}, in case the change is undone"
+            for value, n in old.items()
+            if value not in values
+        ]
     return lines
 
 

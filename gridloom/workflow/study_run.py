@@ -378,10 +378,20 @@ class StudyRun:
             if part.rows in self.grid.axes and part.columns in self.grid.axes
         ]
 
-    def heatmaps(self, folder: str) -> list[str]:
-        """List the files of all heatmaps: means over each pair of axes, and slices."""
-        names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(self.grid.axes, 2)]
-        names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
+    def grid_figures(self, folder: str) -> list[str]:
+        """List the files of the grid's figures.
+
+        A heatmap of means for each pair of axes and one for each slice; a line for a single axis;
+        without any axis, a text that says so.
+        """
+        axes = list(self.grid.axes)
+        if not axes:
+            return [f"{folder}/no_figure.txt"]
+        if len(axes) == 1:
+            names = [f"line_{axes[0]}"]
+        else:
+            names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(axes, 2)]
+            names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
         formats = self.study.figures.formats
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
 

@@ -280,6 +280,43 @@ FLAWS = {
         {"separator": ";"},
         "set dataset.decimal to ','",
     ),
+    "thousands": (
+        "a;target\n" + "\n".join(f"{1 + i},{i:03},000;{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";"},
+        "'1,000,000' in row 1; if ',' separates thousands, write the numbers of the file without "
+        "it: 1000000",
+    ),
+    "thousands or decimals": (
+        "a;target\n" + "\n".join(f"1,{i:03};{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";"},
+        "if ',' is the decimal sign, set dataset.decimal to ','; if ',' separates thousands, write",
+    ),
+    "thousands among numbers": (
+        column("a", [900, 950, '"1,000"']),
+        {},
+        "holds '1,000' among numbers in row 3; if ',' is the decimal sign, set dataset.decimal to "
+        "','; if ',' separates thousands, write the numbers of the file without it: 1000",
+    ),
+    "points for thousands": (
+        "a;target\n" + "\n".join(f"1.{i:03},5;{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";", "decimal": ","},
+        "if '.' separates thousands, write the numbers of the file without it: 1000,5",
+    ),
+    "a decimal comma that repeats": (
+        "a;target\n" + "\n".join(f"1,{i % 2};{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";"},
+        "'1,0' in row 1; if ',' is the decimal sign, set dataset.decimal to ','; or add the column",
+    ),
+    "a decimal comma to regress": (
+        "a;target\n1;1,5\n2;2,25\n",
+        {"separator": ";", "task": "regression"},
+        "column 'target' holds '1,5' in row 1, a regression task needs numbers; if ',' is the",
+    ),
+    "a decimal comma to weigh": (
+        "a;w;target\n1;0,5;x\n2;1,5;y\n",
+        {"separator": ";", "weight": "w"},
+        "found 0,5 in row 1; if ',' is the decimal sign, set dataset.decimal to ','",
+    ),
     "target missing": ("a,target\n1,x\n2,\n", {}, "column 'target' is missing in row 2"),
     "group missing": (
         "a,g,target\n1,p,x\n2,,y\n",

@@ -109,6 +109,14 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
         ({"vary": ["inti"]}, "'inti' is not one of init, shuffle, dropout, validation (did you"),
         ({"vary": "init"}, "vary: must be a list, found 'init'"),
         ({"objective": {"mode": "maximum"}}, "objective.mode: 'maximum' is not one of min, max"),
+        (
+            {"objective": {"metric": "val_accuracy"}},
+            "objective.mode: is min, but more of val_accuracy is better; set it to max",
+        ),
+        (
+            {"objective": {"metric": "val_loss", "mode": "max"}},
+            "objective.mode: is max, but less of val_loss is better; set it to min",
+        ),
         ({"resources": {"trian": {}}}, "(did you mean 'train'?)"),
         ({"resources": {"train": {"gpus": 1}}}, "train.gpus: unknown key (did you mean 'gpu'?)"),
         ({"resources": {"train": {"gpu": -1}}}, "resources.train.gpu: must be at least 0"),

@@ -39,7 +39,13 @@ def scope(tmp_path, monkeypatch, settings):
 
 def arguments(tmp_path: Path, setup: str) -> list[str]:
     record = tmp_path / "results" / "points" / setup / POINT / "reps=2-4.json"
-    return ["2", "1", str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
+    return [
+        "2",
+        "1",
+        "60",
+        str(record),
+        *(str(tmp_path / name) for name in ("log", "rows", "split")),
+    ]
 
 
 def sent_by(client_of_job, socket_file: Path) -> dict:

@@ -135,6 +135,11 @@ STUDIES = {
     "pairs of one": (knobs(zip={"a": [1, 2], "b": [1]}), "a has 2, b has 1"),
     "a rule for nothing": (knobs(exclude=[{"unit": 1}]), "exclude[0].unit: no such hyperparam"),
     "all left out": (knobs(exclude=[{"epochs": 2}]), "no point is left; check `exclude`"),
+    "a billion points": (
+        knobs(units={"range": [0, 10**9, 1]}),
+        "hyperparameters: 2,000,000,000 points, max_points is 20,000: units (1,000,000,000) × "
+        "dropout (2); give fewer values, or raise max_points if you mean it",
+    ),
     "no name": (knobs(**{"learning rate": 1}), "must be a Python argument name"),
     "a name of the tables": (knobs(val_loss=1), "the tables use this name; choose another"),
     "no patience": (knobs(early_stopping_patience=0), "must be a whole number above 0 or null"),
@@ -152,6 +157,10 @@ STUDIES = {
     "weights of text": ({"class_weight": {"a": "heavy"}}, "must be a number, found 'heavy'"),
     "weights of numbers": (data(task="regression"), "task has no classes to weigh; remove it"),
     "a direction": ({"objective": {"metric": "val_loss", "mode": "up"}}, "not one of min, max"),
+    "the worst first": (
+        {"objective": {"metric": "val_categorical_accuracy"}},
+        "objective.mode: is min, but more of val_categorical_accuracy is better; set it to max",
+    ),
     "a metric of 3": ({"objective": {"metric": 3}}, "objective.metric: must be text, found 3"),
     "all diverged": ({"objective": {"diverged_above": 0}}, "diverged_above: must be above 0"),
     "cold as text": ({"trainer": {"warm": "no"}}, "trainer.warm: must be true or false"),
@@ -196,6 +205,11 @@ MODELS_READ = {
     "no function": ("import keras\n", "has no function `build_model(input_shape, outputs, …)`"),
     "other arguments": ("def build_model(shape, n):\n    pass\n", "must take `input_shape`, `outp"),
     "no knobs": ("def build_model(input_shape, outputs):\n    pass\n", "takes no such hyperparam"),
+    "a sibling of no package": (
+        "from . import blocks\n\ndef build_model(input_shape, outputs, **knobs):\n    pass\n",
+        "models/own.py, line 1: `from . import …`, but there is no package that it could mean; "
+        "write `import blocks`",
+    ),
     "an unknown need": (
         "def build_model(input_shape, outputs, *, depth, **rest):\n    pass\n",
         "hyperparameters.depth: missing; `build_model` in models/own.py requires it",
@@ -209,6 +223,13 @@ MODELS_BUILT = {
     "returns nothing": ("    pass\n", "returned NoneType, not a keras.Model; end it with `return"),
     "returns no model": ("    return 3\n", "returned int, not a keras.Model"),
     "not compiled": (GOOD + "    return model\n", "model.compile(optimizer, loss, metrics) first"),
+    "two inputs": (
+        "    first, second = keras.Input(input_shape), keras.Input(input_shape)\n"
+        "    joined = keras.layers.Concatenate()([first, second])\n"
+        "    model = keras.Model([first, second], keras.layers.Dense(outputs)(joined))\n"
+        "    model.compile('sgd', 'mse')\n    return model\n",
+        "returned a model of 2 inputs, the data has one; take it in by one keras.Input(",
+    ),
     "no such loss": (
         GOOD + "    model.compile('sgd', 'mes')\n    return model\n",
         "Could not interpret loss identifier: mes",
@@ -246,6 +267,12 @@ FILES = {
     "all missing": (table(*[",x", ",y"] * 10), {}, "no column is left to predict from"),
     "no such target": (table(*ROWS), {"target": "Target"}, "did you mean 'target'?"),
     "columns twice": (table("1,2,x", header="a,a,target"), {}, "two columns are named 'a'"),
+    "thousands": (
+        table(*(f'"{i},000",{row[-1]}' for i, row in enumerate(ROWS, 1))),
+        {},
+        "; if ',' is the decimal sign, set dataset.decimal to ','; if ',' separates thousands, "
+        "write the numbers of the file without it: ",
+    ),
     "infinite": (table(*ROWS, "inf,x"), {}, "column 'a' is infinite in row 21; correct the file"),
     "a slip": (table(*ROWS, "1o,x"), {}, "holds '1o' among numbers in row 21; correct the file"),
     "an encoding": (table(*ROWS).encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
@@ -357,9 +384,11 @@ QUICK_STUDIES = [
     "a number as text",
     "a range backwards",
     "all left out",
+    "a billion points",
     "a very long name",
     "weights misspelt",
     "a direction",
+    "the worst first",
     "xla",
     "a rule",
     "a slice of one",

@@ -24,9 +24,9 @@ def test_the_plan_lists_what_is_new_with_command_line_settings(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     plan = look(copied, "plan", "--config", "repetitions=3", 'trainer={"warm": false}')
     assert "new: units = 8, 2 points" in plan
-    assert "new: repetition 2 of 4 points" in plan
+    assert "new: repetition 3 of 4 points" in plan
     assert "time       about" in plan
-    assert "also runs  gather, analyse, verdict, heatmaps" in plan
+    assert "also runs  gather, " in plan
     copied.change()
     assert "Nothing is left to do." in look(copied, "plan")
 
@@ -39,6 +39,16 @@ def test_the_plan_says_why_finished_points_train_again(copied):
     assert "time       about" in plan
 
 
+def test_the_plan_names_a_column_that_is_not_there(project):
+    rows = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(40))
+    (project.folder / "mine.csv").write_text(f"a,target\n{rows}")
+    project.change(dataset={"source": "mine.csv", "target": "taget"})
+    assert "there is no column 'taget' (did you mean 'target'?)" in project.fail("plan")
+    project.change(dataset={"source": "mine.csv"})
+    assert look(project, "plan").startswith("points")
+    assert project.records() == {}
+
+
 @pytest.mark.slow
 def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, finished):
     points = copied.results / "points"
@@ -49,7 +59,7 @@ def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, fini
     before = {path: path.read_bytes() for path in (cut, bare, windows, other)}
     plan = look(copied, "plan")
     assert "again: 1 job, because cut short" in plan
-    assert "also runs  gather, analyse, verdict, heatmaps" in plan
+    assert "also runs  gather, " in plan
     assert copied.succeed("-n")["train"] == 1
     look(copied, "partial")
     assert len(pd.read_csv(copied.results / "partial" / "runs.csv")) == 6
@@ -70,7 +80,24 @@ def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
     assert copied.records() == before
     assert "Removed 2 records" in look(copied, "prune_remove")
     assert {path for path in before if "units=4/" in path} == set(copied.records())
-    assert copied.succeed() == {"gather": 1, "analyse": 1, "verdict": 1}
+    ran = copied.succeed()
+    assert ran["gather"] == ran["heatmaps"] == 1
+    assert "train" not in ran
+
+
+def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied):
+    figures = copied.results / "figures"
+    before = copied.records()
+    copied.change(hyperparameters={"units": [4]})
+    look(copied, "plan")
+    assert [file.name for file in figures.iterdir()] == ["heatmap_units_x_dropout_mean.png"]
+    done = copied.run()
+    assert "Removed figures of an earlier grid from results/figures: 1" in done.stdout + done.stderr
+    assert [file.name for file in figures.iterdir()] == ["line_dropout.png"]
+    copied.change(hyperparameters={"units": [4], "dropout": 0.3})
+    assert "one configuration, so there is nothing to compare" in copied.run().stderr
+    assert [file.name for file in figures.iterdir()] == ["no_figure.txt"]
+    assert copied.records() == before
 
 
 def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):

@@ -9,9 +9,12 @@ from gridloom.workflow.plan import (
     Pace,
     describe_other_versions,
     describe_plan,
+    describe_rules,
     find_earlier,
+    list_jobs,
     measured_pace,
-    read_summary,
+    other_records,
+    rules_to_run,
 )
 from tests.made_records import SETUP, write_made_record
 
@@ -31,45 +34,56 @@ def jobs(*described, epochs=10):
     ]
 
 
-def describe(jobs, others=(), repetitions=2, folds=1, parallel=2, pace=None, earlier=None):
+def describe(jobs, repetitions=2, folds=1, parallel=2, pace=None, others=(), earlier=None):
     return describe_plan(
         jobs,
-        others,
         repetitions=repetitions,
         folds=folds,
         parallel=parallel,
         pace=pace,
+        others=others,
         earlier=earlier,
     ).splitlines()
 
 
-def test_the_summary_of_snakemake_is_read_into_jobs_with_typed_points():
+def test_each_record_is_a_job_with_a_typed_point_and_the_reason_to_train_it():
+    folder = "results/points/5/a=%31"
+    there, missing, cut = (f"{folder}/units={n}/reps=0-4.json" for n in (8, 9, 10))
+    found = list_jobs([there, missing, cut], [there], {cut})
+    assert [(job.point, job.block, job.reason) for job in found] == [
+        ({"a": "1", "units": 8}, Block(0, 4), None),
+        ({"a": "1", "units": 9}, Block(0, 4), "missing"),
+        ({"a": "1", "units": 10}, Block(0, 4), "cut short"),
+    ]
+
+
+def test_the_other_rules_that_would_run_are_read_from_the_summary_of_snakemake():
     text = "\n".join(
         [
             HEAD,
             "results/runs.csv\t-\tgather\tlog\tmissing\tupdate pending",
-            "results/points/5/a=%31/units=8/reps=0-4.json\tnow\ttrain\tlog\tok\tno update",
-            "results/points/5/a=%31/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
+            "results/summary.csv\t-\tgather\tlog\tmissing\tupdate pending",
+            "results/points/5/units=9/reps=5-6.json\t-\ttrain\tlog\tmissing\tupdate pending",
             "results/data/raw.csv\tnow\tdownload\tlog\tok\tno update",
+            "-\t-\tall\t\tmissing\tupdate pending",
         ]
     )
-    found, others = read_summary(text)
-    assert [(job.point, job.block, job.reason) for job in found] == [
-        ({"a": "1", "units": 8}, Block(0, 4), None),
-        ({"a": "1", "units": 9}, Block(5, 6), "missing"),
-    ]
-    assert others == ["gather"]
+    assert rules_to_run(text) == ["gather"]
+    assert describe_rules(jobs((1, 0.1, 0, 1, None)), ["split", "gather"]) == (
+        "also runs  split, gather"
+    )
+    assert describe_rules(jobs((1, 0.1, 0, 1, None)), []) == "Nothing is left to do."
+    assert describe_rules(jobs((1, 0.1, 0, 1, "missing")), []) is None
 
 
 def test_a_new_study_is_counted_without_an_estimate_of_its_time():
-    lines = describe(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")), ["gather"])
+    lines = describe(jobs((1, 0.1, 0, 1, "missing"), (2, 0.1, 0, 1, "missing")))
     assert lines == [
         "points     2  units (2)",
         "trainings  4  2 points × 2 repetitions",
         "finished   0",
         "to train   4  in 2 jobs",
         "time       not known: no training is finished yet",
-        "also runs  gather",
     ]
 
 
@@ -90,7 +104,7 @@ def test_new_repetitions_are_listed():
     lines = describe(
         jobs((1, 0.1, 0, 1, None), (1, 0.1, 2, 4, "missing"), (2, 0.1, 0, 4, None)), repetitions=5
     )
-    assert "  new: repetitions 2 to 4 of 1 point" in lines
+    assert "  new: repetitions 3 to 5 of 1 point" in lines
     assert lines[2].split() == ["finished", "7"]
 
 
@@ -106,19 +120,35 @@ def test_a_changed_set_up_is_named_and_earlier_records_are_counted(tmp_path):
     before = {**setup, "model file": "b", "seed": 1}
     path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.5]}], setup=before)
     earlier = find_earlier(points, "new", setup)
-    assert (earlier.records, earlier.changed) == ([path], ["seed", "model file"])
-    lines = describe(jobs((1, 0.1, 0, 1, "missing")), [], earlier=earlier)
-    expected = "  again: changed seed, model file; 1 record kept in case the change is"
+    assert (earlier.records, earlier.changed) == ([path], ["seed (1 → 0)", "model file"])
+    expected = "  again: changed seed (1 → 0), model file; 1 record kept in case"
+    lines = describe(jobs((1, 0.1, 0, 1, "missing")), earlier=earlier)
     assert any(line.startswith(expected) for line in lines)
-    lines = describe(jobs((1, 0.1, 0, 1, None)), ["split", "gather"])
-    assert lines[-1] == "also runs  split, gather"
+    # Also where the new set-up has some of its records.
+    lines = describe(
+        jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")), earlier=earlier
+    )
+    assert any(line.startswith(expected) for line in lines)
+
+
+def test_a_value_that_was_exchanged_is_told_with_the_records_that_are_kept(tmp_path):
+    for units in (1, 2):
+        write_made_record(tmp_path, {"epochs": 25, "units": units}, [{"loss": [0.5]}])
+    wanted = [f"results/points/5/epochs=10/units={n}/reps=0-0.json" for n in (1, 2)]
+    needed = list_jobs(wanted, [], [])
+    kept = other_records(tmp_path / "points" / "5", needed)
+    (tmp_path / "points" / "5" / "reps=0-1.json").touch()  # no record
+    assert list(other_records(tmp_path / "points" / "5", needed)) == list(kept)
+    assert describe(needed, others=list(kept.values()))[4:6] == [
+        "  new: epochs = 10, 2 points",
+        "  kept: 2 records with epochs = 25, in case the change is undone",
+    ]
 
 
 def test_of_a_longer_block_only_the_studys_repetitions_count():
     lines = describe(jobs((1, 0.1, 0, 9, None)), repetitions=3)
     assert lines[1].split()[:2] == ["trainings", "3"]
     assert lines[2].split() == ["finished", "3"]
-    assert lines[-1] == "Nothing is left to do."
 
 
 def test_the_time_grows_with_epochs_and_folds_and_shrinks_with_cores():
@@ -153,14 +183,6 @@ def test_the_pace_is_the_mean_over_all_epochs_of_readable_records(tmp_path):
     assert measured_pace([*paths, broken]) == Pace(6 / 30, 2)
 
 
-def test_finished_records_that_the_summary_leaves_out_count():
-    path = "results/points/5/epochs=1/units=8/reps=0-1.json"
-    found, _ = read_summary(f"{HEAD}\n{path}\t-\ttrain\tlog\tok\tno update", [path])
-    assert len(found) == 1
-    found, _ = read_summary(HEAD, [path])
-    assert [(job.path, job.block, job.reason) for job in found] == [(path, Block(0, 1), None)]
-
-
 def test_records_of_other_versions_are_reported(tmp_path):
     machine = Machine("here", packages={"keras": "3.0", "numpy": "2.0"})
     path = write_made_record(tmp_path, {"units": 1}, [{"loss": [0.0]}], machine=machine)
@@ -169,6 +191,5 @@ def test_records_of_other_versions_are_reported(tmp_path):
     assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they are used, unless")
     assert f"versions   {line}" in describe_plan(
         jobs((1, 0.1, 0, 1, None)),
-        [],
         **{"repetitions": 2, "folds": 1, "parallel": 1, "pace": None, "versions": line},
     )

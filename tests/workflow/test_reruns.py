@@ -71,7 +71,7 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
     [
         ({}, {}),
         ({"hyperparameters": {"units": [1, 4, 8]}}, {"train": 2, **TABLES}),
-        ({"hyperparameters": {"units": [1]}}, {"gather": 1}),
+        ({"hyperparameters": {"units": [1]}}, TABLES),
         ({"hyperparameters": {"units": [4, 1]}}, {"heatmaps": 1}),
         ({"hyperparameters": {"epochs": 3}}, {"train": 4, **TABLES}),
         ({"repetitions": 3}, {"train": 4, **TABLES}),

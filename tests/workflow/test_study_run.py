@@ -88,7 +88,14 @@ def test_there_is_a_heatmap_of_each_pair_and_of_each_swept_slice(run_of):
     run = run_of({"figures": {"formats": ["png", "svg"], "slices": slices}})
     names = {"heatmap_dropout_x_units_mean", "heatmap_units_x_dropout_slice"}
     expected = {f"figures/{name}.{ending}" for name in names for ending in ("png", "svg")}
-    assert set(run.heatmaps("figures")) == expected
+    assert set(run.grid_figures("figures")) == expected
+
+
+def test_one_axis_has_a_line_and_none_a_sentence(run_of):
+    fixed = {**TINY["hyperparameters"], "dropout": 0}
+    assert run_of({"hyperparameters": fixed}).grid_figures("figures") == ["figures/line_units.png"]
+    run = run_of({"hyperparameters": {**fixed, "units": 1}})
+    assert run.grid_figures("figures") == ["figures/no_figure.txt"]
 
 
 def test_figures_of_the_model_are_those_of_its_task(run_of):

@@ -15,7 +15,7 @@ import pytest
 
 from gridloom.workers.job import TrainingSettings
 from tests.made_requests import ROOT, setup_for
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import TINY, processes_with
 from tests.workflow.processes import (
     host_and_workers,
     left_behind,
@@ -71,6 +71,44 @@ def test_a_client_that_dies_stops_its_training(untrained):
         running.wait()
 
 
+HANGS = """
+import subprocess
+import keras
+
+def build_model(input_shape, outputs, units):
+    if units == 2:
+        subprocess.Popen(["sleep", "86421"])
+        while True:
+            pass
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs, "softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=["categorical_accuracy"])
+    return model
+"""
+
+
+# Without a warm worker, each training imports TensorFlow first.
+@pytest.mark.parametrize(
+    ("warm", "minutes"), [(True, "0.4"), pytest.param(False, "1.5", marks=pytest.mark.slow)]
+)
+def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_go_on(
+    untrained, warm, minutes
+):
+    # Of Snakemake's own resource, a whole minute is the least.
+    rules = untrained.folder / "rules" / "train.smk"
+    text = rules.read_text()
+    assert "{resources.runtime}" in text
+    rules.write_text(text.replace("{resources.runtime}", minutes))
+    (untrained.folder / "models" / "hangs.py").write_text(HANGS)
+    knobs = {"units": [1, 2, 3], "batch_size": 64, "epochs": 1}
+    study = {"model": "models/hangs.py", "trainer": {"warm": warm}, "hyperparameters": knobs}
+    untrained.write({**TINY, **study})
+    told = untrained.fail()
+    assert "1 of 3 jobs of `train` failed; what was trained is kept" in told
+    assert f"1 × this training did not end within {minutes} minutes and was ended; if" in told
+    assert len(untrained.records()) == 2
+    assert processes_with(Path("86421")) == []
+
+
 def wait_for_socket(project):
     return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")), 60)
 
@@ -113,7 +151,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     # The studies of one set-up by their results folders.
     (folder / "abc.json").write_text(json.dumps({str(results): settings, "/other": {}}))
     record = results / "points" / "abc" / "units=1" / "reps=0-1.json"
-    arguments = ["1", "0", str(record), *(str(tmp_path / name) for name in "bcd")]
+    arguments = ["1", "0", "60", str(record), *(str(tmp_path / name) for name in "bcd")]
     environment = {**os.environ, "GRIDLOOM_SCOPE": str(folder)}
     seconds = []
     for _ in range(5):
@@ -242,7 +280,7 @@ def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path
     files = [str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, str(root / "gridloom" / "workers" / "client.py"), "1", "0", *files],
+        [sys.executable, str(root / "gridloom" / "workers" / "client.py"), "1", "0", "60", *files],
         env={
             **os.environ,
             "GRIDLOOM_SCOPE": str(folder),

@@ -1,0 +1,138 @@
+"""Promises of a grid's figures: a line along one axis, and none that an earlier grid left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridloom.analysis.cells import write_csv
+from gridloom.figures.grid import draw_grid, remove_earlier
+from gridloom.figures.lines import draw_line, read_line
+
+RATES = ["0.1", "1", ""]
+
+
+def tables(axis="rate", values=RATES):
+    """Return a summary and its runs, two repetitions of two folds; the last fold diverged."""
+    scores = np.array(
+        [[[1.0, 3.0], [3.0, 5.0]], [[5.0, 5.0], [7.0, 7.0]], [[2.0, 2.0], [2.0, 9.0]]]
+    )
+    diverged = np.zeros(scores.shape, bool)
+    diverged[2, 1, 1] = True
+    runs = pd.DataFrame(
+        [
+            {
+                "point": f"{axis}={value}",
+                axis: value,
+                "repetition": repetition,
+                "fold": fold,
+                "status": "diverged" if diverged[place, repetition, fold] else "ok",
+                "score": scores[place, repetition, fold],
+            }
+            for place, value in enumerate(values)
+            for repetition in (0, 1)
+            for fold in (0, 1)
+        ]
+    )
+    summary = pd.DataFrame(
+        {
+            axis: values,
+            "n_trainings": 4,
+            "n_diverged": [0, 0, 1],
+            "n_missing": 0,
+            "score_mean": [3.0, 6.0, 2.0],
+            "score_ci_low": [1.0, 5.0, np.nan],
+            "score_ci_high": [5.0, 7.0, np.nan],
+        }
+    )
+    return summary, runs
+
+
+def plot_of(line, mode="max"):
+    figure = draw_line(line, title="T", metric="score", mode=mode)
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_line_has_means_with_intervals_and_a_dot_for_each_repetition(mode):
+    summary, runs = tables()
+    line = read_line(summary.iloc[::-1], runs.iloc[::-1], "rate", RATES, "score", mode)
+    np.testing.assert_array_equal(line.means, [3, 6, 2])
+    # Folds are averaged; a repetition that lost one has no dot.
+    np.testing.assert_array_equal(line.repetitions, [[2, 4], [5, 7], [2, np.nan]])
+    plot = plot_of(line, mode)
+    (bars,) = plot.containers
+    np.testing.assert_array_equal(bars.lines[0].get_ydata(), [3, 6, 2])
+    ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments() if len(segment)]
+    np.testing.assert_array_equal(ends, [[1, 5], [5, 7]])
+    assert [text.get_text() for text in plot.get_xticklabels()] == ["0.1", "1", "—"]
+    assert [text.get_text() for text in plot.texts] == ["✕ 1 of 4"]
+    assert "✕: diverged, not in the mean" in plot.get_title()
+
+
+def test_only_numbers_are_joined():
+    summary, runs = tables()
+    (bars,) = plot_of(read_line(summary, runs, "rate", RATES, "score", "max")).containers
+    assert bars.lines[0].get_linestyle() == "None"
+    summary, runs = tables(values=["1", "2", "4"])
+    (bars,) = plot_of(read_line(summary, runs, "rate", ["1", "2", "4"], "score", "max")).containers
+    assert bars.lines[0].get_linestyle() == "-"
+
+
+def test_one_repetition_has_a_dot_and_no_interval():
+    summary, runs = tables()
+    summary = summary.assign(score_ci_low=np.nan, score_ci_high=np.nan)
+    line = read_line(summary, runs[runs["repetition"] == 0], "rate", RATES, "score", "max")
+    assert line.repetitions.shape == (3, 1)
+    assert plot_of(line).get_title().startswith("mean of repetitions\ndots: repetitions")
+
+
+def test_an_axis_whose_trainings_all_diverged_is_drawn_with_their_numbers():
+    summary, runs = tables()
+    nothing = {f"score_{part}": np.nan for part in ("mean", "ci_low", "ci_high")}
+    summary = summary.assign(n_diverged=4, **nothing)
+    line = read_line(summary, runs.assign(status="diverged"), "rate", RATES, "score", "max")
+    assert [text.get_text() for text in plot_of(line).texts] == ["✕ 4 of 4"] * 3
+
+
+def written(folder, axes, files):
+    summary, runs = tables()
+    write_csv(summary, folder / "summary.csv")
+    write_csv(runs, folder / "runs.csv")
+    draw_grid(
+        folder / "summary.csv",
+        folder / "runs.csv",
+        axes=axes,
+        slices=[],
+        metric="score",
+        mode="max",
+        title="T",
+        dpi=60,
+        files=files,
+    )
+    return [file.read_bytes() for file in files]
+
+
+def test_one_axis_gives_the_same_files_again_and_none_a_sentence(tmp_path):
+    files = [tmp_path / "figures" / f"line_rate.{ending}" for ending in ("png", "svg", "pdf")]
+    first = written(tmp_path, {"rate": RATES}, files)
+    assert all(len(content) > 1000 for content in first)
+    assert written(tmp_path, {"rate": RATES}, files) == first
+    (sentence,) = written(tmp_path, {}, [tmp_path / "figures" / "no_figure.txt"])
+    assert b"one configuration, so there is nothing to compare" in sentence
+
+
+def test_figures_of_an_earlier_grid_go_and_files_of_a_person_stay(tmp_path):
+    ours = ["heatmap_a_x_b_mean.png", "heatmap_a_x_b_slice.svg", "line_a.pdf", "no_figure.txt"]
+    for name in [*ours, "line_a.txt", "my heatmap_a_x_b_mean.png", "heatmap_of_mine.png"]:
+        (tmp_path / name).touch()
+    removed = remove_earlier(tmp_path, [tmp_path / ours[0]])
+    assert [file.name for file in removed] == sorted(ours[1:])
+    assert {file.name for file in tmp_path.iterdir()} == {
+        ours[0],
+        "line_a.txt",
+        "my heatmap_a_x_b_mean.png",
+        "heatmap_of_mine.png",
+    }

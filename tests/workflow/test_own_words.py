@@ -1,0 +1,68 @@
+"""Promises of what Snakemake says here: no advice that is wrong, the place of each mistake."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from gridloom.workflow.own_words import in_own_words
+from tests.workflow.conftest import ROOT
+
+#: Snakemake as a logger plugin makes it: the filter is there before any file is read.
+SNAKEMAKE = """
+import logging
+from gridloom.workflow.own_words import in_own_words
+logging.getLogger("snakemake.logging").addFilter(in_own_words)
+from snakemake.cli import main
+main()
+"""
+
+CONFIG_FILES = {
+    "a bracket": (b"name: x\nhyperparameters: [1\nseed: 3\n", "mine.yaml, line 3, column 5: not "),
+    "a quote": (b'name: "x\n', "mine.yaml, line 2, column 1: not valid YAML"),
+    "a tab": (b"hyperparameters:\n\tunits: 1\n", "mine.yaml, line 2, column 1: not valid YAML"),
+    "a list": (b"- 1\n", "mine.yaml: must hold `key: value` lines, found a list"),
+    "latin letters": ("name: Größe\n".encode("latin-1"), "mine.yaml: is not UTF-8 text; save it"),
+    "nothing there": (None, "mine.yaml: cannot be read (No such file or directory)"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIG_FILES)
+def test_a_config_file_that_cannot_be_read_is_named_with_the_place_of_the_mistake(tmp_path, name):
+    content, expected = CONFIG_FILES[name]
+    (tmp_path / "Snakefile").write_text("rule all:\n    input: []\n")
+    if content is not None:
+        (tmp_path / "mine.yaml").write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", SNAKEMAKE, "-n", "--configfile", "mine.yaml"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert expected in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) <= 3, told
+
+
+def test_another_error_is_left_as_it_is():
+    record = logging.LogRecord("", logging.ERROR, "", 1, "%s of %s", ("one", "two"), None)
+    assert in_own_words(record)
+    assert record.getMessage() == "one of two"
+
+
+def test_a_dry_run_after_a_changed_setting_gives_no_advice_that_keeps_old_tables(copied):
+    copied.change(objective={"metric": "val_loss", "mode": "min"})
+    done = copied.run("-n")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0
+    assert "params have changed since last execution" in told
+    for wrong in ("--rerun-triggers", "--cleanup-metadata", "jobs above", "order of jobs"):
+        assert wrong not in told
+    assert "nothing was done. `snakemake plan` says what would train" in told
