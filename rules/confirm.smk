@@ -34,6 +34,9 @@ def rounds(wildcards):
     checkpoints.confirm_plan.get()
     held = []
     while not held or RUN.after_round(len(held) - 1).repetitions is not None:
+        if not os.path.exists(RUN.round_file(len(held))):
+            # Of a confirmation that a limit ended, Snakemake would take it for done.
+            workflow.dag.forcefiles.add(RUN.confirmed_pick)
         held += checkpoints.confirm_round.get(round=str(len(held))).output
     return held
 
@@ -106,7 +109,7 @@ rule confirm:
         rounds=rounds,
         code=code("confirm"),
     output:
-        best=f"{RUN.confirm_folder}/best.yaml",
+        best=RUN.confirmed_pick,
         rounds=f"{RUN.confirm_folder}/rounds.csv",
     log:
         f"{RESULTS}/logs/confirm.log",

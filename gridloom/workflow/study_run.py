@@ -318,10 +318,14 @@ class StudyRun:
         return f"{self.confirm_folder}/round={number}.json"
 
     @property
+    def confirmed_pick(self) -> str:
+        """File of the pick that a confirmation of this very study ends in."""
+        return f"{self.confirm_folder}/best.yaml"
+
+    @property
     def confirmed(self) -> str | None:
-        """File of the pick that was confirmed for this very study; None if there is none."""
-        best = f"{self.confirm_folder}/best.yaml"
-        return best if Path(best).exists() else None
+        """The file of the confirmed pick; None if there is none."""
+        return self.confirmed_pick if Path(self.confirmed_pick).exists() else None
 
     def after_round(self, number: int) -> Next:
         """Return what comes after a round that is finished."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridloom.naming.blocks import Block, cover, existing_blocks
+from gridloom.naming.blocks import FIRST_RESERVED, Block, cover, existing_blocks
 
 
 def test_a_new_point_is_one_block_unless_limited():
@@ -58,3 +58,9 @@ def test_whole_and_cut_records_are_listed_apart_without_removing_any(tmp_path):
 
 def test_a_point_without_a_folder_has_no_blocks(tmp_path):
     assert existing_blocks(tmp_path / "none") == ([], [])
+
+
+def test_reserved_repetitions_are_covered_apart_from_those_that_choose():
+    reserved = Block(FIRST_RESERVED, FIRST_RESERVED + 19)
+    assert cover([Block(0, 4)], FIRST_RESERVED + 20, None, first=FIRST_RESERVED) == [reserved]
+    assert cover([Block(0, 4), reserved], 10, None) == [Block(0, 4), Block(5, 9)]

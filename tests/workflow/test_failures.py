@@ -80,3 +80,9 @@ def test_the_summary_says_if_nothing_is_trained_yet(results):
     summary = describe_failures(str(results), failed, 5, 0)
     assert summary.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
     assert summary.endswith("`snakemake` retries all of them.")
+
+
+def test_the_retry_of_all_names_what_was_asked_for(results):
+    failed = failed_records(str(results), records(results), since=100)
+    told = describe_failures(str(results), failed, 5, 1, targets=["confirm"])
+    assert "`snakemake confirm` retries" in told

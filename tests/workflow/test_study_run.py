@@ -143,3 +143,50 @@ def test_the_study_arguments_name_the_same_study(run_of):
     assert arguments[2:4] == ["--configfile", "more.yaml"]
     given = dict(one.split("=", 1) for one in arguments[5:])
     assert {key: json.loads(value) for key, value in given.items()} == overrides
+
+
+def test_further_records_follow_the_studys_own_also_where_these_are_not_there_yet(run_of):
+    run = run_of()
+    point = next(iter(run.grid.points))
+    names = [record.rpartition("/")[2] for record in run.further_records([point], 10)]
+    assert names == ["reps=0-1.json", "reps=2-9.json"]
+
+
+def test_prune_keeps_further_records_while_there_is_a_confirmation_and_reserved_ones_always(run_of):
+    run = run_of()
+    point = next(iter(run.grid.points))
+    folder = f"{run.points}/{point}"
+    for block in ("0-1", "2-9", "20-29", "1000000-1000019"):
+        finish(f"{folder}/reps={block}.json")
+    reserved = f"{folder}/reps=1000000-1000019.json"
+    assert set(run_of().used_records()) == {*run.records, reserved}
+    finish(run.plan_file)
+    assert set(run_of().used_records()) == {*run.records, reserved, f"{folder}/reps=2-9.json"}
+
+
+def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it(run_of, capsys):
+    for record in run_of().records:
+        finish(record)
+    run = run_of()
+    failed = run.further_records(run.grid.points, 10)[1]
+    log = Path(failed.replace("results/", "results/logs/", 1)).with_suffix(".log")
+    log.parent.mkdir(parents=True)
+    log.write_text("error: too wide\n")
+    run.report_failed(0, ["confirm"])
+    told = capsys.readouterr().err
+    assert "1 of 8 jobs" in told
+    assert "`snakemake confirm` retries" in told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"objective": {"metric": "val_loss", "mode": "min"}}, {"units": [1, 8]}],
+    ids=str,
+)
+def test_another_set_up_objective_or_grid_has_a_confirmation_of_its_own(run_of, changes):
+    knobs = {**TINY["hyperparameters"], "units": [1, 4]}
+    if "units" in changes:
+        changes = {"hyperparameters": {**knobs, **changes}}
+    same = {"hyperparameters": {**knobs, "units": [4, 1]}, "repetitions": 9}
+    assert run_of(same).confirm_folder == run_of().confirm_folder
+    assert run_of(changes).confirm_folder != run_of().confirm_folder
