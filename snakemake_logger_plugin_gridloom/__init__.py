@@ -117,11 +117,14 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
+        self.acquire()
         try:
             if self.screen is not None:
                 self.screen.close()
         except Exception as error:
             self.give_up(error)
+        finally:
+            self.release()
         super().close()
 
     @property

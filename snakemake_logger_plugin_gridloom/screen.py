@@ -164,7 +164,7 @@ class Screen:
         while not self._closing.wait(TICK_SECONDS):
             self.handler.acquire()
             try:
-                if self.handler.screen is self and not self.progress.settled:
+                if not self._closing.is_set() and not self.progress.settled:
                     self._draw(time.time())
             except BrokenPipeError:
                 return

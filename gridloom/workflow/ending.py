@@ -32,7 +32,7 @@ class Answer:
     n
         Its repetitions that have a score.
     tied
-        Points that cannot be told from the best; None if the table does not say.
+        Points that may be the best; None if the table does not tell.
     """
 
     points: int
@@ -100,7 +100,7 @@ def describe_answer(outlook: Outlook, answer: Answer | None, results: str, secon
     lines = [f"Finished in {describe_duration(seconds)}: {counted}; none failed{diverged}."]
     if answer is not None:
         lines += _describe_best(outlook, answer)
-    lines.append(f"look   {results}/figures, {results}/summary.csv, {results}/runs.csv")
+    lines.append(f"look   {results}/verdict.md, {results}/summary.csv, {results}/figures")
     return "\n".join(lines)
 
 
@@ -110,13 +110,9 @@ def _describe_best(outlook: Outlook, answer: Answer) -> Sequence[str]:
     if math.isnan(answer.error):
         score = f"{describe_score(answer.mean, None)} (one repetition: no error is known)"
     else:
-        score = (
-            f"{describe_score(answer.mean, answer.error)} (mean and standard error of {answer.n})"
-        )
+        score = describe_score(answer.mean, answer.error)
+        score += f" (mean and standard error of {answer.n} repetitions)"
     lines = [f"best   {outlook.metric} {score}", f"       {outlook.describe_swept(answer.point)}"]
     if answer.tied is not None:
-        lines.append(
-            f"tied   {answer.tied:,} of {answer.points:,} configurations cannot be told apart from "
-            "the best"
-        )
+        lines.append(f"tied   {answer.tied:,} of {answer.points:,} configurations may be the best")
     return lines

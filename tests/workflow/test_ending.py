@@ -33,15 +33,15 @@ def told(tmp_path, **changes) -> str:
 def test_the_answer_names_the_best_with_its_error_and_where_to_look(tmp_path):
     assert told(tmp_path).splitlines() == [
         "Finished in 23 s: 6 trainings, 4 of them new; none failed, 1 diverged.",
-        "best   val_loss 0.4980 ± 0.0098 (mean and standard error of 5)",
+        "best   val_loss 0.4980 ± 0.0098 (mean and standard error of 5 repetitions)",
         "       units=2",
-        "look   results/figures, results/summary.csv, results/runs.csv",
+        "look   results/verdict.md, results/summary.csv, results/figures",
     ]
 
 
 def test_the_answer_counts_what_is_tied_once_the_table_says(tmp_path):
     lines = told(tmp_path, tied_with_best=[True, True, False]).splitlines()
-    assert "tied   2 of 3 configurations cannot be told apart from the best" in lines
+    assert "tied   2 of 3 configurations may be the best" in lines
     assert len(lines) <= 10
 
 

@@ -118,6 +118,18 @@ def test_a_damaged_record_is_left_to_the_tables(tmp_path, text):
     assert read_all(Progress(outlook_of([], [record]))).best() is None
 
 
+def test_repetitions_beyond_the_study_count_when_a_round_of_them_begins(tmp_path):
+    record = record_of(tmp_path, 1)
+    further = record.replace("reps=0-1", "reps=2-4")
+    progress = Progress(outlook_of([], [record]))
+    progress.begin(further, now=0)
+    assert (progress.done, progress.total, progress.settled) == (2, 5, False)
+    write(further, {(2, 0): 1.0, (3, 0): 1.0, (4, 0): 1.0})
+    progress.finish(further, now=1)
+    assert (progress.done, progress.total, progress.settled) == (5, 5, True)
+    assert read_all(progress).best() is None
+
+
 def failing(count, causes, tmp_path, **changes) -> tuple[Progress, list[str]]:
     records = [record_of(tmp_path, units) for units in range(count + 2)]
     progress = Progress(outlook_of(records, **changes))
