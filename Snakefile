@@ -6,7 +6,7 @@ The rules below are included in the order in which the data passes through them.
 
 from snakemake.utils import min_version
 
-min_version("9.10")
+min_version("9.21")
 
 
 # Only used with `--sdm apptainer`; the Containerfile says how to build it.
@@ -30,8 +30,12 @@ onstart:
     prepare_run()
 
 
+onsuccess:
+    report_end()
+
+
 onerror:
-    RUN.report_failed(STARTED, workflow.dag_settings.targets)
+    report_failed()
 
 
 rule all:

@@ -18,7 +18,16 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
-PARTS = ("Snakefile", "config", "gridloom", "models", "profiles", "rules", "scripts")
+PARTS = (
+    "Snakefile",
+    "config",
+    "gridloom",
+    "models",
+    "profiles",
+    "rules",
+    "scripts",
+    "snakemake_logger_plugin_gridloom",
+)
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 from gridloom.errors import BackendError, GridloomError, StorageError
 from gridloom.files import fingerprint
 from gridloom.study.grid import axis_numbers, axis_texts, column_order
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.own_words import in_own_words
+from gridloom.workflow.progress import describe_outlook
 from gridloom.workflow.study_run import StudyRun, require_machine
 
 # The logger plugin does it too, and earlier: before Snakemake reads any file.
@@ -118,3 +120,29 @@ def prepare_run():
         RUN.start(["download"] if workflow.dag_settings.forceall else list(forced))
     except GridloomError as error:
         raise WorkflowError(str(error))
+    outlook, whole = planned()
+    message = describe_outlook(outlook) if whole or outlook.pending else ""
+    logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
+
+
+def planned():
+    """Return what this run trains, and whether it makes everything that the study makes."""
+    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+    pending = [job.output[0] for job in jobs if job.rule.name == "train"]
+    whole = any(job.rule.name == "all" for job in workflow.dag.targetjobs)
+    return RUN.outlook(pending), whole
+
+
+def report_end():
+    """Report what the run found, through Snakemake's logger, so that the screen makes way."""
+    outlook, whole = planned()
+    if whole or outlook.pending:
+        seconds = time.time() - STARTED
+        logger.info("\n" + RUN.describe_end(outlook, seconds, whole=whole))
+
+
+def report_failed():
+    """Report which points failed, if any did."""
+    summary = RUN.describe_failed(STARTED, workflow.dag_settings.targets)
+    if summary:
+        logger.error(f"\n{summary}")

@@ -13,11 +13,8 @@ from pathlib import Path
 from gridloom.naming.blocks import log_of
 from gridloom.workers.client import ERROR
 
-#: Most records shown for a cause.
-MAX_NAMED = 3
-
-#: Most causes shown; the most frequent come first.
-MAX_CAUSES = 5
+#: Most causes shown, each with one record; the most frequent come first. Ten lines at most.
+MAX_CAUSES = 2
 
 #: Longest cause, in characters.
 MAX_CAUSE = 300
@@ -46,12 +43,16 @@ def failed_records(results: str, records: Iterable[str], since: float) -> dict[s
         except OSError:
             continue
         if begun:
-            failed[record] = _cause(log)
+            failed[record] = cause_of(log)
     return failed
 
 
-def _cause(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def cause_of(log: Path) -> str:
+    """Return why the job failed that wrote a log."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
         return "left no message in its log, as when it is killed or the disk is full"
@@ -67,7 +68,7 @@ def describe_failures(
     study: Iterable[str] = (),
     targets: Iterable[str] = (),
 ) -> str:
-    """Describe the failed records, grouped by cause, with their logs and how to retry them.
+    """Describe the failed records, grouped by cause, each with a log and how to retry it.
 
     Parameters
     ----------
@@ -92,17 +93,14 @@ def describe_failures(
     lines = [f"{len(failed):,} of {count:,} jobs of `train` failed; {so_far}."]
     causes = sorted(by_cause.items(), key=lambda item: -len(item[1]))
     for cause, records in causes[:MAX_CAUSES]:
-        lines += ["", f"{len(records):,} × {cause}"]
-        for record in records[:MAX_NAMED]:
-            lines.append(f"  log    {shlex.quote(str(log_of(Path(results), Path(record))))}")
-            # The record comes first, because --configfile and --config take all words after them.
-            lines.append(f"  retry  snakemake --cores all {shlex.quote(record)} {again}".rstrip())
-        if len(records) > MAX_NAMED:
-            lines.append(f"  and {len(records) - MAX_NAMED:,} more with this cause")
+        lines.append(f"{len(records):,} × {cause}")
+        lines.append(f"  log    {shlex.quote(str(log_of(Path(results), Path(records[0]))))}")
+        # The record comes first, because --configfile and --config take all words after them.
+        lines.append(f"  retry  snakemake --cores all {shlex.quote(records[0])} {again}".rstrip())
     if len(causes) > MAX_CAUSES:
-        lines += ["", f"and {len(causes) - MAX_CAUSES:,} more causes; see the logs"]
+        lines.append(f"and {len(causes) - MAX_CAUSES:,} more causes; see the logs")
     retry = shlex.join(["snakemake", *targets, *study])
     partial = f"snakemake partial {again}".rstrip()
     shows = f", `{partial}` shows what is finished" if kept else ""
-    lines += ["", f"`{retry}` retries all of them{shows}."]
+    lines.append(f"`{retry}` retries all of them{shows}.")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from gridloom.naming.blocks import Block, point_of, read_block
 from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
+from gridloom.workflow.progress import describe_duration
 
 #: Seconds that Snakemake needs to start a job; it starts one after the other.
 JOB_SECONDS = 0.03
@@ -382,19 +383,12 @@ def _describe_time(
     work = epochs * pace.epoch_seconds
     source = f"at the mean pace of {_count(pace.trainings, 'finished training')}"
     if parallel is None:
-        return f"{_duration(work)} of training in all, {source}"
+        return f"{describe_duration(work)} of training in all, {source}"
     wall = work / parallel + JOB_SECONDS * len(pending)
-    return f"about {_duration(wall)} with {_count(parallel, 'training')} at once, {source}"
+    return f"about {describe_duration(wall)} with {_count(parallel, 'training')} at once, {source}"
 
 
 def _epochs(point: Point) -> int:
     epochs = point["epochs"]
     assert isinstance(epochs, int)
     return epochs
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 1):.0f} s"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -38,8 +37,10 @@ from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
 from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.progress import Outlook
 
 #: Default resources of each rule: cores, megabytes, minutes, GPUs.
 DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
@@ -480,8 +481,40 @@ class StudyRun:
         if self.study.trainer.warm and self.invocation.here and self.missing_records():
             start_host(own_folder())
 
-    def report_failed(self, since: float, targets: Iterable[str]) -> None:
-        """Print which points failed, if any did.
+    def outlook(self, pending: Collection[str]) -> Outlook:
+        """Return what a run is about to train, given its records."""
+        trained = set(pending)
+        return Outlook(
+            study=self.study.name,
+            pending=tuple(pending),
+            existing=tuple(record for record in self.existing_records if record not in trained),
+            axes=tuple(self.grid.axes),
+            metric=self.study.objective.metric,
+            mode=self.study.objective.mode,
+            repetitions=self.study.repetitions,
+            folds=self.folds,
+            here=self.invocation.here,
+        )
+
+    def describe_end(self, outlook: Outlook, seconds: float, *, whole: bool) -> str:
+        """Describe what a run found that succeeded.
+
+        Parameters
+        ----------
+        outlook
+            What it was about to train.
+        seconds
+            Duration of the run.
+        whole
+            Whether it made everything that the study makes.
+        """
+        if not whole:
+            return describe_trained(outlook, seconds)
+        answer = read_answer(Path(self.results, "summary.csv"), self.study.objective.metric)
+        return describe_answer(outlook, answer, self.results, seconds)
+
+    def describe_failed(self, since: float, targets: Iterable[str]) -> str:
+        """Describe which points failed; return nothing if none did.
 
         Parameters
         ----------
@@ -492,13 +525,13 @@ class StudyRun:
         """
         needed = list(dict.fromkeys([*self.records, *self.asked]))
         failed = failed_records(self.results, needed, since)
-        if failed:
-            kept = sum(map(os.path.exists, needed))
-            arguments = self.invocation.study_arguments()
-            summary = describe_failures(
-                self.results, failed, len(needed), kept, arguments, sorted(targets)
-            )
-            print(f"\n{summary}\n", file=sys.stderr)
+        if not failed:
+            return ""
+        kept = sum(map(os.path.exists, needed))
+        arguments = self.invocation.study_arguments()
+        return describe_failures(
+            self.results, failed, len(needed), kept, arguments, sorted(targets)
+        )
 
 
 def require_machine() -> None:

@@ -130,6 +130,10 @@ class ClusterProject(Project):
         self.started.append(super().start(*arguments))
         return self.started[-1]
 
+    def noted(self) -> str:
+        """Return what Snakemake notes of this study's jobs as they end."""
+        return "".join(log.read_text() for log in (self.folder / ".snakemake/log").glob("*.log"))
+
     def script_output(self, job: str) -> str:
         """Return what a submitted script printed."""
         return (self.folder / f"gridloom-{job}.log").read_text()

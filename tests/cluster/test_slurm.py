@@ -116,7 +116,7 @@ def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, en
     study.plan({1: "none", 4: "hold"})
     first = study.start()
     study.cluster.wait_for(
-        lambda: study.marks() == [1, 4] and "(Rule: train)" in study.printed, 120
+        lambda: study.marks() == [1, 4] and "(Rule: train)" in study.noted(), 120
     )
     done = study.records()
     assert len(done) == 1

@@ -43,7 +43,14 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in ("gridloom", "models", "profiles", "rules", "scripts"):
+        for part in (
+            "gridloom",
+            "models",
+            "profiles",
+            "rules",
+            "scripts",
+            "snakemake_logger_plugin_gridloom",
+        ):
             # Compiled code is copied, but not files that another process is writing.
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(ROOT / "Snakefile", folder)

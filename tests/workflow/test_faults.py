@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, 
         shutil.rmtree(project.results / "figures")
     running = project.start()
     # Every import of a job takes longer than filling the disk.
-    assert wait_for(lambda: "Execute" in project.printed)
+    assert wait_for(lambda: "trainings" in project.printed)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
     printed = project.printed
@@ -120,7 +120,7 @@ def test_a_full_disk_of_results_is_reported_with_the_file(finished, copied, disk
     copied.results.symlink_to(disk / "results")
     (copied.results / "summary.csv").unlink()
     running = copied.start()
-    assert wait_for(lambda: "Execute" in copied.printed)
+    assert wait_for(lambda: "trainings" in copied.printed)
     filler = fill(disk)
     assert running.wait(timeout=60) != 0
     printed = copied.printed
@@ -330,7 +330,7 @@ def test_failing_points_are_retried_and_reported_by_cause(project):
     assert "6 of 12 jobs of `train` failed; what was trained is kept" in printed
     assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", printed, re.MULTILINE)) == 2
     # Each command, pasted into a shell, retries its point of this study.
-    command = re.search(r"^  retry  (.*units=3.*)$", printed, re.MULTILINE)[1]
+    command = re.search(r"^  retry  (.*units=1/.*)$", printed, re.MULTILINE)[1]
     again = subprocess.run(
         ["bash", "-c", command.replace("snakemake", shlex.quote(project.command()[0]), 1)],
         cwd=project.folder,
@@ -340,7 +340,7 @@ def test_failing_points_are_retried_and_reported_by_cause(project):
         check=False,
     )
     assert "1 of 12 jobs of `train` failed" in again.stderr, again.stderr
-    assert (project.folder / "tried.txt").read_text().split()[12:] == ["3"]
+    assert (project.folder / "tried.txt").read_text().split()[12:] == ["1"]
     assert len(project.records()) == 6
 
 

@@ -1,0 +1,362 @@
+"""Where a run stands: what is trained, what trains now, what is best so far, what failed.
+
+Events come in with their times, lines for a person go out; nothing here knows Snakemake or a clock.
+Standard library only, and no more of a record is read than its scores: all this runs beside the
+scheduling, in Snakemake's own process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from gridloom.naming.blocks import point_of, read_block
+from gridloom.naming.points import read_path
+from gridloom.naming.values import table_text
+
+#: A run in which nothing trains ends after so many failures of one cause, or soon after.
+MAX_ALIKE = 10
+
+#: Trainings that are named of those that run now.
+MAX_RUNNING = 2
+
+#: Longest name of a point in a line, in characters.
+MAX_POINT = 100
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run is about to train, and how its trainings are scored.
+
+    Attributes
+    ----------
+    study
+        Its name.
+    pending
+        Records that this run trains.
+    existing
+        Records of the study that are there and stay.
+    axes
+        Names of the swept hyperparameters: they tell points apart.
+    metric, mode
+        The objective; ``min`` or ``max``.
+    repetitions, folds
+        Of each point, and trainings of each repetition; a record may hold more repetitions.
+    here
+        Whether jobs run on this machine, and not when a cluster takes them from its queue.
+    """
+
+    study: str
+    pending: tuple[str, ...]
+    existing: tuple[str, ...]
+    axes: tuple[str, ...]
+    metric: str
+    mode: str
+    repetitions: int
+    folds: int
+    here: bool
+
+    def trainings(self, record: str) -> int:
+        """Return how many trainings a record holds, without those that its study leaves out."""
+        block = read_block(record.rpartition("/")[2])
+        assert block is not None, record
+        # `confirm` and `verify` train repetitions beyond the study's own.
+        end = block.last + 1 if block.first >= self.repetitions else self.repetitions
+        return (min(block.last + 1, end) - block.first) * self.folds
+
+    def describe_point(self, record: str) -> str:
+        """Name a record's point by the hyperparameters that are swept."""
+        return self.describe_swept(point_of(record))
+
+    def describe_swept(self, path: str) -> str:
+        """Name the point of a path by the hyperparameters that are swept."""
+        point = read_path(path)
+        swept = [f"{name}={table_text(point[name])}" for name in self.axes if name in point]
+        told = ", ".join(swept) or "the only configuration"
+        return told if len(told) <= MAX_POINT else f"{told[: MAX_POINT - 1]}…"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best point so far: one of its records, the objective's mean, its standard error.
+
+    The error is None for a point of one repetition.
+    """
+
+    record: str
+    mean: float
+    error: float | None
+
+
+class Progress:
+    """The state of a run.
+
+    Parameters
+    ----------
+    outlook
+        What it is about to train.
+
+    Attributes
+    ----------
+    done, total
+        Trainings: those that are finished, before this run or in it, and those that will be.
+    running
+        Record → when its job began, the oldest first; on a cluster, when it was submitted.
+    failed
+        Record → the cause.
+    diverged
+        Trainings with a loss that is not finite, of the records read so far.
+    begun
+        When the first job began; None before.
+    """
+
+    def __init__(self, outlook: Outlook) -> None:
+        self.outlook = outlook
+        self._trainings = {record: outlook.trainings(record) for record in outlook.pending}
+        self._before = sum(map(outlook.trainings, outlook.existing))
+        self.done = self._before
+        self.total = self._before + sum(self._trainings.values())
+        self.running: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
+        self.diverged = 0
+        self.begun: float | None = None
+        self._unread = deque(outlook.existing)
+        self._finished: set[str] = set()
+        self._scores: dict[str, list[float]] = {}
+        self._means: dict[str, float] = {}
+        self._records: dict[str, str] = {}
+        self._spoilt: set[str] = set()
+        # Cause → when it had failed so many jobs that the run may be hopeless.
+        self._alike: dict[str, float] = {}
+        self._settled_at = 0.0
+
+    def begin(self, record: str, now: float) -> None:
+        """Note that the job of a record begins, or is tried again."""
+        if self.begun is None:
+            self.begun = now
+        if record not in self._trainings:  # of a round that was not known before
+            self._trainings[record] = self.outlook.trainings(record)
+            self.total += self._trainings[record]
+        self.failed.pop(record, None)
+        self.running[record] = now
+
+    def finish(self, record: str, now: float) -> None:
+        """Note that a record is finished; `read` looks into it."""
+        self.running.pop(record, None)
+        if record not in self._finished:
+            self._finished.add(record)
+            self.done += self._trainings[record]
+            self._settled_at = now
+            self._unread.appendleft(record)
+
+    def fail(self, record: str, cause: str, now: float) -> None:
+        """Note that a record's job failed."""
+        self.running.pop(record, None)
+        self.failed[record] = cause
+        self._settled_at = now
+        if cause not in self._alike and list(self.failed.values()).count(cause) >= MAX_ALIKE:
+            self._alike[cause] = now
+
+    @property
+    def settled(self) -> bool:
+        """Whether each record of this run is finished or failed."""
+        return len(self._finished) + len(self.failed) >= len(self._trainings)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the run had better end: `MAX_ALIKE` jobs failed alike, and all begun by then.
+
+        Where anything is trained, or still trains, the failures are those of some points, and the
+        others go on.
+        """
+        oldest = min(self.running.values(), default=math.inf)
+        return not self.done and any(oldest >= since for since in self._alike.values())
+
+    def read(self, enough: Callable[[], bool]) -> None:
+        """Read the scores of finished records, the latest first, until it is enough.
+
+        Parameters
+        ----------
+        enough
+            Whether the time for it is used up.
+        """
+        while self._unread and not enough():
+            self._read(self._unread.popleft())
+
+    def _read(self, record: str) -> None:
+        point = point_of(record)
+        try:
+            trainings = json.loads(Path(record).read_text(encoding="utf-8"))["trainings"]
+            diverged, scores = _scores(trainings, self.outlook)
+        except (OSError, ValueError, LookupError, TypeError):  # `gather` tells
+            return
+        self.diverged += diverged
+        known = self._scores.setdefault(point, [])
+        known += scores
+        # As in the ranks of the tables: a point with a training that diverged is behind all others.
+        if diverged:
+            self._spoilt.add(point)
+        if known and point not in self._spoilt:
+            self._means[point] = fmean(known)
+            self._records[point] = record
+        else:
+            self._means.pop(point, None)
+
+    def best(self) -> Best | None:
+        """Return the best point of the records read so far; None if there is none.
+
+        Its error is the standard error of the mean over repetitions, sd (``ddof=1``) / √n.
+        """
+        if not self._means:
+            return None
+        choose = min if self.outlook.mode == "min" else max
+        point = choose(self._means, key=self._means.__getitem__)
+        scores = self._scores[point]
+        error = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+        return Best(self._records[point], self._means[point], error)
+
+    def pace(self) -> float | None:
+        """Return the trainings finished a second, since the first job began; None for none yet."""
+        fresh = self.done - self._before
+        if self.begun is None or not fresh or self._settled_at <= self.begun:
+            return None
+        return fresh / (self._settled_at - self.begun)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimate the time until all is trained, at the mean pace so far; None without a pace."""
+        pace = self.pace()
+        if pace is None:
+            return None
+        lost = sum(self._trainings[record] for record in self.failed)
+        left = (self.total - self.done - lost) / pace
+        return max(left - (now - self._settled_at), 0.0)
+
+
+def _scores(trainings: Sequence[Any], outlook: Outlook) -> tuple[int, list[float]]:
+    """Return how many trainings diverged, and the objective of each repetition, over its folds."""
+    diverged = 0
+    folds: dict[int, list[float]] = {}
+    for training in trainings:
+        if training["repetition"] >= outlook.repetitions:
+            continue
+        if training["status"] != "ok":
+            diverged += 1
+            continue
+        values = training["history"].get(outlook.metric)
+        value = values[training["restored_epoch"]] if values else None
+        if value is not None:
+            folds.setdefault(training["repetition"], []).append(value)
+    return diverged, [fmean(values) for values in folds.values()]
+
+
+def describe_outlook(outlook: Outlook) -> str:
+    """Say what a run is about to train."""
+    new, old = (sum(map(outlook.trainings, part)) for part in (outlook.pending, outlook.existing))
+    if not new:
+        return f"{outlook.study}: {old:,} trainings, all finished"
+    kept = f"; {old:,} are finished" if old else ""
+    return f"{outlook.study}: {new:,} trainings in {len(outlook.pending):,} jobs{kept}"
+
+
+def describe_panel(progress: Progress, now: float) -> list[tuple[str, str]]:
+    """Say where a run stands, for a terminal: rows of a label and a text.
+
+    Parameters
+    ----------
+    now
+        On the clock of the events, in seconds.
+    """
+    outlook = progress.outlook
+    rows = [("", _describe_time(progress, now))]
+    best = progress.best()
+    if best is not None:
+        rows.append(("best so far", f"{outlook.metric} {describe_score(best.mean, best.error)}"))
+        rows.append(("", outlook.describe_point(best.record)))
+    oldest = list(progress.running)[:MAX_RUNNING]
+    for place, record in enumerate(oldest):
+        since = describe_duration(now - progress.running[record])
+        label = "trains now" if outlook.here else "submitted"
+        rows.append((label if place == 0 else "", f"{since}: {outlook.describe_point(record)}"))
+    more = len(progress.running) - len(oldest)
+    if more:
+        rows.append(("", f"and {more:,} more"))
+    rows.append(("", _describe_troubles(progress)))
+    return rows
+
+
+def describe_line(progress: Progress, now: float) -> str:
+    """Say where a run stands in one line, for a file or a log."""
+    outlook = progress.outlook
+    parts = [f"{describe_count(progress)}, {_describe_time(progress, now)}"]
+    best = progress.best()
+    if best is not None:
+        score = describe_score(best.mean, best.error)
+        parts.append(f"best so far {score} ({outlook.describe_point(best.record)})")
+    parts.append(_describe_troubles(progress))
+    return "; ".join(parts)
+
+
+def describe_count(progress: Progress) -> str:
+    """Say how many trainings are done, of all."""
+    share = math.floor(100 * progress.done / progress.total) if progress.total else 100
+    return f"{progress.done:,} of {progress.total:,} trainings ({share} %)"
+
+
+def describe_failure(outlook: Outlook, record: str, cause: str, log: str) -> str:
+    """Say why the first point of a cause failed, and where its log is."""
+    return f"failed: {outlook.describe_point(record)}\n  {cause}\n  log  {log}"
+
+
+def describe_stop() -> str:
+    """Say why a run ends in which nothing trains."""
+    return (
+        f"{MAX_ALIKE} configurations failed for one cause and none has trained, so the run stops. "
+        "Mend the cause, or take the values that it names out of the grid, and run again."
+    )
+
+
+def _describe_time(progress: Progress, now: float) -> str:
+    pace, left = progress.pace(), progress.seconds_left(now)
+    if progress.begun is None or pace is None or left is None:
+        return "time left: known when the first training is finished"
+    so_far = describe_duration(now - progress.begun)
+    if progress.settled:
+        return f"{describe_pace(pace)}, in {so_far}"
+    return f"{describe_pace(pace)}, {so_far} so far, about {describe_duration(left)} left"
+
+
+def _describe_troubles(progress: Progress) -> str:
+    lost = sum(map(progress.outlook.trainings, progress.failed))
+    return f"{progress.diverged:,} diverged, {lost:,} failed"
+
+
+def describe_score(mean: float, error: float | None) -> str:
+    """Say a mean with its standard error, both to the error's second digit."""
+    if error is None or not error > 0 or not math.isfinite(error):
+        return f"{mean:.4g}" + ("" if error is None else " ± 0")
+    places = 1 - math.floor(math.log10(error))
+    if not 0 <= places <= 8:
+        return f"{mean:.4g} ± {error:.2g}"
+    return f"{mean:.{places}f} ± {error:.{places}f}"
+
+
+def describe_pace(a_second: float) -> str:
+    """Say how many trainings finish in a unit of time that makes it more than one."""
+    units = ((1, "s"), (60, "minute"), (3600, "hour"))
+    seconds, unit = next((one for one in units if a_second * one[0] >= 1), units[-1])
+    number = a_second * seconds
+    return f"{number:,.1f} trainings/{unit}" if number < 10 else f"{number:,.0f} trainings/{unit}"
+
+
+def describe_duration(seconds: float) -> str:
+    """Say a time to the unit of which it has two at least."""
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"

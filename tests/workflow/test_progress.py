@@ -1,0 +1,229 @@
+"""Promises of what a run tells of itself while it trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gridloom.workflow.progress import (
+    MAX_ALIKE,
+    Outlook,
+    Progress,
+    describe_duration,
+    describe_line,
+    describe_outlook,
+    describe_pace,
+    describe_panel,
+    describe_score,
+)
+
+
+def record_of(folder: Path, units: int) -> str:
+    return f"{folder}/points/0123456789abcdef/epochs=2/units={units}/reps=0-1.json"
+
+
+def outlook_of(pending, existing=(), **changes) -> Outlook:
+    known = {
+        "study": "tiny",
+        "axes": ("units",),
+        "metric": "val_loss",
+        "mode": "min",
+        "repetitions": 2,
+        "folds": 1,
+        "here": True,
+    }
+    return Outlook(**{**known, **changes}, pending=tuple(pending), existing=tuple(existing))
+
+
+def write(record: str, scores, status="ok") -> None:
+    """Write what `Progress` reads of a record: a score for each (repetition, fold)."""
+    trainings = [
+        {
+            "repetition": repetition,
+            "fold": fold,
+            "status": status,
+            "restored_epoch": 1,
+            "history": {"val_loss": [9.0, score]},
+        }
+        for (repetition, fold), score in scores.items()
+    ]
+    Path(record).parent.mkdir(parents=True, exist_ok=True)
+    Path(record).write_text(json.dumps({"trainings": trainings}))
+
+
+def read_all(progress: Progress) -> Progress:
+    progress.read(lambda: False)
+    return progress
+
+
+def test_time_left_follows_the_pace_and_counts_down_between_jobs(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(4)]
+    progress = Progress(outlook_of(records[1:], records[:1]))
+    assert (progress.done, progress.total, progress.seconds_left(0)) == (2, 8, None)
+    progress.begin(records[1], now=100)
+    progress.finish(records[1], now=110)
+    assert progress.pace() == pytest.approx(0.2)
+    assert [progress.seconds_left(now) for now in (110, 115, 999)] == pytest.approx([20, 15, 0])
+    progress.begin(records[2], now=110)
+    progress.fail(records[2], "broken", now=110)
+    assert progress.seconds_left(110) == pytest.approx(10)
+    assert not progress.settled
+    progress.begin(records[3], now=110)
+    progress.finish(records[3], now=120)
+    assert progress.settled
+    assert (progress.done, progress.running) == (6, {})
+
+
+def test_a_job_that_is_tried_again_has_not_failed(tmp_path):
+    record = record_of(tmp_path, 1)
+    progress = Progress(outlook_of([record]))
+    progress.begin(record, now=0)
+    progress.fail(record, "preempted", now=1)
+    progress.begin(record, now=2)
+    assert not progress.failed
+    assert not progress.settled
+
+
+def test_the_best_point_has_its_mean_over_folds_and_its_error_over_repetitions(tmp_path):
+    good, bad = record_of(tmp_path, 1), record_of(tmp_path, 2)
+    write(good, {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 4.0, (1, 1): 4.0, (2, 0): -99.0, (2, 1): -99.0})
+    write(bad, {(0, 0): 8.0, (0, 1): 8.0, (1, 0): 8.0, (1, 1): 8.0})
+    progress = read_all(Progress(outlook_of([], [bad, good], folds=2)))
+    best = progress.best()
+    # The third repetition is not of the study. Means 2 and 4: sd √2, over √2.
+    assert (best.record, best.mean, best.error) == (good, 3.0, pytest.approx(1.0))
+    assert read_all(Progress(outlook_of([], [bad, good], mode="max"))).best().record == bad
+    assert read_all(Progress(outlook_of([], [good], repetitions=1))).best().error is None
+
+
+def test_a_point_with_a_diverged_training_is_never_best(tmp_path):
+    first, second = record_of(tmp_path, 1), record_of(tmp_path, 1).replace("reps=0-1", "reps=2-3")
+    write(first, {(0, 0): 1.0, (1, 0): 1.0})
+    write(second, {(2, 0): 1.0, (3, 0): 1.0}, status="diverged")
+    progress = Progress(outlook_of([second], [first], repetitions=4))
+    assert read_all(progress).best() is not None
+    progress.begin(second, now=0)
+    progress.finish(second, now=1)
+    assert read_all(progress).best() is None
+    assert progress.diverged == 2
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"trainings": [{}]}', '{"trainings": [0]}'])
+def test_a_damaged_record_is_left_to_the_tables(tmp_path, text):
+    record = record_of(tmp_path, 1)
+    write(record, {})
+    Path(record).write_text(text)
+    assert read_all(Progress(outlook_of([], [record]))).best() is None
+
+
+def test_repetitions_beyond_the_study_count_when_a_round_of_them_begins(tmp_path):
+    record = record_of(tmp_path, 1)
+    further = record.replace("reps=0-1", "reps=2-4")
+    progress = Progress(outlook_of([], [record]))
+    progress.begin(further, now=0)
+    assert (progress.done, progress.total, progress.settled) == (2, 5, False)
+    write(further, {(2, 0): 1.0, (3, 0): 1.0, (4, 0): 1.0})
+    progress.finish(further, now=1)
+    assert (progress.done, progress.total, progress.settled) == (5, 5, True)
+    assert read_all(progress).best() is None
+
+
+def failing(count, causes, tmp_path, **changes) -> tuple[Progress, list[str]]:
+    records = [record_of(tmp_path, units) for units in range(count + 2)]
+    progress = Progress(outlook_of(records, **changes))
+    for now, record in enumerate(records[:count]):
+        progress.begin(record, now)
+        progress.fail(record, causes[now % len(causes)], now)
+    return progress, records
+
+
+def test_a_run_is_hopeless_when_so_many_fail_alike_and_nothing_trains(tmp_path):
+    assert not failing(MAX_ALIKE - 1, ["broken"], tmp_path)[0].hopeless
+    assert not failing(MAX_ALIKE, ["broken", "other"], tmp_path)[0].hopeless
+    progress, records = failing(MAX_ALIKE, ["broken"], tmp_path)
+    assert progress.hopeless
+    progress.finish(records[-1], now=99)
+    assert not progress.hopeless
+
+
+def test_a_run_is_not_hopeless_while_a_training_goes_on_that_began_before(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(MAX_ALIKE + 1)]
+    progress = Progress(outlook_of(records))
+    for record in records:
+        progress.begin(record, now=0)
+    for record in records[1:]:
+        progress.fail(record, "broken", now=1)
+    assert not progress.hopeless
+    progress.fail(records[0], "broken", now=2)
+    assert progress.hopeless
+
+
+def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(6)]
+    for record in records:
+        write(record, {(0, 0): 0.50, (1, 0): 0.52})
+    progress = Progress(outlook_of(records))
+    for record in records[:5]:
+        progress.begin(record, now=0)
+    progress.finish(records[0], now=2)
+    progress.fail(records[1], "broken", now=2)
+    panel = describe_panel(read_all(progress), now=3)
+    assert panel == [
+        ("", "1.0 trainings/s, 3 s so far, about 7 s left"),
+        ("best so far", "val_loss 0.510 ± 0.010"),
+        ("", "units=0"),
+        ("trains now", "3 s: units=2"),
+        ("", "3 s: units=3"),
+        ("", "and 1 more"),
+        ("", "0 diverged, 2 failed"),
+    ]
+    assert describe_line(progress, now=3) == (
+        "2 of 12 trainings (16 %), 1.0 trainings/s, 3 s so far, about 7 s left; "
+        "best so far 0.510 ± 0.010 (units=0); 0 diverged, 2 failed"
+    )
+
+
+def test_a_study_of_one_point_and_a_queue_have_words_of_their_own(tmp_path):
+    record = record_of(tmp_path, 1)
+    progress = Progress(outlook_of([record], axes=(), here=False))
+    progress.begin(record, now=0)
+    assert describe_panel(progress, now=1) == [
+        ("", "time left: known when the first training is finished"),
+        ("submitted", "1 s: the only configuration"),
+        ("", "0 diverged, 0 failed"),
+    ]
+    assert describe_outlook(progress.outlook) == "tiny: 2 trainings in 1 jobs"
+    assert describe_outlook(outlook_of([], [record])) == "tiny: 2 trainings, all finished"
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "told"),
+    [
+        (0.98237, 0.00266, "0.9824 ± 0.0027"),
+        (1234.5, 61.0, "1234 ± 61"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (0.98237, None, "0.9824"),
+        (123456.0, 4567.0, "1.235e+05 ± 4.6e+03"),
+        (2e-12, 1e-13, "2e-12 ± 1e-13"),
+    ],
+)
+def test_a_score_has_two_digits_of_its_error(mean, error, told):
+    assert describe_score(mean, error) == told
+
+
+def test_pace_and_time_have_a_unit_that_fits():
+    assert [describe_pace(pace) for pace in (62, 0.25, 0.01, 1e-4)] == [
+        "62 trainings/s",
+        "15 trainings/minute",
+        "36 trainings/hour",
+        "0.4 trainings/hour",
+    ]
+    assert [describe_duration(s) for s in (0.2, 119, 120, 7200, 2e5)] == [
+        "1 s",
+        "119 s",
+        "2 minutes",
+        "2 hours",
+        "2 days",
+    ]

@@ -1,0 +1,194 @@
+"""Promises of the screen: what Snakemake's messages become, in a file and in a terminal."""
+
+from __future__ import annotations
+
+import io
+import logging
+import subprocess
+import sys
+
+import pytest
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_interface_logger_plugins.tests import MockOutputSettings
+
+from snakemake_logger_plugin_gridloom import LogHandler
+from tests.workflow.test_progress import outlook_of, record_of, write
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Run:
+    """A handler, and a study of four jobs whose events it is given."""
+
+    def __init__(self, monkeypatch, tmp_path, stream=None, **settings) -> None:
+        self.stream = stream or io.StringIO()
+        monkeypatch.setattr(sys, "stderr", self.stream)
+        # The time is that of the messages here.
+        monkeypatch.setattr("snakemake_logger_plugin_gridloom.screen.TICK_SECONDS", 3600)
+        given = MockOutputSettings()
+        given.printshellcmds, given.quiet = False, {Quietness.RULES}
+        for name, value in settings.items():
+            setattr(given, name, value)
+        self.handler = LogHandler(given, None)
+        self.records = [record_of(tmp_path, units) for units in range(4)]
+        self.log = tmp_path / "one.log"
+        self.now = 1000.0
+
+    def message(self, text="", event=None, level=logging.INFO, **fields) -> None:
+        record = logging.LogRecord("snakemake", level, "", 0, text, (), None)
+        record.created = self.now = self.now + 1
+        record.__dict__.update(fields, event=event)
+        self.handler.handle(record)
+
+    def open(self) -> None:
+        self.message("tiny: 8 trainings in 4 jobs", outlook=outlook_of(self.records))
+
+    def begin(self, job: int, rule="train") -> None:
+        output = [self.records[job]] if rule == "train" else []
+        self.message(event=LogEvent.JOB_INFO, jobid=job, rule_name=rule, output=output)
+
+    def finish(self, job: int) -> None:
+        write(self.records[job], {(0, 0): 0.5, (1, 0): 0.7})
+        self.message(event=LogEvent.JOB_FINISHED, job_id=job)
+
+    def fail(self, job: int, message: str, rule="train") -> None:
+        self.log.write_text(f"error: {message}\n")
+        command = f"RuleException:\nCalledProcessError in file train.smk\nCommand {job}"
+        self.message(command, LogEvent.ERROR, logging.ERROR, exception="RuleException")
+        log = [str(self.log)]
+        self.message("Error in rule", LogEvent.JOB_ERROR, jobid=job, rule_name=rule, log=log)
+
+    @property
+    def told(self) -> str:
+        return self.stream.getvalue()
+
+
+@pytest.fixture
+def run_of(monkeypatch, tmp_path):
+    made = []
+
+    def run(**given) -> Run:
+        made.append(Run(monkeypatch, tmp_path, **given))
+        return made[-1]
+
+    yield run
+    for one in made:
+        one.handler.close()
+
+
+def test_in_a_file_a_run_is_a_few_lines(run_of):
+    run = run_of()
+    run.open()
+    for job in range(4):
+        run.message("Select jobs to execute...")
+        run.message("Execute 1 jobs...", LogEvent.JOB_STARTED, jobs=[job])
+        run.begin(job)
+        run.now += 9  # so that 10 s are over with the first job, and 20 s with the second
+        run.handler.screen._draw(run.now)
+        run.finish(job)
+        run.message(event=LogEvent.PROGRESS, done=job, total=4)
+    run.message("Elapsed time: 0:00:01")
+    first, *lines = run.told.splitlines()
+    assert first == "tiny: 8 trainings in 4 jobs"
+    assert [line.split(" trainings (")[0].split("  ")[1] for line in lines] == [
+        "2 of 8",
+        "4 of 8",
+        "6 of 8",
+        "8 of 8",
+    ]
+    assert "best so far 0.60 ± 0.10 (units=0); 0 diverged, 0 failed" in lines[0]
+
+
+def test_the_first_failure_of_a_cause_is_told_at_once_and_no_command_line(run_of):
+    run = run_of()
+    run.open()
+    for job, cause in enumerate(["too wide", "too wide", "too deep"]):
+        run.begin(job)
+        run.fail(job, cause)
+        assert run.told.count(cause) == 1
+    assert "failed: units=0\n  too wide\n  log  " in run.told
+    assert "Command" not in run.told
+
+
+def test_a_run_in_which_nothing_trains_ends_by_the_signal_that_starts_no_further_job(
+    run_of, monkeypatch, tmp_path
+):
+    sent = []
+    monkeypatch.setattr("os.kill", lambda process, number: sent.append(number))
+    run = run_of()
+    run.records = [record_of(tmp_path, units) for units in range(12)]
+    run.open()
+    for job in range(12):
+        run.begin(job)
+        run.fail(job, "broken")
+    assert sent == [15]
+    assert run.told.count("so the run stops") == 1
+
+
+def test_a_terminal_has_a_panel_that_makes_way_for_lines(run_of, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    run = run_of(stream=Terminal())
+    run.open()
+    run.begin(0)
+    run.finish(0)
+    run.begin(1)
+    run.handler.screen._draw(run.now)
+    shown = run.told
+    assert "2 of 8 trainings (25 %)" in shown
+    assert "units=1" in shown
+    run.message("Something to know", level=logging.WARNING)
+    since = run.told.removeprefix(shown)
+    # Each line of the panel is erased before.
+    assert since.index("\x1b[2K") < since.index("Something to know")
+    run.handler.close()
+    assert run.told.endswith("Something to know\x1b[0m\n") or run.told.endswith(
+        "Something to know\n"
+    )
+
+
+def test_whoever_asks_for_details_gets_the_messages_of_snakemake(run_of):
+    run = run_of(verbose=True, quiet=None)
+    run.open()
+    run.message("Select jobs to execute...")
+    run.message("Finished jobid: 1 (Rule: train)", LogEvent.JOB_FINISHED, job_id=1)
+    assert "Select jobs" in run.told
+    assert "Finished jobid: 1 (Rule: train)" in run.told
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(Quietness.PROGRESS, True), (Quietness.ALL, False)])
+def test_quiet_runs_tell_failures_only_and_those_that_are_quiet_about_all_nothing(
+    run_of, quiet, told
+):
+    run = run_of(quiet={quiet})
+    run.message("tiny: 8 trainings", outlook=outlook_of(run.records), quietness=Quietness.PROGRESS)
+    run.begin(0)
+    run.finish(0)
+    run.begin(1)
+    assert run.told == ""
+    run.fail(1, "too wide")
+    assert ("too wide" in run.told) == told
+
+
+def test_an_error_of_the_screen_leaves_the_run_to_snakemakes_messages(run_of, monkeypatch):
+    run = run_of()
+    run.open()
+    monkeypatch.setattr("gridloom.workflow.progress.Progress.begin", lambda *_: 1 / 0)
+    run.begin(0)
+    assert "Gridloom's screen failed (ZeroDivisionError" in run.told
+    run.message("Finished jobid: 0 (Rule: train)", LogEvent.JOB_FINISHED, job_id=0)
+    assert "Finished jobid: 0 (Rule: train)" in run.told
+
+
+def test_a_start_of_snakemake_imports_nothing_that_draws():
+    code = (
+        "import snakemake.cli, sys; before = set(sys.modules); "
+        "import snakemake_logger_plugin_gridloom; "
+        "print(*(m for m in set(sys.modules) - before if m.split('.')[0] in ('rich', 'gridloom')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == ""
