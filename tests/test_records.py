@@ -182,4 +182,6 @@ def test_the_plan_ignores_damaged_records(tmp_path):
     bad = write_made_record(tmp_path, {"epochs": 4}, [CURVES], seconds=60.0)
     change(bad, trainings__0__restored_epoch=99)
     assert measured_pace([good, bad]) == Pace(2.0, 1)
-    assert find_earlier(tmp_path / "points", "new", {**SETUP, "seed": 1}).changed == ["seed"]
+    assert find_earlier(tmp_path / "points", "new", {**SETUP, "seed": 1}).changed == [
+        "seed (0 → 1)"
+    ]
