@@ -42,7 +42,9 @@ def trained_by(project, **changes) -> set[str]:
     return {path for path, text in project.records().items() if before.get(path) != text}
 
 
-TABLES = {"gather": 1, "heatmaps": 1}
+ANSWER = {"analyse": 1, "verdict": 1, "heatmaps": 1}
+
+TABLES = {"gather": 1, **ANSWER}
 
 
 def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothing(copied):
@@ -72,7 +74,7 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({}, {}),
         ({"hyperparameters": {"units": [1, 4, 8]}}, {"train": 2, **TABLES}),
         ({"hyperparameters": {"units": [1]}}, TABLES),
-        ({"hyperparameters": {"units": [4, 1]}}, {"heatmaps": 1}),
+        ({"hyperparameters": {"units": [4, 1]}}, ANSWER),
         ({"hyperparameters": {"epochs": 3}}, {"train": 4, **TABLES}),
         ({"repetitions": 3}, {"train": 4, **TABLES}),
         ({"repetitions": 1}, TABLES),
