@@ -64,5 +64,6 @@ rule verify:
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         diverged_above=STUDY.objective.diverged_above,
+        baselines=json.dumps(STUDY.baselines),
     script:
         "../scripts/verify.py"

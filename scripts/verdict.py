@@ -9,7 +9,7 @@ from gridloom.analysis.next import write_next
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.verdict import describe_verdict, weigh
-from gridloom.analysis.verify import describe_noted
+from gridloom.analysis.verify import describe_noted, noted_baselines, read_verified
 from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 
@@ -19,13 +19,17 @@ with report_mistakes(snakemake.log[0]):
     runs, summary = (read_csv(Path(file), axes) for file in (given.runs, given.summary))
     observations = observe(runs, axes, metric, mode)
     pick = Pick.read(Path(params.confirmed or given.best))
-    baselines = [
-        summary
-        for file in given.baselines
-        for summary in summarize_baselines(
-            read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
-        )
-    ]
+    verified = read_verified(Path(params.verified), pick, params.setup) if params.verified else None
+    if verified is not None:
+        baselines = noted_baselines(verified)
+    else:
+        baselines = [
+            each
+            for file in given.baselines
+            for each in summarize_baselines(
+                read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
+            )
+        ]
     evidence = weigh(
         params.name,
         observations,
@@ -33,10 +37,8 @@ with report_mistakes(snakemake.log[0]):
         pick,
         numbers=json.loads(params.numbers),
         trainings=params.trainings,
-        baselines=describe_baselines(baselines, mode),
-        verified=describe_noted(Path(params.verified), pick, params.setup)
-        if params.verified
-        else None,
+        baselines=describe_baselines(baselines, mode, reserved=verified is not None),
+        verified=None if verified is None else describe_noted(verified),
     )
     write_next(evidence.ends, evidence.trainings, evidence.seconds, Path(snakemake.output.next))
     write_text(Path(snakemake.output.verdict), describe_verdict(evidence))

@@ -2,10 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from gridloom.analysis.baselines import describe_baselines, summarize_baselines
 from gridloom.analysis.divergence import default_bound
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import Pick
@@ -13,7 +15,7 @@ from gridloom.analysis.table import gather
 from gridloom.analysis.verify import compare, describe_verified, score, write_verified
 from gridloom.errors import report_mistakes
 from gridloom.identity.setup import Setup
-from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
+from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions
 from gridloom.naming.points import read_path
 from gridloom.records import read_record, write_record
 from gridloom.training.request import Request
@@ -30,35 +32,51 @@ with report_mistakes(snakemake.log[0]):
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
+            from gridloom.baselines.measure import measure_baselines
             from gridloom.training.trainer import Trainer
 
         trainer = Trainer()
+        pick = Pick.read(Path(given.pick))
+        request = Request(
+            setup=setup,
+            hyperparameters=read_path(pick.point),
+            repetitions=tuple(
+                repetition for path in given.reserved for repetition in job_repetitions(Path(path))
+            ),
+            rows_file=Path(given.train),
+            split_file=Path(given.split),
+            model_file=Path(given.model),
+            objective=params.metric,
+        )
         for record in map(Path, given.records):
-            point = point_of(record)
-            request = Request(
-                setup=setup,
-                hyperparameters=read_path(point),
+            once_more = replace(
+                request,
                 repetitions=tuple(job_repetitions(record)),
-                rows_file=Path(given.train),
-                split_file=Path(given.split),
-                model_file=Path(given.model),
                 # As then: both ways give the same results, but up to rounding only.
                 lockstep=read_record(record).engine == "lockstep",
             )
-            again = Path(snakemake.output.again, "points", setup.name, point, record.name)
-            write_record(again, trainer.run(request))
+            again = Path(snakemake.output.again, "points", setup.name, pick.point, record.name)
+            write_record(again, trainer.run(once_more))
             pairs.append((record, again))
+        baselines = measure_baselines(json.loads(params.baselines), request)
     bound = params.diverged_above
     gathered = gather(
         [Path(path) for path in given.reserved],
         json.loads(params.hyperparameters),
-        FIRST_RESERVED + sum(len(job_repetitions(Path(path))) for path in given.reserved),
+        FIRST_RESERVED + len(request.repetitions),
         params.metric,
         params.mode,
         diverged_above=default_bound(pd.read_parquet(given.history)) if bound is None else bound,
     )
-    pick = Pick.read(Path(given.pick))
     repeated = compare(pairs)
-    reserved = score(observe(gathered.runs, {}, params.metric, params.mode))
-    write_verified(Path(snakemake.output.verified), pick, setup.name, repeated, reserved)
+    observed = observe(gathered.runs, {}, params.metric, params.mode)
+    reserved = score(observed)
+    compared = summarize_baselines(
+        baselines, params.metric, params.mode, observed.objective(pick.point)
+    )
+    verified = Path(snakemake.output.verified)
+    write_verified(verified, pick, setup.name, repeated, reserved, compared)
     print(describe_verified(pick, repeated, reserved))
+    beside = describe_baselines(compared, params.mode, reserved=True)
+    if beside is not None:
+        print(f"baselines   {beside}")

@@ -65,10 +65,17 @@ def summarize_baselines(
     ]
 
 
-def describe_baselines(summaries: Sequence[BaselineSummary], mode: str) -> str | None:
-    """Return a sentence or two about the baselines, on the repetitions that chose the pick.
+def describe_baselines(
+    summaries: Sequence[BaselineSummary], mode: str, *, reserved: bool
+) -> str | None:
+    """Return a sentence or two about the baselines; None if there are none.
 
-    None if there are no baselines.
+    Parameters
+    ----------
+    mode
+        ``min`` or ``max``.
+    reserved
+        Whether the pick is compared on reserved repetitions, not on those that chose it.
     """
     measured = [summary for summary in summaries if summary.n]
     if not measured:
@@ -81,8 +88,12 @@ def describe_baselines(summaries: Sequence[BaselineSummary], mode: str) -> str |
     shown = "is better" if best.gain_low > 0 else "is not shown to be better"
     return (
         f"{told} The pick {shown} than the best of them, {best.baseline}: it gains {best.gain:.3g} "
-        f"({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on these rows). The "
-        "repetitions that chose the pick flatter it."
+        f"({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on these rows). "
+        + (
+            "The repetitions compared chose nothing."
+            if reserved
+            else "The repetitions that chose the pick flatter it."
+        )
     )
 
 

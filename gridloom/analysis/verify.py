@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from scipy.special import stdtrit
 
+from gridloom.analysis.baselines import BaselineSummary
 from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.table import CONFIDENCE
@@ -141,7 +142,12 @@ def score(observed: Observations) -> Reserved:
 
 
 def write_verified(
-    path: Path, pick: Pick, setup: str, repeated: Repeated, reserved: Reserved
+    path: Path,
+    pick: Pick,
+    setup: str,
+    repeated: Repeated,
+    reserved: Reserved,
+    baselines: Sequence[BaselineSummary],
 ) -> None:
     """Write what was found as YAML, atomically.
 
@@ -149,6 +155,8 @@ def write_verified(
     ----------
     setup
         Name of the set-up of the trainings: with another one, this is about another study.
+    baselines
+        Compared with the pick on the reserved repetitions.
     """
     largest = repeated.largest_difference
     content = {
@@ -157,6 +165,10 @@ def write_verified(
         "chosen_by": pick.by,
         "metric": pick.metric,
         "reserved": asdict(reserved),
+        "baselines": [
+            {name: None if value != value else value for name, value in asdict(summary).items()}
+            for summary in baselines
+        ],
         "expected": pick.expected,
         "mean": pick.mean,
         "top_point": pick.top_point,
@@ -216,11 +228,24 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
     return "\n".join(lines)
 
 
-def describe_noted(path: Path, pick: Pick, setup: str) -> str | None:
-    """Say what `write_verified` noted; None if it is about another point or set-up."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if (content["point"], content["setup"]) != (pick.point, setup):
-        return None
+def read_verified(path: Path, pick: Pick, setup: str) -> dict[str, Any] | None:
+    """Read what `write_verified` wrote; None if it is about another point or set-up."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    same = (content["point"], content["setup"]) == (pick.point, setup)
+    return content if same else None
+
+
+def noted_baselines(content: Mapping[str, Any]) -> list[BaselineSummary]:
+    """Return the baselines that `read_verified` read."""
+    known: list[dict[str, Any]] = [
+        {name: math.nan if value is None else value for name, value in noted.items()}
+        for noted in content["baselines"]
+    ]
+    return [BaselineSummary(**noted) for noted in known]
+
+
+def describe_noted(content: Mapping[str, Any]) -> str:
+    """Describe in a sentence or two what `read_verified` read."""
     reserved, repeated = content["reserved"], content["repeated"]
     others = repeated["trainings"] - repeated["identical"]
     again = (
@@ -229,7 +254,7 @@ def describe_noted(path: Path, pick: Pick, setup: str) -> str | None:
         else "Its trainings repeat bit for bit."
     )
     if reserved["mean"] is None:
-        return f"None of its reserved repetitions has a {pick.metric}. {again}"
+        return f"None of its reserved repetitions has a {content['metric']}. {again}"
     interval = (
         ""
         if reserved["low"] is None
