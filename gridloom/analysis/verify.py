@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,10 +17,7 @@ from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.table import CONFIDENCE
 from gridloom.files import write_text
-from gridloom.records import Record, read_record
-
-#: What a record notes of the machine and the packages that it was made with.
-_MADE_WITH = ("host", "platform", "cpu", "python", "packages", "onednn", "threads", "gpus")
+from gridloom.records import read_record
 
 
 @dataclass(frozen=True)
@@ -58,18 +54,14 @@ def compare(pairs: Sequence[tuple[Path, Path]]) -> Repeated:
     largest = 0.0
     made_with: dict[str, tuple[Any, Any]] = {}
     for before, now in pairs:
-        for then, again in zip(_histories(before), _histories(now), strict=True):
+        old, new = read_record(before), read_record(now)
+        for then, again in zip(old.trainings, new.trainings, strict=True):
             trainings += 1
-            identical += then == again
-            largest = max(largest, _difference(then, again))
-        old, new = _made_with(before), _made_with(now)
-        made_with |= {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+            identical += then.history == again.history
+            largest = max(largest, _difference(then.history, again.history))
+        was, is_ = asdict(old.machine), asdict(new.machine)
+        made_with |= {name: (was[name], is_[name]) for name in was if was[name] != is_[name]}
     return Repeated(trainings, identical, largest, made_with)
-
-
-def _histories(path: Path) -> list[Mapping[str, list[float | None]]]:
-    record: Record = read_record(path)
-    return [training.history for training in record.trainings]
 
 
 def _difference(
@@ -89,11 +81,6 @@ def _difference(
     if (np.isnan(a) != np.isnan(b)).any():
         return math.inf
     return float(np.nanmax(np.abs(a - b)))
-
-
-def _made_with(path: Path) -> dict[str, Any]:
-    environment = json.loads(path.read_text(encoding="utf-8"))["environment"]
-    return {name: environment.get(name) for name in _MADE_WITH}
 
 
 @dataclass(frozen=True)

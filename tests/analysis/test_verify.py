@@ -11,6 +11,7 @@ import yaml
 
 from gridloom.analysis.observations import Observations
 from gridloom.analysis.verify import compare, describe_verified, score, write_verified
+from gridloom.records import Machine
 from tests.analysis.test_confirm import BEST
 from tests.made_records import write_made_record
 
@@ -44,11 +45,10 @@ def test_equal_records_are_the_same_bit_for_bit(tmp_path):
 
 
 def test_what_differs_is_told_with_machine_and_packages(tmp_path):
-    then = write_made_record(tmp_path / "then", POINT, [history(0.5, 0.25)], cpu="old")
-    other = {"keras": "4", "tensorflow": "2"}
-    now = write_made_record(
-        tmp_path / "now", POINT, [history(0.5, 0.375)], cpu="new", packages=other
-    )
+    old = Machine("here", cpu="old", packages={"keras": "3", "tensorflow": "2"})
+    new = Machine("here", cpu="new", packages={"keras": "4", "tensorflow": "2"})
+    then = write_made_record(tmp_path / "then", POINT, [history(0.5, 0.25)], machine=old)
+    now = write_made_record(tmp_path / "now", POINT, [history(0.5, 0.375)], machine=new)
     found = compare([(then, now)])
     assert (found.identical, found.largest_difference) == (0, 0.125)
     told = describe_verified(BEST, found, score(observed(0.9, 0.8)))
