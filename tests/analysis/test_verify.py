@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from gridloom.analysis.baselines import BaselineSummary
 from gridloom.analysis.observations import Observations
-from gridloom.analysis.verify import compare, describe_verified, score, write_verified
+from gridloom.analysis.verify import (
+    compare,
+    describe_noted,
+    describe_verified,
+    noted_baselines,
+    read_verified,
+    score,
+    write_verified,
+)
 from gridloom.records import Machine
 from tests.analysis.test_confirm import BEST
 from tests.made_records import write_made_record
@@ -62,7 +72,7 @@ def test_a_training_that_diverged_once_only_differs_without_bound(tmp_path):
     now = write_made_record(tmp_path / "now", POINT, [history(0.5, None)])
     found = compare([(then, now)])
     assert math.isinf(found.largest_difference)
-    write_verified(tmp_path / "verify.yaml", BEST, "5", found, score(observed(0.9)))
+    write_verified(tmp_path / "verify.yaml", BEST, "5", found, score(observed(0.9)), [])
     assert yaml.safe_load((tmp_path / "verify.yaml").read_text())["repeated"]["identical"] == 0
 
 
@@ -88,6 +98,23 @@ def test_reserved_repetitions_without_a_number_are_told(tmp_path, scores, messag
     found = score(observed(*scores))
     repeated = compare([(then, then)])
     assert message in describe_verified(BEST, repeated, found)
-    write_verified(tmp_path / "verify.yaml", BEST, "5", repeated, found)
+    write_verified(tmp_path / "verify.yaml", BEST, "5", repeated, found, [])
     written = yaml.safe_load((tmp_path / "verify.yaml").read_text())
     assert written["reserved"]["n"] == np.isfinite(scores).sum()
+
+
+def test_what_was_written_is_read_for_this_point_and_set_up_only(tmp_path):
+    file = tmp_path / "verify.yaml"
+    then = write_made_record(tmp_path / "then", POINT, [history(0.5, 0.25)])
+    dummy = BaselineSummary("dummy", 1, 0.5, math.nan, math.nan, 0.4, math.nan, math.nan, "")
+    reserved = score(observed(0.9, 0.8, 0.85))
+    write_verified(file, BEST, "5", compare([(then, then)]), reserved, [dummy])
+    assert read_verified(file, BEST, "6") is None
+    assert read_verified(file, replace(BEST, point="units=9"), "5") is None
+    content = read_verified(file, BEST, "5")
+    assert content is not None
+    assert str(noted_baselines(content)) == str([dummy])
+    assert describe_noted(content) == (
+        "Over 3 repetitions that chose nothing, it scored 0.85 (95 % interval 0.7258 to 0.9742). "
+        "Its trainings repeat bit for bit."
+    )
