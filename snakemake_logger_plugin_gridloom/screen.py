@@ -272,9 +272,9 @@ def _panel(progress: Progress, now: float) -> RenderableType:
         ProgressBar(total=progress.total, completed=progress.done),
         Text(describe_count(progress)),
     )
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(style="dim", min_width=len("best so far"))
-    rows.add_column(no_wrap=True, overflow="ellipsis")
-    for label, text in describe_panel(progress, now):
-        rows.add_row(label, Text(text))
+    rows = Table.grid(padding=(0, 2), expand=True)
+    rows.add_column(style="dim", width=len("best so far"))
+    rows.add_column(ratio=1)
+    for row in describe_panel(progress, now):
+        rows.add_row(row.label, Text(row.text, no_wrap=row.is_cut, overflow="ellipsis"))
     return Group(head, rows)

@@ -76,13 +76,13 @@ def _number(cell: str) -> float:
 
 
 def describe_trained(outlook: Outlook, seconds: float) -> str:
-    """Say what a run trained that made no table."""
+    """Describe what a run trained that made no table."""
     count = sum(map(outlook.trainings, outlook.pending))
     return f"Finished in {describe_duration(seconds)}: {count:,} trainings."
 
 
 def describe_answer(outlook: Outlook, answer: Answer | None, results: str, seconds: float) -> str:
-    """Say what a finished study found, and where to look.
+    """Describe what a finished study found, and where to look.
 
     Parameters
     ----------

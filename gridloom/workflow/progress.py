@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from gridloom.naming.blocks import point_of, read_block
 from gridloom.naming.points import read_path
@@ -256,7 +256,7 @@ def _scores(trainings: Sequence[Any], outlook: Outlook) -> tuple[int, list[float
 
 
 def describe_outlook(outlook: Outlook) -> str:
-    """Say what a run is about to train."""
+    """Describe what a run is about to train."""
     new, old = (sum(map(outlook.trainings, part)) for part in (outlook.pending, outlook.existing))
     if not new:
         return f"{outlook.study}: {old:,} trainings, all finished"
@@ -264,8 +264,24 @@ def describe_outlook(outlook: Outlook) -> str:
     return f"{outlook.study}: {new:,} trainings in {len(outlook.pending):,} jobs{kept}"
 
 
-def describe_panel(progress: Progress, now: float) -> list[tuple[str, str]]:
-    """Say where a run stands, for a terminal: rows of a label and a text.
+class Row(NamedTuple):
+    """A row of the panel.
+
+    Attributes
+    ----------
+    label, text
+        What it shows.
+    is_cut
+        Whether it is cut at the edge of the terminal: what changes all the time keeps its height.
+    """
+
+    label: str
+    text: str
+    is_cut: bool = False
+
+
+def describe_panel(progress: Progress, now: float) -> list[Row]:
+    """Describe where a run stands, for a terminal.
 
     Parameters
     ----------
@@ -273,25 +289,26 @@ def describe_panel(progress: Progress, now: float) -> list[tuple[str, str]]:
         On the clock of the events, in seconds.
     """
     outlook = progress.outlook
-    rows = [("", _describe_time(progress, now))]
+    rows = [Row("", _describe_time(progress, now))]
     best = progress.best()
     if best is not None:
-        rows.append(("best so far", f"{outlook.metric} {describe_score(best.mean, best.error)}"))
-        rows.append(("", outlook.describe_point(best.record)))
+        rows.append(Row("best so far", f"{outlook.metric} {describe_score(best.mean, best.error)}"))
+        rows.append(Row("", outlook.describe_point(best.record)))
     oldest = list(progress.running)[:MAX_RUNNING]
     for place, record in enumerate(oldest):
         since = describe_duration(now - progress.running[record])
         label = "trains now" if outlook.here else "submitted"
-        rows.append((label if place == 0 else "", f"{since}: {outlook.describe_point(record)}"))
+        text = f"{since}: {outlook.describe_point(record)}"
+        rows.append(Row(label if place == 0 else "", text, is_cut=True))
     more = len(progress.running) - len(oldest)
     if more:
-        rows.append(("", f"and {more:,} more"))
-    rows.append(("", _describe_troubles(progress)))
+        rows.append(Row("", f"and {more:,} more"))
+    rows.append(Row("", _describe_troubles(progress)))
     return rows
 
 
 def describe_line(progress: Progress, now: float) -> str:
-    """Say where a run stands in one line, for a file or a log."""
+    """Describe where a run stands in one line, for a file or a log."""
     outlook = progress.outlook
     parts = [f"{describe_count(progress)}, {_describe_time(progress, now)}"]
     best = progress.best()
@@ -303,18 +320,18 @@ def describe_line(progress: Progress, now: float) -> str:
 
 
 def describe_count(progress: Progress) -> str:
-    """Say how many trainings are done, of all."""
+    """Write how many trainings are done, of all."""
     share = math.floor(100 * progress.done / progress.total) if progress.total else 100
     return f"{progress.done:,} of {progress.total:,} trainings ({share} %)"
 
 
 def describe_failure(outlook: Outlook, record: str, cause: str, log: str) -> str:
-    """Say why the first point of a cause failed, and where its log is."""
+    """Describe why the first point of a cause failed, and where its log is."""
     return f"failed: {outlook.describe_point(record)}\n  {cause}\n  log  {log}"
 
 
 def describe_stop() -> str:
-    """Say why a run ends in which nothing trains."""
+    """Describe why a run stops in which nothing trains."""
     return (
         f"{MAX_ALIKE} configurations failed for one cause and none has trained, so the run stops. "
         "Mend the cause, or take the values that it names out of the grid, and run again."
@@ -337,7 +354,7 @@ def _describe_troubles(progress: Progress) -> str:
 
 
 def describe_score(mean: float, error: float | None) -> str:
-    """Say a mean with its standard error, both to the error's second digit."""
+    """Write a mean with its standard error, both to the error's second significant digit."""
     if error is None or not error > 0 or not math.isfinite(error):
         return f"{mean:.4g}" + ("" if error is None else " ± 0")
     places = 1 - math.floor(math.log10(error))
@@ -347,7 +364,7 @@ def describe_score(mean: float, error: float | None) -> str:
 
 
 def describe_pace(a_second: float) -> str:
-    """Say how many trainings finish in a unit of time that makes it more than one."""
+    """Write a rate in the shortest unit of time that makes it at least one."""
     units = ((1, "s"), (60, "minute"), (3600, "hour"))
     seconds, unit = next((one for one in units if a_second * one[0] >= 1), units[-1])
     number = a_second * seconds
@@ -355,7 +372,7 @@ def describe_pace(a_second: float) -> str:
 
 
 def describe_duration(seconds: float) -> str:
-    """Say a time to the unit of which it has two at least."""
+    """Write a time in the largest unit of which it has at least two."""
     for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

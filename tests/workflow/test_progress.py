@@ -169,7 +169,7 @@ def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
         progress.begin(record, now=0)
     progress.finish(records[0], now=2)
     progress.fail(records[1], "broken", now=2)
-    panel = describe_panel(read_all(progress), now=3)
+    panel = [(row.label, row.text) for row in describe_panel(read_all(progress), now=3)]
     assert panel == [
         ("", "1.0 trainings/s, 3 s so far, about 7 s left"),
         ("best so far", "val_loss 0.510 ± 0.010"),
@@ -189,7 +189,7 @@ def test_a_study_of_one_point_and_a_queue_have_words_of_their_own(tmp_path):
     record = record_of(tmp_path, 1)
     progress = Progress(outlook_of([record], axes=(), here=False))
     progress.begin(record, now=0)
-    assert describe_panel(progress, now=1) == [
+    assert [(row.label, row.text) for row in describe_panel(progress, now=1)] == [
         ("", "time left: known when the first training is finished"),
         ("submitted", "1 s: the only configuration"),
         ("", "0 diverged, 0 failed"),
