@@ -5,11 +5,11 @@ from pathlib import Path
 
 from gridloom.analysis.cells import read_csv, write_csv
 from gridloom.analysis.certainty import default_close_enough
+from gridloom.analysis.choice import choose
 from gridloom.analysis.cv_results import cv_results
 from gridloom.analysis.divergence import divergence_shares
 from gridloom.analysis.effects import effects
 from gridloom.analysis.observations import observe
-from gridloom.analysis.pick import choose
 from gridloom.data.scoring import Scoring
 from gridloom.errors import report_mistakes
 from gridloom.naming.points import read_path

@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gridloom.analysis.pick import Pick
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import Setup, library_settings, model_fingerprint
-from gridloom.naming.points import read_path
 from gridloom.study.schema import Dataset, Split
 from gridloom.study.seeds import STREAMS
 from gridloom.training.request import Request
@@ -112,33 +110,3 @@ def request_of(data, model=ROOT / "models" / "mlp.py", repetitions=(0, 1), locks
 
 def histories(record):
     return [training.history for training in record.trainings]
-
-
-def pick_of(point: str, epochs: int, **changes: Any) -> Pick:
-    """Return a point picked by one training, of a study of this point alone."""
-    pick = Pick(
-        point=point,
-        index=0,
-        hyperparameters=read_path(point),
-        metric="val_loss",
-        mode="min",
-        by="study",
-        rule="the best mean",
-        mean=0.25,
-        se=None,
-        n=1,
-        n_diverged=0,
-        n_missing=0,
-        expected=0.25,
-        close_enough=None,
-        regret_high=None,
-        regret_high_new_rows=None,
-        shown_close=False,
-        tied=1,
-        configurations=1,
-        top_point=point,
-        top_mean=0.25,
-        epochs=epochs,
-        parameters=10,
-    )
-    return replace(pick, **changes)

@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
@@ -355,8 +356,6 @@ class StudyRun:
 
     def verified_records(self) -> list[str]:
         """List the records that chose the pick that is being verified."""
-        from gridloom.analysis.pick import Pick  # pandas: no other job's Snakemake needs it
-
         pick = Pick.read(Path(self.verified_pick))
         repetitions = pick.n if pick.by == "confirm" else self.study.repetitions
         return self.further_records([pick.point], repetitions)
@@ -510,7 +509,8 @@ class StudyRun:
         """
         if not whole:
             return describe_trained(outlook, seconds)
-        answer = read_answer(Path(self.results, "summary.csv"), self.study.objective.metric)
+        pick = Path(self.confirmed or f"{self.results}/best.yaml")
+        answer = read_answer(pick, Path(self.results, "summary.csv"))
         return describe_answer(outlook, answer, self.results, seconds)
 
     def describe_failed(self, since: float, targets: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ from gridloom.analysis.rounds import Left, Plan, Round, after, describe_kept
 from gridloom.errors import StudyError
 from gridloom.study.schema import Confirm
 from tests.analysis.population import POINTS, Population, normal, seed_study, unequal_noise
+from tests.made_picks import BEST
 
 HALF_A_ROW = 0.5 / 91
 
@@ -133,13 +134,6 @@ def runs_of(scores: np.ndarray) -> pd.DataFrame:
 
 
 OBJECTIVE = {"metric": "val_score", "mode": "max", "folds": 1}
-
-BEST = Pick(
-    point="units=0", index=0, hyperparameters={"units": 0}, metric="val_score", mode="max",
-    by="study", rule="", mean=1.0, se=None, n=2, n_diverged=0, n_missing=0, expected=1.0,
-    close_enough=0.5, regret_high=None, regret_high_new_rows=None, shown_close=False, tied=None,
-    configurations=3, top_point="units=0", top_mean=1.0, epochs=7, parameters=10,
-)  # fmt: skip
 
 
 def plan_of(scores: np.ndarray, confirm: Confirm | None = None, best: Pick = BEST) -> Plan:

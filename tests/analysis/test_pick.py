@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from gridloom.analysis.pick import Pick, choose
+from gridloom.analysis.choice import choose
+from gridloom.analysis.pick import Pick
 from gridloom.errors import StudyError
 
 POINTS = {

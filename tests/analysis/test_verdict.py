@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from gridloom.analysis.certainty import certainty, default_close_enough, with_certainty
+from gridloom.analysis.choice import choose
 from gridloom.analysis.observations import observe
-from gridloom.analysis.pick import choose
 from gridloom.analysis.table import summarize
 from gridloom.analysis.verdict import describe_verdict, most_explained, weigh
 from gridloom.naming.points import point_path, read_path

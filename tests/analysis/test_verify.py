@@ -22,7 +22,7 @@ from gridloom.analysis.verify import (
     write_verified,
 )
 from gridloom.records import Machine
-from tests.analysis.test_confirm import BEST
+from tests.made_picks import BEST
 from tests.made_records import write_made_record
 
 POINT = {"units": 1, "epochs": 2}

@@ -22,7 +22,8 @@ from gridloom.fitted.refit import look_of, publish, refit, save
 from gridloom.naming.points import point_path
 from gridloom.predict import main
 from gridloom.study.schema import Dataset, Split
-from tests.made_requests import pick_of, setup_for
+from tests.made_picks import pick_of
+from tests.made_requests import setup_for
 
 ROWS, TEST = 60, 12
 

@@ -2,70 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
+from tests.made_picks import BEST
 from tests.workflow.test_progress import outlook_of, record_of
 
-
-def write(path: Path, **changes) -> Path:
-    columns = {
-        "point": ["epochs=2/units=1", "epochs=2/units=2", "epochs=2/units=3"],
-        "n": [5, 5, 4],
-        "n_diverged": [0, 0, 1],
-        "val_loss_mean": [0.512, 0.498, 0.4],
-        "val_loss_se": [0.0123, 0.0098, 0.01],
-        "rank": [2, 1, 3],
-    }
-    pd.DataFrame({**columns, **changes}).to_csv(path, index=False)
-    return path
+PICK = replace(BEST, point="epochs=2/units=2", metric="val_loss", mode="min")
 
 
-def told(tmp_path, **changes) -> str:
+def described(tmp_path, pick) -> str:
+    pick.write(tmp_path / "best.yaml")
+    pd.DataFrame({"n_diverged": [0, 0, 1]}).to_csv(tmp_path / "summary.csv", index=False)
+    answer = read_answer(tmp_path / "best.yaml", tmp_path / "summary.csv")
     records = [record_of(tmp_path, units) for units in (1, 2, 3)]
-    answer = read_answer(write(tmp_path / "summary.csv", **changes), "val_loss")
     return describe_answer(outlook_of(records[1:], records[:1]), answer, "results", seconds=23)
 
 
-def test_the_answer_names_the_best_with_its_error_and_where_to_look(tmp_path):
-    assert told(tmp_path).splitlines() == [
+def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tmp_path):
+    pick = replace(PICK, mean=0.498, se=0.0098, n=5, expected=0.501, tied=2)
+    assert described(tmp_path, pick).splitlines() == [
         "Finished in 23 s: 6 trainings, 4 of them new; none failed, 1 diverged.",
-        "best   val_loss 0.4980 ± 0.0098 (mean and standard error of 5 repetitions)",
-        "       units=2",
+        "take   units=2",
+        "       val_loss 0.4980 ± 0.0098 (mean and standard error of 5 repetitions); expect 0.501 "
+        "when trained again",
+        "tied   2 of 3 configurations may be the best",
         "look   results/verdict.md, results/summary.csv, results/figures",
     ]
 
 
-def test_the_answer_counts_what_is_tied_once_the_table_says(tmp_path):
-    lines = told(tmp_path, tied_with_best=[True, True, False]).splitlines()
-    assert "tied   2 of 3 configurations may be the best" in lines
-    assert len(lines) <= 10
+def test_one_repetition_has_no_error_and_one_configuration_no_ties(tmp_path):
+    text = described(tmp_path, replace(PICK, mean=0.498))
+    assert "0.498 (one repetition: no error is known)" in text
+    assert "tied" not in text
 
 
-def test_one_repetition_has_no_error(tmp_path):
-    nothing = [None] * 3
-    assert "0.498 (one repetition: no error is known)" in told(tmp_path, val_loss_se=nothing)
-
-
-def test_where_all_diverged_there_is_no_best(tmp_path):
-    nothing = [None] * 3
-    gone = told(tmp_path, val_loss_mean=nothing, val_loss_se=nothing, rank=[1, 1, 1], n=[0, 0, 0])
-    assert "best   none: no configuration has a val_loss" in gone
-    assert "nan" not in gone
-
-
-@pytest.mark.parametrize("content", [None, "", "point,rank\n", "point,rank,n_diverged\na,1,0\n"])
-def test_a_table_that_does_not_tell_leaves_the_best_out(tmp_path, content):
+@pytest.mark.parametrize("content", [None, "", "n_diverged\nx\n"])
+def test_tables_that_do_not_tell_leave_the_pick_out(tmp_path, content):
+    PICK.write(tmp_path / "best.yaml")
     path = tmp_path / "summary.csv"
     if content is not None:
         path.write_text(content)
-    assert read_answer(path, "val_loss") is None
-    assert "best" not in describe_answer(outlook_of([]), None, "results", seconds=1)
+    answer = read_answer(tmp_path / "none.yaml", path)
+    assert answer is None
+    assert "take" not in describe_answer(outlook_of([]), None, "results", seconds=1)
 
 
-def test_a_run_of_a_part_says_what_it_trained(tmp_path):
+def test_a_run_of_a_part_describes_what_it_trained(tmp_path):
     outlook = outlook_of([record_of(tmp_path, 1)])
     assert describe_trained(outlook, 3) == "Finished in 3 s: 2 trainings."

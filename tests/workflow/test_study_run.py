@@ -164,7 +164,7 @@ def test_prune_keeps_further_records_while_there_is_a_confirmation_and_reserved_
     assert set(run_of().used_records()) == {*run.records, reserved, f"{folder}/reps=2-9.json"}
 
 
-def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it(run_of, capsys):
+def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it(run_of):
     for record in run_of().records:
         finish(record)
     run = run_of()
@@ -172,10 +172,9 @@ def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it
     log = Path(failed.replace("results/", "results/logs/", 1)).with_suffix(".log")
     log.parent.mkdir(parents=True)
     log.write_text("error: too wide\n")
-    run.report_failed(0, ["confirm"])
-    told = capsys.readouterr().err
-    assert "1 of 8 jobs" in told
-    assert "`snakemake confirm` retries" in told
+    text = run.describe_failed(0, ["confirm"])
+    assert "1 of 8 jobs" in text
+    assert "`snakemake confirm` retries" in text
 
 
 @pytest.mark.parametrize(
