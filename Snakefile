@@ -27,15 +27,15 @@ include: "rules/look.smk"  # plan, prune, partial: independent of any run
 
 # If trainings run on this machine, TensorFlow is imported while the data is downloaded.
 onstart:
-    prepare_run()
+    ADAPTER.prepare()
 
 
 onsuccess:
-    report_end()
+    ADAPTER.report_end()
 
 
 onerror:
-    report_failed()
+    ADAPTER.report_failed()
 
 
 rule all:

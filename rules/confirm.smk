@@ -25,7 +25,7 @@ def ready_round(wildcards):
 def round_records(wildcards):
     """List the records that a round reads; have those trained anew that were cut short."""
     needed = RUN.round_records(ready_round(wildcards))
-    workflow.dag.forcefiles.update(RUN.cut_short)
+    ADAPTER.force_truncated()
     return needed
 
 

@@ -18,7 +18,7 @@ def verified(records):
     def known(wildcards):
         checkpoints.verify_pick.get()
         needed = records()
-        workflow.dag.forcefiles.update(RUN.cut_short)
+        ADAPTER.force_truncated()
         return needed
 
     return known

@@ -1,0 +1,172 @@
+"""The adapter: a study's run in the forms that Snakemake takes.
+
+`rules/common.smk` hands Snakemake's objects over and gives the rules these functions. No other
+module of the library imports Snakemake.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import ancient
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
+
+from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.own_words import in_own_words
+from gridloom.workflow.progress import Outlook, describe_outlook
+from gridloom.workflow.study_run import StudyRun, require_machine
+
+
+class Adapter:
+    """A study in one run of `snakemake`.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's own, as its files have it under that name.
+    config
+        Snakemake's; another workflow that uses this one as a module passes its study in it.
+    scripts
+        Folder of the rules' scripts.
+
+    Attributes
+    ----------
+    run
+        What the rules ask for.
+    """
+
+    def __init__(self, workflow: Any, config: Mapping[str, Any], scripts: Path) -> None:
+        # The logger plugin does it too, and earlier: before Snakemake reads any file.
+        logger.addFilter(in_own_words)
+        self.workflow = workflow
+        self.scripts = scripts
+        self._started = time.time()
+        try:
+            self.run = self._open(None if workflow.modifier.is_main_snakefile() else config)
+        # Exit instead of raising, because Snakemake would add lines of the rules to the message.
+        except (BackendError, StorageError) as error:
+            sys.exit(str(error))
+        except GridloomError as error:
+            sys.exit(f"The study is not valid:\n{error}")
+
+    def _open(self, handed_over: Mapping[str, Any] | None) -> StudyRun:
+        workflow = self.workflow
+        require_machine()
+        invocation = Invocation(
+            snakefile=workflow.main_snakefile,
+            config_files=tuple(map(Path, workflow.config_settings.configfiles)),
+            overrides=workflow.config_settings.config,
+            handed_over=handed_over,
+            cores=workflow.resource_settings.cores,
+            here=workflow.local_exec,
+            in_job=workflow.remote_exec,
+        )
+        run = StudyRun.open(invocation, os.environ)
+        run.hand_over_settings()
+        # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
+        # module.
+        if invocation.in_job or handed_over is not None:
+            run.open_for_training(self._gpu_limit)
+        return run
+
+    @property
+    def _gpu_limit(self) -> int | None:
+        return getattr(self.workflow.global_resources.get("gpu"), "value", None)
+
+    def code(self, rule: str) -> list[str]:
+        """Return a rule's script and the modules that it imports: an edit of one reruns it."""
+        return self.run.code(self.scripts / f"{rule}.py")
+
+    def asks(self, rule: str, key: str) -> int:
+        """Return a resource of a job of a rule."""
+        return self.run.resource(rule, key)
+
+    def grows(self, rule: str, key: str) -> int | Callable[[Any, int], int]:
+        """Return a resource of a job; on a cluster, n times as much in the nth attempt.
+
+        On this machine it is a number: calling a function for each job takes a tenth of planning.
+        """
+        first = self.asks(rule, key)
+        return first if self.workflow.local_exec else lambda wildcards, attempt: first * attempt
+
+    def force_truncated(self) -> None:
+        """Have truncated records trained again.
+
+        Only the job that trains such a record removes it; a look at the study leaves it.
+        """
+        self.workflow.dag.forcefiles.update(self.run.cut_short)
+
+    def records(self, wildcards: Any) -> list[str]:
+        """List the records that the study needs."""
+        self.force_truncated()
+        return self.run.records
+
+    def for_training(self, file: str) -> str | Callable[[Any], str]:
+        """Return an input of `train` that never outdates a finished record, even if new or lost.
+
+        Its age does not matter, because its folder's name is a fingerprint of its content. If it
+        is lost and has to be made again, Snakemake would make everything that depends on it again.
+        But Snakemake accepts an existing record if an input of its job cannot be made, so finished
+        records get such an input.
+        """
+        always: str = ancient(file)
+        if Path(file).exists() or not self.run.existing_records:
+            return always
+        record = f"{self.run.results}/points/{{setup}}/{{point}}={{first}}-{{last}}.json"
+
+        def needed(wildcards: Any) -> str:
+            settings = self.workflow.dag_settings
+            asked = settings.forceall or settings.forcerun
+            if asked or not self.run.is_there(record.format(**wildcards)):
+                return always
+            return f"{file} is not needed"
+
+        return needed
+
+    def prepare(self) -> None:
+        """Prepare the run, or end with one message."""
+        # On a full disk, Snakemake would print a traceback for each line that it cannot log.
+        logging.raiseExceptions = False
+        settings = self.workflow.dag_settings
+        try:
+            self.run.open_for_training(self._gpu_limit)
+            self.run.start(["download"] if settings.forceall else list(settings.forcerun))
+        except GridloomError as error:
+            raise WorkflowError(str(error)) from None
+        outlook, whole = self._planned()
+        message = describe_outlook(outlook) if whole or outlook.pending else ""
+        logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
+
+    def _planned(self) -> tuple[Outlook, bool]:
+        """Return what this run trains, and whether it makes everything that the study makes."""
+        dag = self.workflow.dag
+        jobs = dag.needrun_jobs(exclude_finished=False)
+        pending = [str(job.output[0]) for job in jobs if job.rule.name == "train"]
+        return self.run.outlook(pending), any(job.rule.name == "all" for job in dag.targetjobs)
+
+    def report_end(self) -> None:
+        """Report what the run found, through Snakemake's logger, so that the screen makes way."""
+        outlook, whole = self._planned()
+        if whole or outlook.pending:
+            seconds = time.time() - self._started
+            logger.info("\n" + self.run.describe_end(outlook, seconds, whole=whole))
+
+    def report_failed(self) -> None:
+        """Report which points failed, if any did."""
+        summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
+        if summary:
+            logger.error(f"\n{summary}")
+
+
+def verbatim(value: Any) -> Callable[[Any], Any]:
+    """Pass a param unchanged; in a plain text, Snakemake would replace what is in braces."""
+    return lambda wildcards: value
