@@ -2,8 +2,8 @@
 
 Needs   <results>/confirm/<fingerprint>/best.yaml if there is one, else <results>/best.yaml, the
         records of that point, and what training needs
-Makes   <results>/verify/pick.yaml, again/, verify.yaml, and a record of reserved repetitions in
-        <results>/points
+Makes   <results>/verify/<fingerprint>/pick.yaml, again/, verify.yaml, and a record of reserved
+        repetitions in <results>/points
 """
 
 
@@ -49,8 +49,8 @@ rule verify:
         model=STUDY.model,
         code=code("verify"),
     output:
-        again=directory(f"{RESULTS}/verify/again"),
-        verified=f"{RESULTS}/verify/verify.yaml",
+        again=directory(f"{RUN.verify_folder}/again"),
+        verified=f"{RUN.verify_folder}/verify.yaml",
     log:
         f"{RESULTS}/logs/verify.log",
     threads: asks("verify", "threads")

@@ -18,7 +18,11 @@ with report_mistakes(snakemake.log[0]):
     axes, metric, mode = json.loads(params.axes), params.metric, params.mode
     runs, summary = (read_csv(Path(file), axes) for file in (given.runs, given.summary))
     observations = observe(runs, axes, metric, mode)
-    pick = Pick.read(Path(params.confirmed or given.best))
+    pick = Pick.read(Path(given.best))
+    if params.confirmed:
+        confirmed = Pick.read(Path(params.confirmed))
+        # Of a part of the study, its records may be missing.
+        pick = confirmed if confirmed.point in set(summary["point"]) else pick
     verified = read_verified(Path(params.verified), pick, params.setup) if params.verified else None
     if verified is not None:
         baselines = noted_baselines(verified)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,6 @@ from gridloom.errors import report_mistakes
 from gridloom.identity.setup import Setup
 from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions
 from gridloom.naming.points import read_path
-from gridloom.records import read_record, write_record
 from gridloom.training.request import Request
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
@@ -27,37 +25,26 @@ with report_mistakes(snakemake.log[0]):
     setup = Setup.from_json(json.loads(params.setup))
     gpus = snakemake.resources.gpu
     devices = require_devices("verify", gpus, visible_devices(os.environ)) if gpus else []
+    pick = Pick.read(Path(given.pick))
+    request = Request(
+        setup=setup,
+        hyperparameters=read_path(pick.point),
+        repetitions=tuple(
+            repetition for path in given.reserved for repetition in job_repetitions(Path(path))
+        ),
+        rows_file=Path(given.train),
+        split_file=Path(given.split),
+        model_file=Path(given.model),
+        objective=params.metric,
+    )
     set_libraries()
-    pairs = []
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
             from gridloom.baselines.measure import measure_baselines
-            from gridloom.training.trainer import Trainer
+            from gridloom.training.again import train_again
 
-        trainer = Trainer()
-        pick = Pick.read(Path(given.pick))
-        request = Request(
-            setup=setup,
-            hyperparameters=read_path(pick.point),
-            repetitions=tuple(
-                repetition for path in given.reserved for repetition in job_repetitions(Path(path))
-            ),
-            rows_file=Path(given.train),
-            split_file=Path(given.split),
-            model_file=Path(given.model),
-            objective=params.metric,
-        )
-        for record in map(Path, given.records):
-            once_more = replace(
-                request,
-                repetitions=tuple(job_repetitions(record)),
-                # As then: both ways give the same results, but up to rounding only.
-                lockstep=read_record(record).engine == "lockstep",
-            )
-            again = Path(snakemake.output.again, "points", setup.name, pick.point, record.name)
-            write_record(again, trainer.run(once_more))
-            pairs.append((record, again))
+        pairs = train_again(map(Path, given.records), request, Path(snakemake.output.again))
         baselines = measure_baselines(json.loads(params.baselines), request)
     bound = params.diverged_above
     gathered = gather(

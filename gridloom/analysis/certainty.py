@@ -172,6 +172,8 @@ def score_step(runs: pd.DataFrame, metric: str, scoring: Scoring | None) -> floa
     scores = runs.loc[runs["status"] == "ok", metric].dropna().to_numpy(float)
     if scoring is None or scoring.validated > _MOST_ROWS or not len(scores):
         return None
+    if scores.min() < 0 or scores.max() > 1:
+        return None
     # Folds differ by one row at most.
     sizes = np.arange(scoring.validated, scoring.validated + (2 if scoring.folds > 1 else 1))
     counts = np.multiply.outer(sizes, scores)

@@ -19,6 +19,7 @@ from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Gone, Left, Next, Plan, Round, asked_of
 from gridloom.analysis.table import RESOLUTION, ranks
 from gridloom.errors import StudyError
+from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_value
 from gridloom.study.schema import Confirm
@@ -187,8 +188,10 @@ class _Triangle:
     def ends(self, places: np.ndarray) -> np.ndarray:
         """Return the repetitions after which each place is decided against all others."""
         parts = [self._ends(part, places).max(axis=1) for part in self._parts(places)]
-        ends: np.ndarray = np.floor(np.concatenate(parts or [np.zeros(0)])).astype(np.int64) + 1
-        return ends
+        ends = np.floor(np.concatenate(parts or [np.zeros(0)])) + 1
+        # No study has so many repetitions; larger numbers would overflow.
+        known: np.ndarray = np.minimum(ends, FIRST_RESERVED).astype(np.int64)
+        return known
 
     def all_ends(self, places: np.ndarray) -> np.ndarray:
         """Return h²·S²/δ² of all pairs of places; float32, shape (places, places)."""

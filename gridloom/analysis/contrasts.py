@@ -283,6 +283,8 @@ def _contrasts(
     others, own
         Numbers of the columns.
     """
+    if not len(own):  # of a pair that meets only in cells that other effects tell
+        return np.empty((0, moments.shape[1]))
     basis, factor = _independent(gram, others)
     shared = solve_triangular(factor, gram[np.ix_(basis, own)], lower=True)
     explained = solve_triangular(factor, moments[basis], lower=True)

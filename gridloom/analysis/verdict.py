@@ -135,7 +135,9 @@ def describe_verdict(evidence: Evidence) -> str:
 def describe_values(hyperparameters: Mapping[str, object], axes: Iterable[str]) -> str:
     """Name a configuration by its values of the axes that it has."""
     return ", ".join(
-        f"{name} {table_text(hyperparameters[name])}" for name in axes if name in hyperparameters
+        f"{name} {table_text(hyperparameters[name]) or repr('')}"
+        for name in axes
+        if name in hyperparameters
     )
 
 
@@ -152,13 +154,10 @@ def _describe_pick(evidence: Evidence) -> str:
 
 def _describe_regret(pick: Pick) -> str:
     if pick.regret_high is None:
-        return (
-            "How much worse than the best it may be is unknown: that takes two configurations or "
-            "more, and two repetitions or more."
-        )
+        return f"How much worse than the best it may be is unknown{_why_unknown(pick)}."
     new = (
         ""
-        if pick.regret_high_new_rows is None
+        if not pick.regret_high_new_rows
         else f" For new rows, the bound is {pick.regret_high_new_rows:.2g}, and more repetitions "
         "alone do not make it small."
     )
@@ -174,11 +173,23 @@ def _describe_regret(pick: Pick) -> str:
     )
 
 
+def _why_unknown(pick: Pick) -> str:
+    if pick.by == "confirm":
+        return ", because the confirmation ended before it was settled"
+    if pick.configurations == 1:
+        return ", because there is one configuration"
+    if pick.n == 1:
+        return ", because one repetition does not tell luck from merit"
+    return ", because too few configurations have a score in every repetition"
+
+
 def _describe_ties(pick: Pick) -> str | None:
-    if pick.tied is None:
+    if pick.tied is None or pick.configurations == 1:
         return None
     if pick.tied <= 1:
-        return f"It is surely the best of {pick.configurations:,} configurations."
+        if pick.by == "study" and pick.regret_high == 0:
+            return f"It is surely the best of {pick.configurations:,} configurations."
+        return None
     return (
         f"{pick.tied:,} of {pick.configurations:,} configurations cannot be told apart from the "
         "best. Which of them has the best mean is luck."
@@ -188,13 +199,14 @@ def _describe_ties(pick: Pick) -> str | None:
 def _describe_top(evidence: Evidence) -> str | None:
     """Say what becomes of the best mean, where it is not the pick's."""
     pick, summary = evidence.pick, evidence.summary
-    if pick.top_point == pick.point:
+    tops = summary[summary["rank"] == 1]
+    if pick.point in set(tops["point"]) or tops["expected"].isna().any():
         return None
-    top = summary.loc[summary["point"] == pick.top_point].iloc[0]
-    values = describe_values(read_path(pick.top_point), evidence.axes)
+    top = tops.sort_values("parameters", kind="stable").iloc[0]
+    values = describe_values(read_path(str(top["point"])), evidence.axes)
     return (
-        f"The best mean, {pick.top_mean:.4g}, is that of {values}; expect {top['expected']:.4g} "
-        "when you train it again."
+        f"The best mean of the study, {top[f'{pick.metric}_mean']:.4g}, is that of {values}; "
+        f"expect {top['expected']:.4g} when you train it again."
     )
 
 
@@ -203,7 +215,7 @@ def _describe_effects(evidence: Evidence) -> str | None:
     effects = evidence.effects
     found = most_explained(effects)
     if found is None:
-        return " ".join(effects.notes) or None
+        return " ".join([*_describe_largest(effects), *effects.notes]) or None
     axes, share = found
     names = _joined(axes)
     together = strongest_interaction(effects, axes)
@@ -215,7 +227,7 @@ def _describe_effects(evidence: Evidence) -> str | None:
         advice = (
             f" Tune {_joined(together)} together." if together else " Each can be tuned by itself."
         )
-    percent = _percent(share.share)
+    percent = _percent(min(share.share, 1.0))
     if not math.isnan(share.low):
         percent += f" (95 % interval {_percent(share.low)} to {_percent(share.high)})"
     lost = " ".join(note for note in effects.notes if "diverged" in note)
@@ -225,14 +237,32 @@ def _describe_effects(evidence: Evidence) -> str | None:
     ).rstrip()
 
 
+def _describe_largest(effects: Effects) -> list[str]:
+    """Say which effect is the largest, if there is more than one and shares are known."""
+    names = {":".join(own) for own in effects.axes}
+    table = effects.table
+    shares = {
+        name: float(share)
+        for name, share in zip(table["effect"], table["share"], strict=True)
+        if name in names and not math.isnan(share)
+    }
+    if len(shares) < 2:
+        return []
+    largest = max(shares, key=lambda name: shares[name])
+    return [
+        f"The largest effect, {largest}, explains {_percent(min(shares[largest], 1.0))} of the "
+        "differences between configurations."
+    ]
+
+
 def most_explained(effects: Effects) -> tuple[tuple[str, ...], Share] | None:
     """Return the fewest axes that explain `MOST` of the differences, and their share.
 
-    Of as many axes, those with the largest share. None if `MAX_NAMED` axes do not, or if no share
-    is known.
+    Of as many axes, those with the largest share. None if `MAX_NAMED` axes do not, if only all
+    axes together do, or if no share is known.
     """
     names = list(dict.fromkeys(axis for axes in effects.axes for axis in axes))
-    for count in range(1, MAX_NAMED + 1):
+    for count in range(1, min(MAX_NAMED, len(names) - 1) + 1):
         shares = {axes: effects.share_of(axes) for axes in itertools.combinations(names, count)}
         known = {axes: share for axes, share in shares.items() if share.share >= MOST}
         if known:
@@ -242,9 +272,10 @@ def most_explained(effects: Effects) -> tuple[tuple[str, ...], Share] | None:
 
 def strongest_interaction(effects: Effects, axes: Sequence[str]) -> tuple[str, ...] | None:
     """Return which of some axes interact most; None if none explains as much as `MATTERS`."""
-    share_of = dict(zip(effects.table["effect"], effects.table["share"], strict=True))
+    shown = effects.table[effects.table["p"] < 1 - CONFIDENCE]
+    share_of = dict(zip(shown["effect"], shown["share"], strict=True))
     inside = [own for own in effects.axes if len(own) > 1 and set(own) <= set(axes)]
-    shares = {own: share_of[":".join(own)] for own in inside}
+    shares = {own: share_of[":".join(own)] for own in inside if ":".join(own) in share_of}
     strongest = max(shares, key=lambda own: shares[own], default=None)
     return strongest if strongest and shares[strongest] >= MATTERS else None
 
@@ -294,6 +325,7 @@ def _worst_value(axes: Iterable[str], lost: pd.Series, summary: pd.DataFrame) ->
         found += [
             _Worst(axis, str(value), float(shares[value]), float(of_value[value] / lost.sum()))
             for value in of_value.index
+            if value != ""  # configurations without the axis
         ]
     most = [worst for worst in found if worst.of_lost > MOST]
     return max(most, key=lambda worst: worst.share, default=None)

@@ -218,7 +218,8 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
 def read_verified(path: Path, pick: Pick, setup: str) -> dict[str, Any] | None:
     """Read what `write_verified` wrote; None if it is about another point or set-up."""
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    same = (content["point"], content["setup"]) == (pick.point, setup)
+    found = (content["point"], content["setup"], content["metric"])
+    same = found == (pick.point, setup, pick.metric)
     return content if same else None
 
 

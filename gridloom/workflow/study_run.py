@@ -301,14 +301,25 @@ class StudyRun:
         return used
 
     @cached_property
-    def confirm_folder(self) -> str:
-        """Folder of the confirmation, named by set-up, points and objective.
+    def _question(self) -> str:
+        """Fingerprint of set-up, points and objective.
 
-        So a study that changed never meets the confirmation of another one.
+        It names what `confirm` and `verify` find, so that a study that changed never meets what
+        another one found.
         """
         objective = self.study.objective.model_dump()
         of = [self.identity.setup.name, sorted(self.grid.points), objective]
-        return f"{self.results}/confirm/{fingerprint([], json.dumps(of, sort_keys=True))}"
+        return fingerprint([], json.dumps(of, sort_keys=True))
+
+    @property
+    def confirm_folder(self) -> str:
+        """Folder of the confirmation."""
+        return f"{self.results}/confirm/{self._question}"
+
+    @property
+    def verify_folder(self) -> str:
+        """Folder of the verification."""
+        return f"{self.results}/verify/{self._question}"
 
     @property
     def plan_file(self) -> str:
@@ -352,7 +363,7 @@ class StudyRun:
     @property
     def verified_pick(self) -> str:
         """File of the pick that is being verified."""
-        return f"{self.results}/verify/pick.yaml"
+        return f"{self.verify_folder}/pick.yaml"
 
     def verified_records(self) -> list[str]:
         """List the records that chose the pick that is being verified."""
@@ -402,7 +413,7 @@ class StudyRun:
     @property
     def verified(self) -> str | None:
         """File of what `snakemake verify` found; None if there is none."""
-        file = f"{self.results}/verify/verify.yaml"
+        file = f"{self.verify_folder}/verify.yaml"
         return file if Path(file).exists() else None
 
     @property

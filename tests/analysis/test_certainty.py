@@ -172,3 +172,8 @@ def test_rows_are_counted_as_partitions_cut_them(tmp_path, validation, ordered, 
     SplitDescription(rows={"train": 455, "test": 114}, ordered=ordered).write(path)
     found = Scoring.read(path, validation, redrawn=True)
     assert (found.fitted, found.validated, found.folds) == rows
+
+
+def test_large_scores_are_no_shares_of_rows():
+    scores = np.random.default_rng(0).normal(6000, 500, size=(4, 5))
+    assert score_step(runs_of(scores), "score", Scoring(220, 220, 1, True, False)) is None

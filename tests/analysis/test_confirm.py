@@ -259,3 +259,10 @@ def test_a_damaged_file_is_named(tmp_path):
             Plan.read(tmp_path / "plan.json")
         with pytest.raises(StudyError, match="is damaged"):
             Round.read(tmp_path / "plan.json")
+
+
+def test_a_difference_too_small_to_settle_settles_nothing():
+    scores = np.random.default_rng(0).normal(size=(4, 10))
+    found = screen(scores, first=10, difference=1e-12, configurations=4)
+    assert not found.settled
+    assert found.left.all()

@@ -229,3 +229,13 @@ def test_thousands_of_points_of_twelve_axes_take_no_time(left_out):
     found = effects(observed(points, scores))
     assert time.perf_counter() - started < 5
     assert rows(found).loc["higher", "df"] == len(points) - 1 - 12 - 66
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_pair_without_a_cell_of_its_own_is_named_and_not_a_mistake(seed):
+    points = grid()
+    generator = np.random.default_rng(seed)
+    left_out = [len(points) - 1] if seed == 0 else generator.choice(len(points), 7, replace=False)
+    points = points.drop(index=left_out)
+    found = effects(observed(points, drawn(points, generator)))
+    assert found.table["variance"].notna().all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,10 @@ def test_the_end_of_a_list_is_said_with_value_and_price():
     ("runs", "axes", "said"),
     [
         pytest.param(
-            made_runs(rising, repetitions=1), AXES, "takes two configurations", id="one repetition"
+            made_runs(rising, repetitions=1),
+            AXES,
+            "does not tell luck from merit",
+            id="one repetition",
         ),
         pytest.param(made_runs(lambda *_: 0.5, noise=0), AXES, "no axis explains", id="constant"),
         pytest.param(
@@ -124,7 +128,7 @@ def test_the_end_of_a_list_is_said_with_value_and_price():
         pytest.param(
             made_runs(rising, axes={"units": ["1", "64"], "rate": ["0.1"], "kind": ["a"]}),
             {"units": ["1", "64"]},
-            "units explains",
+            "**Take units 64**",
             id="one axis",
         ),
     ],
@@ -140,3 +144,27 @@ def test_sentences_of_others_stand_in_it():
     _, text = verdict_of(made_runs(rising), baselines="A line is as good.", verified="Verified.")
     assert "- A line is as good.\n" in text
     assert "- Verified.\n" in text
+
+
+def test_a_pick_that_is_only_close_to_the_best_is_not_called_the_best():
+    evidence, _ = verdict_of(made_runs(rising, repetitions=40))
+    near = replace(evidence.pick, tied=1, regret_high=0.004, shown_close=True)
+    assert "surely the best" not in describe_verdict(replace(evidence, pick=near))
+    best = replace(near, regret_high=0.0)
+    assert "It is surely the best of 12" in describe_verdict(replace(evidence, pick=best))
+
+
+def test_a_confirmation_that_was_not_settled_is_said_to_be_so():
+    evidence, _ = verdict_of(made_runs(rising))
+    pick = replace(evidence.pick, by="confirm", regret_high=None, regret_high_new_rows=None)
+    text = describe_verdict(replace(evidence, pick=pick))
+    assert "is unknown, because the confirmation ended before it was settled." in text
+
+
+def test_the_best_mean_is_that_of_the_study_as_it_is_now():
+    evidence, _ = verdict_of(made_runs(rising, repetitions=40))
+    top = evidence.summary.sort_values("rank").iloc[0]
+    other = evidence.summary[evidence.summary["rank"] > 1].iloc[0]
+    pick = replace(evidence.pick, point=other["point"], top_point=other["point"], top_mean=9.0)
+    text = describe_verdict(replace(evidence, pick=pick))
+    assert f"The best mean of the study, {top['val_auc_mean']:.4g}, is that of units 64" in text

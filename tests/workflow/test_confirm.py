@@ -69,7 +69,8 @@ def test_rounds_train_what_is_left_and_end_in_a_pick_that_verify_takes(copied):
     done = copied.run("verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{best['n']} trainings in a new process: the same, bit for bit" in done.stdout
-    verified = yaml.safe_load((copied.results / "verify" / "verify.yaml").read_text())
+    (file,) = (copied.results / "verify").rglob("verify.yaml")
+    verified = yaml.safe_load(file.read_text())
     assert verified["point"] == best["point"]
     assert verified["reserved"]["repetitions"] == 20
     assert any((1_000_000, 1_000_019) in parts for parts in blocks(copied).values())

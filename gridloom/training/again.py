@@ -1,0 +1,43 @@
+"""Trainings once more, to hold their records against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from gridloom.naming.blocks import job_repetitions
+from gridloom.records import read_record, write_record
+from gridloom.training.request import Request
+from gridloom.training.trainer import Trainer
+
+
+def train_again(records: Iterable[Path], request: Request, folder: Path) -> list[tuple[Path, Path]]:
+    """Train the records of a point once more.
+
+    Parameters
+    ----------
+    request
+        Of the point; each record tells its repetitions, and whether they trained in lockstep: both
+        ways give the same results, but only up to rounding.
+    folder
+        Of the new records.
+
+    Returns
+    -------
+    list of pairs
+        Each record, and the new one.
+    """
+    trainer = Trainer()
+    pairs = []
+    for record in records:
+        before = read_record(record)
+        once_more = replace(
+            request,
+            repetitions=tuple(job_repetitions(record)),
+            lockstep=before.engine == "lockstep",
+        )
+        again = folder / "points" / request.setup.name / before.point / record.name
+        write_record(again, trainer.run(once_more))
+        pairs.append((record, again))
+    return pairs
