@@ -25,7 +25,8 @@ from gridloom.study.schema import Dataset, Split
 from gridloom.training.objective import ObjectiveError
 from gridloom.training.trainer import Trainer
 from tests.made_networks import BATCH, EPOCHS, assert_same, mlp, plain_fit, rows_of, trainings_of
-from tests.made_requests import choice_of, request_for, setup_for, write_parts
+from tests.made_picks import pick_of
+from tests.made_requests import request_for, setup_for, write_parts
 
 
 def keyed(rows):
@@ -330,9 +331,9 @@ def test_a_pipeline_that_is_not_a_function_is_refused(images):
 def fitted_model(folder, model):
     """Fit the point on all training rows, save and load it."""
     refitted = refit(
-        choice_of("batch_size=8/epochs=3/units=4", epochs=30),
+        pick_of("batch_size=8/epochs=3/units=4", epochs=30),
         setup_for(model, seed=3, scaling="none"),
-        Dataset(source="mine.csv", target="bright").model_dump(),
+        Dataset(source="mine.csv", target="bright"),
         train_file=folder / "train.parquet",
         test_file=folder / "test.parquet",
         split_file=folder / "split.json",
@@ -345,7 +346,7 @@ def fitted_model(folder, model):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_fitted_model_reads_new_rows_through_the_pipeline_in_their_order(images, loss):
     refitted = fitted_model(images, write_model(images, **LOSSES[loss]))
-    assert refitted.about["test"]["accuracy"] > 0.9
+    assert refitted.card.test.metrics["accuracy"] > 0.9
     table = pd.DataFrame({"image": [*range(ROWS), *range(0, ROWS, 2)]})
     table.to_csv(images / "new.csv", index=False)
     loaded = FittedModel.load(images / "model")
