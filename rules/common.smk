@@ -17,7 +17,7 @@ def here():
     return Path(here.__code__.co_filename)
 
 
-ADAPTER = Adapter(workflow, config, here().parents[1] / "scripts")
+ADAPTER = Adapter(workflow, config, checkpoints, here().parents[1] / "scripts")
 RUN = ADAPTER.run
 STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 

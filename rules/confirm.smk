@@ -13,34 +13,6 @@ localrules:
     confirm,
 
 
-def ready_round(wildcards):
-    """Return a round's number, once the plan and the round before it are there."""
-    checkpoints.confirm_plan.get()
-    number = int(wildcards.round)
-    if number > 0:
-        checkpoints.confirm_round.get(round=str(number - 1))
-    return number
-
-
-def round_records(wildcards):
-    """List the records that a round reads; have those trained anew that were cut short."""
-    needed = RUN.round_records(ready_round(wildcards))
-    ADAPTER.force_truncated()
-    return needed
-
-
-def rounds(wildcards):
-    """List the rounds; Snakemake asks again whenever one is finished."""
-    checkpoints.confirm_plan.get()
-    held = []
-    while not held or RUN.after_round(len(held) - 1).repetitions is not None:
-        if not os.path.exists(RUN.round_file(len(held))):
-            # Of a confirmation that a limit ended, Snakemake would take it for done.
-            workflow.dag.forcefiles.add(RUN.confirmed_pick)
-        held += checkpoints.confirm_round.get(round=str(len(held))).output
-    return held
-
-
 checkpoint confirm_plan:
     """Settle what is compared and by what, once; say the most that it can cost."""
     input:
@@ -73,10 +45,8 @@ checkpoint confirm_round:
     """Find which configurations are left after a round of repetitions."""
     input:
         plan=RUN.plan_file,
-        previous=lambda wildcards: [
-            RUN.round_file(number - 1) for number in [ready_round(wildcards)] if number
-        ],
-        records=round_records,
+        previous=ADAPTER.previous_round,
+        records=ADAPTER.round_records,
         code=code("confirm_round"),
     output:
         held=RUN.round_file("{round}"),
@@ -90,7 +60,7 @@ checkpoint confirm_round:
         runtime=asks("confirm", "runtime"),
         gpu=asks("confirm", "gpu"),
     params:
-        repetitions=lambda wildcards: RUN.round_repetitions(ready_round(wildcards)),
+        repetitions=ADAPTER.round_repetitions,
         hyperparameters=json.dumps(column_order(RUN.grid)),
         axes=json.dumps(list(RUN.grid.axes)),
         metric=verbatim(STUDY.objective.metric),
@@ -106,7 +76,7 @@ rule confirm:
         plan=RUN.plan_file,
         best=f"{RESULTS}/best.yaml",
         summary=f"{RESULTS}/summary.csv",
-        rounds=rounds,
+        rounds=ADAPTER.rounds,
         code=code("confirm"),
     output:
         best=RUN.confirmed_pick,

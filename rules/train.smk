@@ -18,8 +18,8 @@ rule train:
         f"{RESULTS}/logs/points/{{setup}}/{{point}}={{first}}-{{last}}.log",
     wildcard_constraints:
         setup=r"[0-9a-f]{16}",
-        # With "/reps", because Snakemake refuses a wildcard that ends in twenty repeats, such as a
-        # list of equal layer sizes.
+        # Not the point alone, because Snakemake refuses a wildcard that ends in twenty repeats, such
+        # as a list of equal layer sizes.
         point=r".+/reps",
         first=r"\d+",
         last=r"\d+",

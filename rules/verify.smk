@@ -12,18 +12,6 @@ localrules:
     verify_pick,
 
 
-def verified(records):
-    """Return an input function that lists records of the pick, once this is known."""
-
-    def known(wildcards):
-        checkpoints.verify_pick.get()
-        needed = records()
-        ADAPTER.force_truncated()
-        return needed
-
-    return known
-
-
 checkpoint verify_pick:
     """Take the pick to verify: the confirmed one if there is one, else the study's."""
     input:
@@ -41,8 +29,8 @@ rule verify:
     input:
         pick=RUN.verified_pick,
         history=f"{RESULTS}/history.parquet",
-        records=verified(RUN.verified_records),
-        reserved=verified(RUN.reserved_records),
+        records=ADAPTER.verified_records,
+        reserved=ADAPTER.reserved_records,
         # As for `train`, their folder's name tells what is in them.
         train=ancient(f"{DATA}/train.{RUN.parts}"),
         split=ancient(f"{DATA}/split.json"),

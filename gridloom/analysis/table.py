@@ -155,6 +155,10 @@ class _Collected:
         """Add the trainings of a record."""
         made_with = {**record.machine.packages, **record.inputs, "device": record.machine.device}
         self._versions[json.dumps(made_with, sort_keys=True)] += 1
+        point = {
+            "point": record.point,
+            **{name: table_value(record.hyperparameters, name) for name in self.hyperparameters},
+        }
         for training in record.trainings:
             if training.repetition < self.repetitions:
                 history = {
@@ -162,16 +166,14 @@ class _Collected:
                     for name, values in training.history.items()
                 }
                 check_objective(self.objective, history)
-                self._rows.append(self._row(record, training, history))
-                self._add_epochs(record.point, training, history)
+                self._rows.append({**point, **self._row(record, training, history)})
+                self._add_epochs(point["point"], training, history)
 
     def _row(
         self, record: Record, training: TrainingResult, history: Mapping[str, Any]
     ) -> dict[str, Any]:
-        point, final = record.hyperparameters, training.restored_epoch
+        final = training.restored_epoch
         return {
-            "point": record.point,
-            **{name: table_value(point, name) for name in self.hyperparameters},
             "repetition": training.repetition,
             "fold": training.fold,
             "seed": training.seeds.base,

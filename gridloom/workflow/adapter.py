@@ -35,6 +35,9 @@ class Adapter:
         Snakemake's own, as its files have it under that name.
     config
         Snakemake's; another workflow that uses this one as a module passes its study in it.
+    checkpoints
+        Snakemake's. Their `get` ends an input function until the checkpoint is done; then
+        Snakemake calls it again.
     scripts
         Folder of the rules' scripts.
 
@@ -44,10 +47,13 @@ class Adapter:
         What the rules ask for.
     """
 
-    def __init__(self, workflow: Any, config: Mapping[str, Any], scripts: Path) -> None:
+    def __init__(
+        self, workflow: Any, config: Mapping[str, Any], checkpoints: Any, scripts: Path
+    ) -> None:
         # The logger plugin does it too, and earlier: before Snakemake reads any file.
         logger.addFilter(in_own_words)
         self.workflow = workflow
+        self.checkpoints = checkpoints
         self.scripts = scripts
         self._started = time.time()
         try:
@@ -98,17 +104,17 @@ class Adapter:
         first = self.asks(rule, key)
         return first if self.workflow.local_exec else lambda wildcards, attempt: first * attempt
 
-    def force_truncated(self) -> None:
-        """Have truncated records trained again.
+    def _with_truncated(self, records: list[str]) -> list[str]:
+        """Return records; truncated ones are trained again.
 
         Only the job that trains such a record removes it; a look at the study leaves it.
         """
         self.workflow.dag.forcefiles.update(self.run.cut_short)
+        return records
 
     def records(self, wildcards: Any) -> list[str]:
         """List the records that the study needs."""
-        self.force_truncated()
-        return self.run.records
+        return self._with_truncated(self.run.records)
 
     def for_training(self, file: str) -> str | Callable[[Any], str]:
         """Return an input of `train` that never outdates a finished record, even if new or lost.
@@ -131,6 +137,48 @@ class Adapter:
             return f"{file} is not needed"
 
         return needed
+
+    def _ready_round(self, wildcards: Any) -> int:
+        """Return a round's number, once the plan and the round before it are there."""
+        self.checkpoints.confirm_plan.get()
+        number = int(wildcards.round)
+        if number > 0:
+            self.checkpoints.confirm_round.get(round=str(number - 1))
+        return number
+
+    def previous_round(self, wildcards: Any) -> list[str]:
+        """List the file of the round before, if there is one."""
+        number = self._ready_round(wildcards)
+        return [self.run.round_file(number - 1)] if number else []
+
+    def round_records(self, wildcards: Any) -> list[str]:
+        """List the records that a round reads."""
+        return self._with_truncated(self.run.round_records(self._ready_round(wildcards)))
+
+    def round_repetitions(self, wildcards: Any) -> int:
+        """Return how many repetitions a round has in all."""
+        return self.run.round_repetitions(self._ready_round(wildcards))
+
+    def rounds(self, wildcards: Any) -> list[str]:
+        """List the rounds; Snakemake asks again whenever one is finished."""
+        self.checkpoints.confirm_plan.get()
+        held: list[str] = []
+        while not held or self.run.after_round(len(held) - 1).repetitions is not None:
+            if not Path(self.run.round_file(len(held))).exists():
+                # Of a confirmation that a limit ended, Snakemake would take it for done.
+                self.workflow.dag.forcefiles.add(self.run.confirmed_pick)
+            held += self.checkpoints.confirm_round.get(round=str(len(held))).output
+        return held
+
+    def verified_records(self, wildcards: Any) -> list[str]:
+        """List the records that chose the pick that is being verified."""
+        self.checkpoints.verify_pick.get()
+        return self._with_truncated(self.run.verified_records())
+
+    def reserved_records(self, wildcards: Any) -> list[str]:
+        """List the records of reserved repetitions of the pick that is being verified."""
+        self.checkpoints.verify_pick.get()
+        return self._with_truncated(self.run.reserved_records())
 
     def prepare(self) -> None:
         """Prepare the run, or end with one message."""
