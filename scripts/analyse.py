@@ -1,6 +1,7 @@
 """Find what explains the differences between configurations, and choose one."""
 
 import json
+import sys
 from pathlib import Path
 
 from gridloom.analysis.cells import read_csv, write_csv
@@ -10,6 +11,7 @@ from gridloom.analysis.cv_results import cv_results
 from gridloom.analysis.divergence import divergence_shares
 from gridloom.analysis.effects import effects
 from gridloom.analysis.observations import observe
+from gridloom.analysis.pick import NothingToChooseError, write_nothing
 from gridloom.data.scoring import Scoring
 from gridloom.errors import report_mistakes
 from gridloom.naming.points import read_path
@@ -28,17 +30,20 @@ with report_mistakes(snakemake.log[0]):
         json.loads(snakemake.params.validation),
         snakemake.params.redrawn,
     )
-    pick = choose(
-        summary,
-        runs,
-        {path: read_path(path) for path in summary["point"]},
-        metric,
-        mode,
-        json.loads(snakemake.params.cost),
-        snakemake.params.close_enough or default_close_enough(runs, metric, mode, scoring),
-    )
     output = snakemake.output
     write_csv(effects(observe(runs, axes, metric, mode)).table, Path(output.effects))
     write_csv(divergence_shares(summary, axes), Path(output.divergence))
     write_csv(cv_results(runs, metric, mode), Path(output.cv_results))
-    pick.write(Path(output.best))
+    try:
+        choose(
+            summary,
+            runs,
+            {path: read_path(path) for path in summary["point"]},
+            metric,
+            mode,
+            json.loads(snakemake.params.cost),
+            snakemake.params.close_enough or default_close_enough(runs, metric, mode, scoring),
+        ).write(Path(output.best))
+    except NothingToChooseError as nothing:
+        write_nothing(Path(output.best), "; ".join(nothing.problems))
+        print(nothing, file=sys.stderr)

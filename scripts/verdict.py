@@ -7,8 +7,8 @@ from gridloom.analysis.baselines import describe_baselines, summarize_baselines
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.next import write_next
 from gridloom.analysis.observations import observe
-from gridloom.analysis.pick import Pick
-from gridloom.analysis.verdict import describe_verdict, weigh
+from gridloom.analysis.pick import NothingToChooseError, Pick
+from gridloom.analysis.verdict import describe_nothing, describe_verdict, weigh
 from gridloom.analysis.verify import describe_noted, noted_baselines, read_verified
 from gridloom.errors import report_mistakes
 from gridloom.files import write_text
@@ -18,31 +18,41 @@ with report_mistakes(snakemake.log[0]):
     axes, metric, mode = json.loads(params.axes), params.metric, params.mode
     runs, summary = (read_csv(Path(file), axes) for file in (given.runs, given.summary))
     observations = observe(runs, axes, metric, mode)
-    pick = Pick.read(Path(given.best))
-    if params.confirmed:
-        confirmed = Pick.read(Path(params.confirmed))
-        # Of a part of the study, its records may be missing.
-        pick = confirmed if confirmed.point in set(summary["point"]) else pick
-    verified = read_verified(Path(params.verified), pick, params.setup) if params.verified else None
-    if verified is not None:
-        baselines = noted_baselines(verified)
+    trainings, seconds = params.trainings, float(summary["seconds_mean"].mean())
+    try:
+        pick = Pick.read(Path(given.best))
+    except NothingToChooseError as nothing:
+        why = "; ".join(nothing.problems)
+        text, found = describe_nothing(params.name, why, axes, summary), []
     else:
-        baselines = [
-            each
-            for file in given.baselines
-            for each in summarize_baselines(
-                read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
-            )
-        ]
-    evidence = weigh(
-        params.name,
-        observations,
-        summary,
-        pick,
-        numbers=json.loads(params.numbers),
-        trainings=params.trainings,
-        baselines=describe_baselines(baselines, mode, reserved=verified is not None),
-        verified=None if verified is None else describe_noted(verified),
-    )
-    write_next(evidence.ends, evidence.trainings, evidence.seconds, Path(snakemake.output.next))
-    write_text(Path(snakemake.output.verdict), describe_verdict(evidence))
+        if params.confirmed:
+            confirmed = Pick.read(Path(params.confirmed))
+            # Of a part of the study, its records may be missing.
+            pick = confirmed if confirmed.point in set(summary["point"]) else pick
+        verified = (
+            read_verified(Path(params.verified), pick, params.setup) if params.verified else None
+        )
+        if verified is not None:
+            baselines = noted_baselines(verified)
+        else:
+            baselines = [
+                each
+                for file in given.baselines
+                for each in summarize_baselines(
+                    read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
+                )
+            ]
+        evidence = weigh(
+            params.name,
+            observations,
+            summary,
+            pick,
+            numbers=json.loads(params.numbers),
+            trainings=trainings,
+            seconds=seconds,
+            baselines=describe_baselines(baselines, mode, reserved=verified is not None),
+            verified=None if verified is None else describe_noted(verified),
+        )
+        text, found = describe_verdict(evidence), evidence.ends
+    write_next(found, trainings, seconds, Path(snakemake.output.next))
+    write_text(Path(snakemake.output.verdict), text)

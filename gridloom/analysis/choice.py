@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from gridloom.analysis.pick import Pick
-from gridloom.errors import StudyError
+from gridloom.analysis.pick import NothingToChooseError, Pick
 from gridloom.naming.points import Point
 
 
@@ -45,7 +44,7 @@ def choose(
 
     Raises
     ------
-    StudyError
+    NothingToChooseError
         If no training has a finite loss and objective.
     """
     sign = -1 if mode == "min" else 1
@@ -57,7 +56,7 @@ def choose(
     cheapest = [*cost, "_steps", "_place"]
     scored = table[table["n"] > 0]
     if scored.empty:
-        raise StudyError(
+        raise NothingToChooseError(
             f"no training of this study ended with a finite loss and a {metric}, so there is "
             "nothing to choose; try smaller learning rates"
         )

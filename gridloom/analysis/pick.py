@@ -17,6 +17,10 @@ from gridloom.errors import StudyError
 from gridloom.files import write_text
 
 
+class NothingToChooseError(StudyError):
+    """Raised if no training of a study has a finite loss and objective."""
+
+
 @dataclass(frozen=True)
 class Pick:
     """The configuration that a study chooses.
@@ -93,11 +97,15 @@ class Pick:
 
         Raises
         ------
+        NothingToChooseError
+            If the study has none, with what `write_nothing` wrote.
         StudyError
             If it is no pick.
         """
         try:
             written = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if written["point"] is None:
+                raise NothingToChooseError(written["rule"])
             return cls(**{field.name: written[field.name] for field in fields(cls)})
         except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise StudyError(f"{path} holds no pick; delete it and run `snakemake`") from error
@@ -128,3 +136,8 @@ class Pick:
             width=100,
         )
         write_text(path, text)
+
+
+def write_nothing(path: Path, why: str) -> None:
+    """Write that a study has no pick, atomically; whoever reads it gets the reason."""
+    write_text(path, yaml.safe_dump({"point": None, "rule": why}, allow_unicode=True, width=100))

@@ -75,6 +75,7 @@ def weigh(
     *,
     numbers: Mapping[str, Sequence[int | float]],
     trainings: int,
+    seconds: float,
     baselines: str | None = None,
     verified: str | None = None,
 ) -> Evidence:
@@ -106,7 +107,7 @@ def weigh(
         left_alone=left_alone,
         ends=ends(observations, near, numbers),
         trainings=trainings,
-        seconds=float(summary["seconds_mean"].mean()),
+        seconds=seconds,
         baselines=baselines,
         verified=verified,
     )
@@ -125,11 +126,17 @@ def describe_verdict(evidence: Evidence) -> str:
         evidence.baselines,
         _describe_effects(evidence),
         _describe_left_alone(evidence),
-        _describe_lost(evidence),
+        _describe_lost(evidence.axes, evidence.summary),
         *_describe_next(evidence),
     ]
     items = [f"- {sentence}" for sentence in sentences if sentence]
     return "\n".join([f"# {evidence.name}: the verdict", "", *items]) + "\n"
+
+
+def describe_nothing(name: str, why: str, axes: Iterable[str], summary: pd.DataFrame) -> str:
+    """Return the verdict on a study that has nothing to choose, as Markdown."""
+    items = [f"- There is no configuration to take: {why}.", f"- {_describe_lost(axes, summary)}"]
+    return "\n".join([f"# {name}: the verdict", "", *items]) + "\n"
 
 
 def describe_values(hyperparameters: Mapping[str, object], axes: Iterable[str]) -> str:
@@ -290,15 +297,14 @@ def _describe_left_alone(evidence: Evidence) -> str | None:
     )
 
 
-def _describe_lost(evidence: Evidence) -> str | None:
+def _describe_lost(axes: Iterable[str], summary: pd.DataFrame) -> str | None:
     """Say how many trainings diverged, and at which value most of them did."""
-    summary = evidence.summary
     lost = summary["n_diverged"] + summary["n_missing"]
     if not lost.sum():
         return None
     total = int(summary["n_trainings"].sum())
     described = f"{int(lost.sum()):,} of {total:,} trainings diverged or have no number"
-    worst = _worst_value(evidence.axes, lost, summary)
+    worst = _worst_value(axes, lost, summary)
     if worst is None:
         return f"{described}."
     return (

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from gridloom.analysis.choice import choose
-from gridloom.analysis.pick import Pick
+from gridloom.analysis.pick import NothingToChooseError, Pick, write_nothing
 from gridloom.errors import StudyError
 
 POINTS = {
@@ -105,3 +105,9 @@ def test_a_pick_is_read_as_it_was_written(tmp_path):
     pick.write(tmp_path / "best.yaml")
     assert Pick.read(tmp_path / "best.yaml") == pick
     assert (pick.index, pick.epochs) == (2, 9)
+
+
+def test_a_study_without_a_pick_tells_its_readers_why(tmp_path):
+    write_nothing(tmp_path / "best.yaml", "all diverged")
+    with pytest.raises(NothingToChooseError, match="all diverged"):
+        Pick.read(tmp_path / "best.yaml")

@@ -13,7 +13,7 @@ from gridloom.analysis.certainty import certainty, default_close_enough, with_ce
 from gridloom.analysis.choice import choose
 from gridloom.analysis.observations import observe
 from gridloom.analysis.table import summarize
-from gridloom.analysis.verdict import describe_verdict, most_explained, weigh
+from gridloom.analysis.verdict import describe_nothing, describe_verdict, most_explained, weigh
 from gridloom.naming.points import point_path, read_path
 
 AXES = {"units": ["1", "32", "64"], "rate": ["0.01", "0.1"], "kind": ["a", "b"]}
@@ -59,7 +59,9 @@ def verdict_of(runs, axes=AXES, **said):
     pick = choose(summary, runs, points, "val_auc", "max", ["parameters"], close_enough)
     observations = observe(runs, axes, "val_auc", "max")
     numbers = {name: [float(text) for text in axes[name]] for name in axes if name != "kind"}
-    evidence = weigh("Made up", observations, summary, pick, numbers=numbers, trainings=5, **said)
+    evidence = weigh(
+        "Made up", observations, summary, pick, numbers=numbers, trainings=5, seconds=0.1, **said
+    )
     return evidence, describe_verdict(evidence)
 
 
@@ -168,3 +170,10 @@ def test_the_best_mean_is_that_of_the_study_as_it_is_now():
     pick = replace(evidence.pick, point=other["point"], top_point=other["point"], top_mean=9.0)
     text = describe_verdict(replace(evidence, pick=pick))
     assert f"The best mean of the study, {top['val_auc_mean']:.4g}, is that of units 64" in text
+
+
+def test_where_all_diverged_the_verdict_says_so_and_where():
+    evidence, _ = verdict_of(made_runs(rising, diverged=[("1", "0.1")]))
+    text = describe_nothing("Made up", "nothing is finite", evidence.axes, evidence.summary)
+    assert "There is no configuration to take: nothing is finite." in text
+    assert "10 of 60 trainings diverged" in text

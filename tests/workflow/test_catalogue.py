@@ -79,7 +79,10 @@ STUDIES = {
     "two weights": (data(weight=["v", "w"]), "dataset.weight: must be text, found ['v', 'w']"),
     "a number for an address": (data(test_source=3), "dataset.test_source: must be text, found 3"),
     "no separator": (data(separator=""), "dataset.separator: is empty; Character between columns"),
-    "an address without a host": (data(source="https://?token=abc"), "https://?token=… is no addr"),
+    "an address without a host": (
+        data(source="https://?token=abc"),
+        "https://?token=… is not an address",
+    ),
     "a port of letters": (data(source="http://h:x/d.csv"), "cannot be read; check its host and"),
     "no room": ({"limits": {"gib": 0}}, "limits.gib: must be above 0, found 0"),
     "no time": ({"limits": {"minutes": -1}}, "limits.minutes: must be above 0, found -1"),
@@ -207,7 +210,7 @@ MODELS_READ = {
     "no knobs": ("def build_model(input_shape, outputs):\n    pass\n", "takes no such hyperparam"),
     "a sibling of no package": (
         "from . import blocks\n\ndef build_model(input_shape, outputs, **knobs):\n    pass\n",
-        "models/own.py, line 1: `from . import …`, but there is no package that it could mean; "
+        "models/own.py, line 1: `from . import …`, but this file is not in such a package; "
         "write `import blocks`",
     ),
     "an unknown need": (
@@ -311,7 +314,7 @@ FILES = {
             header="a,target,g,part",
         ),
         {"group": "g", "split": {"column": "part", "test_value": "late"}},
-        "dataset.group: '07' is in the training rows and in the given test rows that are given",
+        "dataset.group: '07' is in the training rows and in the given test rows",
     ),
     "cut short": (gzip.compress(table(*ROWS).encode())[:-9], {}, "mine.csv is a damaged archive"),
     "a pointer": ("version https://git-lfs.github.com/spec/v1\n", {}, "run `git lfs pull`"),
