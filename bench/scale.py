@@ -89,6 +89,7 @@ def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float
     """Time drawing one heatmap of rows x columns cells from so many points."""
     import pandas as pd
 
+    from gridloom.analysis.cells import read_csv
     from gridloom.figures.heatmaps import draw_all
 
     place = np.arange(points)
@@ -100,8 +101,9 @@ def heatmap_seconds(rows: int, columns: int, points: int, folder: Path) -> float
     axes = {"a": [str(n) for n in range(rows)], "b": [str(n) for n in range(columns)]}
     started = time.perf_counter()
     files = [folder / "heatmap_a_x_b_mean.png"]
+    points = read_csv(summary, axes)
     draw_all(
-        summary, axes=axes, slices=[], metric="acc", mode="max", title="t", dpi=150, files=files
+        points, axes=axes, slices=[], metric="acc", mode="max", title="t", dpi=150, files=files
     )
     return time.perf_counter() - started
 

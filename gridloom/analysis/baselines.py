@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from gridloom.analysis.intervals import mean_of
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,19 @@ def _summary(
 ) -> BaselineSummary:
     scored = rows.dropna(subset=[metric])
     scores = scored[metric].to_numpy(float)
-    mean, sd, se, _ = _moments(scores)
+    own = mean_of(scores)
     picked = np.array([pick.get(int(one), np.nan) for one in scored["repetition"]], float)
     differences = sign * (picked - scores)
-    gain, _, _, half = _moments(differences[np.isfinite(differences)])
+    gain = mean_of(differences[np.isfinite(differences)])
     notes = [note for note in rows["note"].fillna("").unique() if note]
     return BaselineSummary(
-        name, len(scores), mean, sd, se, gain, gain - half, gain + half, "; ".join(notes)
+        baseline=name,
+        n=own.n,
+        mean=own.mean,
+        sd=own.sd,
+        se=own.se,
+        gain=gain.mean,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        note="; ".join(notes),
     )
-
-
-def _moments(values: np.ndarray) -> tuple[float, float, float, float]:
-    """Return the mean, standard deviation, standard error and half a 95 % interval of the mean."""
-    count = len(values)
-    mean = float(values.mean()) if count else np.nan
-    if count < 2:
-        return mean, np.nan, np.nan, np.nan
-    sd = float(values.std(ddof=1))
-    se = sd / count**0.5
-    return mean, sd, se, float(stats.t.ppf(0.975, count - 1)) * se

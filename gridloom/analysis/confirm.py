@@ -7,9 +7,8 @@ left, and one leaves as soon as it is surely behind another one that is left.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +19,7 @@ from gridloom.analysis.rounds import Gone, Left, Next, Plan, Round, asked_of
 from gridloom.analysis.table import RESOLUTION, ranks
 from gridloom.errors import StudyError
 from gridloom.naming.blocks import FIRST_RESERVED
-from gridloom.naming.points import read_path
-from gridloom.naming.values import table_value
+from gridloom.naming.points import describe_point, read_path
 from gridloom.study.schema import Confirm
 
 #: Probability that the choice is worse than the best by the difference or more.
@@ -585,7 +583,9 @@ def describe_round(last: Round, axes: Collection[str]) -> str:
         f"{last.most_trainings:,} more"
     ]
     for point, left in list(last.left.items())[:_MAX_NAMED]:
-        lines.append(f"            {left.mean:.5g} ± {left.se:.2g}  {describe_point(point, axes)}")
+        lines.append(
+            f"            {left.mean:.5g} ± {left.se:.2g}  {describe_point(read_path(point), axes)}"
+        )
     if len(last.left) > _MAX_NAMED:
         lines.append(f"            and {len(last.left) - _MAX_NAMED:,} more")
     return "\n".join(lines)
@@ -595,21 +595,15 @@ def describe_conclusion(chosen: Pick, last: Round, axes: Collection[str]) -> str
     """Say what was chosen, by what, and what it cost."""
     return "\n".join(
         [
-            f"confirmed   {describe_point(chosen.point, axes)}"
+            f"confirmed   {describe_point(read_path(chosen.point), axes)}"
             if chosen.shown_close
-            else f"not settled {describe_point(chosen.point, axes)}",
+            else f"not settled {describe_point(read_path(chosen.point), axes)}",
             f"because     {chosen.rule}",
             f"score       {chosen.metric} {chosen.mean:.5g} (standard error {chosen.se:.2g}) over "
             f"{chosen.n} repetitions, which chose it; `snakemake verify` scores it on new seeds",
             f"cost        {last.trainings:,} further trainings, {_describe_time(last.seconds)}",
         ]
     )
-
-
-def describe_point(point: str, axes: Collection[str]) -> str:
-    """Name a configuration by the values of its axes."""
-    values: Mapping[str, Any] = read_path(point)
-    return ", ".join(f"{name} {table_value(values, name)}" for name in axes if name in values)
 
 
 def _describe_time(seconds: float) -> str:

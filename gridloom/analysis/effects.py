@@ -11,9 +11,8 @@ import pandas as pd
 from scipy.special import chdtri, fdtrc, stdtrit
 
 from gridloom.analysis.contrasts import Part, decompose, higher
+from gridloom.analysis.intervals import CONFIDENCE
 from gridloom.analysis.observations import Observations
-
-CONFIDENCE = 0.95
 
 #: Samples of the bootstrap behind the intervals of shares.
 DRAWS = 2000

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
 
 from gridloom.analysis.observations import Observations
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 def matched_differences(
@@ -54,28 +44,6 @@ def matched_differences(
     kept = near[first] | near[second]
     differences: np.ndarray = observations.scores[first[kept]] - observations.scores[second[kept]]
     return differences
-
-
-def mean_over_pairs(differences: np.ndarray, level: float) -> Interval | None:
-    """Estimate the mean difference over more seeds; None for no pairs or one repetition.
-
-    Each repetition's mean over the pairs is one observation (pairs share its seeds); Student's t
-    with r - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    differences
-        Shape (pairs, r).
-    level
-        Confidence, such as 0.95.
-    """
-    pairs, repetitions = differences.shape
-    if pairs == 0 or repetitions < 2:
-        return None
-    means = differences.mean(axis=0)
-    half = stdtrit(repetitions - 1, (1 + level) / 2) * means.std(ddof=1) / np.sqrt(repetitions)
-    estimate = float(means.mean())
-    return Interval(estimate, estimate - float(half), estimate + float(half))
 
 
 def may_be_left_alone(

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from gridloom.analysis.matched import Interval, matched_differences, mean_over_pairs
+from gridloom.analysis.intervals import CONFIDENCE, Mean, mean_of
+from gridloom.analysis.matched import matched_differences
 from gridloom.analysis.observations import Observations
 from gridloom.files import write_text
-
-CONFIDENCE = 0.95
 
 #: Two positive values that differ by a larger factor are taken for steps of a factor.
 MIN_FACTOR = 4
@@ -44,7 +43,7 @@ class End:
     axis: str
     best: Number
     neighbour: Number
-    better: Interval
+    better: Mean
     added: Number
     values: list[Number]
     configurations: int
@@ -76,21 +75,31 @@ def ends(
             if added is None:
                 continue
             better = [
-                mean_over_pairs(
+                _advantage(
                     matched_differences(observations, axis, text[best], text[other], near), level
                 )
                 for other in along[-2::-1]
             ]
             nearest = better[0]
-            if nearest is None or nearest.low <= 0:
-                continue
-            if any(each is not None and each.estimate <= 0 for each in better):
+            # NaN, of no pairs or one repetition, is not above 0.
+            if not nearest.low > 0 or any(each.mean <= 0 for each in better):
                 continue
             count = int((observations.points[axis] == text[best]).sum())
             found.append(
                 End(axis, best, neighbour, nearest, added, [*values, added], configurations=count)
             )
     return found
+
+
+def _advantage(differences: np.ndarray, level: float) -> Mean:
+    """Return the mean difference, over repetitions: pairs share the seeds of a repetition.
+
+    Parameters
+    ----------
+    differences
+        Shape (pairs, r).
+    """
+    return mean_of(differences.mean(axis=0) if len(differences) else np.empty(0), level)
 
 
 def beyond(values: Sequence[Number]) -> Number | None:
@@ -163,7 +172,7 @@ def describe_end(end: End) -> str:
     by = end.better
     return (
         f"{end.best:g} is the end of the list and better than {end.neighbour:g} by "
-        f"{by.estimate:.2g} ({by.low:.2g} to {by.high:.2g}), all else alike."
+        f"{by.mean:.2g} ({by.low:.2g} to {by.high:.2g}), all else alike."
     )
 
 

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from gridloom.analysis.cells import write_csv
 from gridloom.analysis.divergence import LOSSES, default_bound, exploded
+from gridloom.analysis.intervals import half_width
 from gridloom.errors import RecordError, StudyError
 from gridloom.files import atomic_path
 from gridloom.naming.columns import TABLE_COLUMNS
 from gridloom.naming.values import table_value
 from gridloom.records import Record, TrainingResult, read_record
 from gridloom.training.objective import check_objective
-
-CONFIDENCE = 0.95
 
 #: Means that differ by less, relatively, share a rank: metrics are numbers of 32 bits.
 RESOLUTION = 4 * float(np.finfo(np.float32).eps)
@@ -298,8 +296,7 @@ def summarize(
     first = runs.drop_duplicates("point").set_index("point").loc[order]
     mean, sd = grouped.mean().reindex(order), grouped.std(ddof=1).reindex(order)
     se = sd / np.sqrt(n.clip(lower=1))
-    # Student's t is not defined for one observation: no interval then.
-    half = se * stdtrit(np.maximum(n - 1, 1), (1 + CONFIDENCE) / 2)
+    half = half_width(se, n)
     low, high = mean - half, mean + half
     for metric in fractions:
         low[metric], high[metric] = low[metric].clip(lower=0), high[metric].clip(upper=1)

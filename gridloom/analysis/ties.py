@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from gridloom.analysis.intervals import CONFIDENCE
 from gridloom.analysis.moderation import Prior, fit_prior
-from gridloom.analysis.table import CONFIDENCE, RESOLUTION
+from gridloom.analysis.table import RESOLUTION
 
 #: Of so many points, evenly spread over the means, all pairs tell how variances are distributed.
 _POINTS_OF_PRIOR = 300

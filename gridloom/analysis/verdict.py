@@ -11,12 +11,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from gridloom.analysis.effects import Effects, Share, effects
+from gridloom.analysis.intervals import CONFIDENCE
 from gridloom.analysis.matched import may_be_left_alone
-from gridloom.analysis.next import CONFIDENCE, End, describe_end, describe_price, ends
+from gridloom.analysis.next import End, describe_end, describe_price, ends
 from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
-from gridloom.naming.points import read_path
-from gridloom.naming.values import table_text
+from gridloom.naming.points import describe_point, read_path
 
 #: Axes are said to explain the differences if they explain at least so much of them.
 MOST = 0.5
@@ -139,20 +139,11 @@ def describe_nothing(name: str, why: str, axes: Iterable[str], summary: pd.DataF
     return "\n".join([f"# {name}: the verdict", "", *items]) + "\n"
 
 
-def describe_values(hyperparameters: Mapping[str, object], axes: Iterable[str]) -> str:
-    """Name a configuration by its values of the axes that it has."""
-    return ", ".join(
-        f"{name} {table_text(hyperparameters[name]) or repr('')}"
-        for name in axes
-        if name in hyperparameters
-    )
-
-
 def _describe_pick(evidence: Evidence) -> str:
     pick = evidence.pick
     error = "" if pick.se is None else f", standard error {pick.se:.2g}"
     repetitions = f"{pick.n} repetition{'s' * (pick.n != 1)}"
-    values = describe_values(pick.hyperparameters, evidence.axes) or "the only configuration"
+    values = describe_point(pick.hyperparameters, evidence.axes) or "the only configuration"
     return (
         f"**Take {values}** ({pick.parameters:,} parameters): {pick.metric} {pick.mean:.4g} over "
         f"{repetitions}{error}. Expect {pick.expected:.4g} when you train it again."
@@ -210,7 +201,7 @@ def _describe_top(evidence: Evidence) -> str | None:
     if pick.point in set(tops["point"]) or tops["expected"].isna().any():
         return None
     top = tops.sort_values("parameters", kind="stable").iloc[0]
-    values = describe_values(read_path(str(top["point"])), evidence.axes)
+    values = describe_point(read_path(str(top["point"])), evidence.axes)
     return (
         f"The best mean of the study, {top[f'{pick.metric}_mean']:.4g}, is that of {values}; "
         f"expect {top['expected']:.4g} when you train it again."
@@ -308,7 +299,7 @@ def _describe_lost(axes: Iterable[str], summary: pd.DataFrame) -> str | None:
     if worst is None:
         return f"{described}."
     return (
-        f"{described}; {_percent(worst.of_lost)} of them at {worst.axis} {worst.value}, where "
+        f"{described}; {_percent(worst.of_lost)} of them at {worst.axis}={worst.value}, where "
         f"{_percent(worst.share)} are lost."
     )
 
@@ -341,7 +332,7 @@ def _describe_next(evidence: Evidence) -> list[str]:
     """Say which values and which command to try next."""
     pick = evidence.pick
     sentences = [
-        f"Next, add {end.axis} {end.added:g} (`next.yaml` has the list): {describe_end(end)} "
+        f"Next, add {end.axis}={end.added:g} (`next.yaml` has the list): {describe_end(end)} "
         f"It makes {describe_price(end.configurations, evidence.trainings, evidence.seconds)}"
         for end in evidence.ends
     ]

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from scipy.special import stdtrit
 
 from gridloom.analysis.baselines import BaselineSummary
+from gridloom.analysis.intervals import mean_of
 from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
-from gridloom.analysis.table import CONFIDENCE
 from gridloom.files import write_text
 from gridloom.records import read_record
 
@@ -118,14 +117,12 @@ def score(observed: Observations) -> Reserved:
     """
     scores = observed.sign * observed.scores[0]
     finite = scores[np.isfinite(scores)]
-    n = len(finite)
-    mean = float(finite.mean()) if n else None
-    se = float(finite.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    low = high = None
-    if mean is not None and se is not None:
-        half = se * float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-        low, high = mean - half, mean + half
-    return Reserved(repetitions=len(scores), n=n, mean=mean, se=se, low=low, high=high)
+    found = mean_of(finite)
+    mean, se, low, high = (
+        None if math.isnan(value) else value
+        for value in (found.mean, found.se, found.low, found.high)
+    )
+    return Reserved(repetitions=len(scores), n=found.n, mean=mean, se=se, low=low, high=high)
 
 
 def write_verified(

@@ -45,9 +45,12 @@ def draw_grid(
     axes, slices, metric, mode, title, dpi, files, processes
         See `gridloom.figures.heatmaps.draw_all`.
     """
+    points = read_csv(summary, axes)
+    if "partial" in points:
+        title = f"{title}: {points['partial'].iloc[0]}"
     if len(axes) > 1:
         draw_all(
-            summary,
+            points,
             axes=axes,
             slices=slices,
             metric=metric,
@@ -59,10 +62,7 @@ def draw_grid(
         )
     elif axes:
         ((axis, values),) = axes.items()
-        points = read_csv(summary, axes)
         line = read_line(points, read_csv(runs, axes), axis, values, metric, mode)
-        if "partial" in points:
-            title = f"{title}: {points['partial'].iloc[0]}"
         figure = draw_line(line, title=title, metric=metric, mode=mode)
         for file in files:
             save(figure, file, dpi)

@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from gridloom.analysis.adjusted import adjusted_means
-from gridloom.analysis.cells import read_csv
 from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
 
 #: Most cells in a row or column for which numbers are drawn.
@@ -323,7 +322,7 @@ def _digits(scale: Normalize) -> int:
 
 
 def draw_all(
-    summary: Path,
+    summary: pd.DataFrame,
     *,
     axes: Mapping[str, Sequence[str]],
     slices: Sequence[Mapping[str, Any]],
@@ -339,7 +338,7 @@ def draw_all(
     Parameters
     ----------
     summary
-        ``summary.csv``.
+        ``summary.csv`` with the axes as text.
     axes
         Axis → its values as the summary spells them.
     slices
@@ -355,16 +354,13 @@ def draw_all(
     processes
         Number of processes that draw at once.
     """
-    table = read_csv(summary, axes)
-    if "partial" in table:
-        title = f"{title}: {table['partial'].iloc[0]}"
     column = f"{metric}_mean"
     heatmaps = [
-        mean_heatmap(table, axes, rows, columns, column)
+        mean_heatmap(summary, axes, rows, columns, column)
         for rows, columns in itertools.combinations(axes, 2)
     ]
     heatmaps += [
-        slice_heatmap(table, axes, part["rows"], part["columns"], part["at"], column)
+        slice_heatmap(summary, axes, part["rows"], part["columns"], part["at"], column)
         for part in slices
     ]
     scale = colour_scale(heatmaps)

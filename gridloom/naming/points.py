@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from gridloom.naming.values import Value, read_value, spell
+from gridloom.naming.values import Value, read_value, spell, table_text
 
 Point = dict[str, Value]
 
@@ -18,6 +18,15 @@ def point_path(point: Mapping[str, Value]) -> str:
     Every hyperparameter is named, in alphabetical order. `read_path` is its inverse.
     """
     return "/".join(f"{name}={spell(point[name])}" for name in sorted(point))
+
+
+def describe_point(point: Mapping[str, Value], names: Iterable[str]) -> str:
+    """Name a point for people by some hyperparameters, such as ``units=64, dropout=0.3``.
+
+    Those that it does not have are left out.
+    """
+    texts = {name: table_text(point[name]) for name in names if name in point}
+    return ", ".join(f"{name}={text or repr(text)}" for name, text in texts.items())
 
 
 def read_path(path: str) -> Point:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from gridloom.analysis.matched import matched_differences, mean_over_pairs
+from gridloom.analysis.matched import matched_differences
 from gridloom.analysis.next import beyond, ends, write_next
 from gridloom.analysis.observations import Observations
 
@@ -67,9 +67,12 @@ def test_pairs_that_diverged_or_are_far_from_the_best_are_not_compared():
     assert matched_differences(observations, "units", "32", "1", near).shape == (1, 5)
 
 
-def test_one_repetition_or_no_pair_gives_no_interval():
-    assert mean_over_pairs(np.ones((3, 1)), 0.95) is None
-    assert mean_over_pairs(np.ones((0, 5)), 0.95) is None
+def test_one_repetition_or_no_pair_claims_no_end():
+    once = observed(slope=0.1, repetitions=1)
+    assert ends(once, everything(once), NUMBERS) == []
+    apart = observed(slope=0.1)
+    apart.scores[::2] = np.nan  # all of one activation, and the other alternates
+    assert ends(apart, ~everything(apart), NUMBERS) == []
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def rising(units, rate, kind):
 
 def test_it_names_the_pick_by_its_swept_values_only():
     _, text = verdict_of(made_runs(rising))
-    assert "**Take units 64, rate 0.1, kind " in text
+    assert "**Take units=64, rate=0.1, kind=" in text
     assert "batch_size" not in text
 
 
@@ -101,13 +101,13 @@ def test_what_diverges_is_said_with_the_value_at_which_it_does():
     diverged = [(units, "0.1") for units in ("1", "32")]
     _, text = verdict_of(made_runs(rising, diverged=diverged))
     assert "20 of 60 trainings diverged or have no number" in text
-    assert "100 % of them at rate 0.1, where 67 % are lost" in text
+    assert "100 % of them at rate=0.1, where 67 % are lost" in text
     assert "4 of 12 configurations are left out" in text
 
 
 def test_the_end_of_a_list_is_said_with_value_and_price():
     _, text = verdict_of(made_runs(rising))
-    assert "Next, add units 96 (`next.yaml` has the list): 64 is the end of the list" in text
+    assert "Next, add units=96 (`next.yaml` has the list): 64 is the end of the list" in text
     assert "It makes 4 configurations, 20 trainings, about 2 s of one core." in text
 
 
@@ -130,7 +130,7 @@ def test_the_end_of_a_list_is_said_with_value_and_price():
         pytest.param(
             made_runs(rising, axes={"units": ["1", "64"], "rate": ["0.1"], "kind": ["a"]}),
             {"units": ["1", "64"]},
-            "**Take units 64**",
+            "**Take units=64**",
             id="one axis",
         ),
     ],
@@ -169,7 +169,7 @@ def test_the_best_mean_is_that_of_the_study_as_it_is_now():
     other = evidence.summary[evidence.summary["rank"] > 1].iloc[0]
     pick = replace(evidence.pick, point=other["point"], top_point=other["point"], top_mean=9.0)
     text = describe_verdict(replace(evidence, pick=pick))
-    assert f"The best mean of the study, {top['val_auc_mean']:.4g}, is that of units 64" in text
+    assert f"The best mean of the study, {top['val_auc_mean']:.4g}, is that of units=64" in text
 
 
 def test_where_all_diverged_the_verdict_says_so_and_where():

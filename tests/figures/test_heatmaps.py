@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from gridloom.analysis.cells import write_csv
+from gridloom.analysis.cells import read_csv, write_csv
 from gridloom.figures import heatmaps
 from gridloom.figures.heatmaps import colour_scale, draw, draw_all, mean_heatmap, slice_heatmap
 from gridloom.figures.style import text_colour
@@ -58,7 +58,7 @@ def test_protected_values_of_tables_are_found(tmp_path, monkeypatch):
     table = summary().replace({"dropout": {"0": "=0", "0.3": "'3"}})
     write_csv(table, tmp_path / "summary.csv")
     draw_all(
-        tmp_path / "summary.csv",
+        read_csv(tmp_path / "summary.csv", axes),
         axes=axes,
         slices=[],
         metric="score",
@@ -185,7 +185,7 @@ def test_files_are_reproduced_byte_for_byte_in_every_format(tmp_path):
             for suffix in ("png", "svg")
         ]
         draw_all(
-            path,
+            read_csv(path, AXES),
             axes=AXES,
             slices=[{"rows": "dropout", "columns": "rate", "at": {}}],
             metric="score",
