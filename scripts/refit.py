@@ -20,7 +20,7 @@ with report_mistakes(snakemake.log[0]):
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
-            from gridloom.fitted.readme import tell
+            from gridloom.fitted.readme import describe_fit
             from gridloom.fitted.refit import publish, refit
 
         refitted = refit(
@@ -41,4 +41,4 @@ with report_mistakes(snakemake.log[0]):
             title=snakemake.params.title,
             dpi=snakemake.params.dpi,
         )
-    print(tell(refitted.card, looks))
+    print(describe_fit(refitted.card, looks))

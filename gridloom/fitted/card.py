@@ -27,16 +27,16 @@ from gridloom.study.seeds import Seeds
 #: Increment on incompatible changes.
 FORMAT = 3
 
-#: Its file in the model's folder.
+#: Name of the card in the model's folder.
 CARD = "model.json"
 
-ANEW = "delete the folder and make it anew by `snakemake refit`"
+REMEDY = "delete the folder and run `snakemake refit`"
 
 
 def _whole(noted: Any) -> Any:
-    """Refuse the description of a split that lacks a part: its defaults would stand for it."""
+    """Refuse a description of the split that lacks a field: a default would replace it silently."""
     if isinstance(noted, Mapping) and {one.name for one in fields(SplitDescription)} - noted.keys():
-        raise ValueError("lacks a part")
+        raise ValueError("lacks a field")
     return noted
 
 
@@ -49,7 +49,7 @@ class TargetForm:
 
     @classmethod
     def of(cls, target: np.ndarray) -> TargetForm:
-        """Take it from targets, shape (rows, …)."""
+        """Return the form of targets, shape (rows, …)."""
         return cls(target.shape[1:], "int32" if target.dtype == np.int32 else "float32")
 
     @property
@@ -65,9 +65,9 @@ class Measured:
     Attributes
     ----------
     rows
-        How many.
+        Number of rows.
     metrics
-        Loss and metrics by their names in the history; None where not finite.
+        Loss and metrics by their names in the history; None where they are not finite.
     """
 
     rows: int
@@ -76,38 +76,39 @@ class Measured:
 
 @dataclass(frozen=True)
 class Card:
-    """What is to be known of a fitted model.
+    """What is recorded about a fitted model.
 
     Attributes
     ----------
     format
-        `FORMAT` of the version that wrote it.
+        `FORMAT` of the version that wrote the card.
     pick
         The configuration, and how it was chosen.
     seeds
-        Of the fit.
+        Random seeds of the fit.
     training
-        Loss and metrics on the training rows in the last epoch, with dropout and weights.
+        Loss and metrics on the training rows in the last epoch, with dropout and row weights.
     test
-        The same on the test rows, without.
+        Loss and metrics on the test rows, without dropout and row weights.
     standardized
-        Which of these metrics are of the standardized target; all others are in the target's units.
+        Names of the metrics of the standardized target; all others are in the target's units.
     scores
-        Of the predictions for the test rows.
+        Scores of the predictions for the test rows.
     groups
-        Groups of the test rows, by which `scores` has its intervals; None if by rows.
+        Number of groups in the test rows, if the intervals of `scores` resample groups; None if
+        they resample rows.
     outputs
-        How the network's outputs are to be read.
+        What the network's outputs mean.
     target_form
-        What the model file's `input_pipeline` gets in the place of a target.
+        Form of the zeros that the model file's `input_pipeline` gets as targets of new rows.
     dataset, split
-        How the rows were read, and what they are.
+        How the rows were read, and what they hold.
     model_file
-        Name of its copy in the folder.
+        Name of the model file's copy in the folder.
     setup
-        All else that determined the fit.
+        All other settings that determined the fit.
     environment
-        The machine and the versions of packages.
+        The machine, and the versions of the packages.
     """
 
     format: int
@@ -128,7 +129,7 @@ class Card:
 
     @property
     def hyperparameters(self) -> dict[str, Value]:
-        """Of the configuration."""
+        """Hyperparameters of the configuration."""
         return read_path(self.pick.point)
 
     @classmethod
@@ -138,25 +139,25 @@ class Card:
         Raises
         ------
         ModelError
-            If there is none, a damaged one, or one of another version.
+            If the folder has no card, or the card is damaged or has another format.
         """
         path = folder / CARD
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ModelError(
-                f"{path}: cannot be read ({error.strerror}); `snakemake refit` makes it"
+                f"{path}: cannot be read ({error.strerror}); `snakemake refit` writes it"
             ) from None
         try:
             noted = json.loads(text)
             made_as = noted["format"]
             if made_as != FORMAT:
                 raise ModelError(
-                    f"{folder}: has format {made_as}, this version reads {FORMAT}; {ANEW}"
+                    f"{folder}: has format {made_as}, this version reads {FORMAT}; {REMEDY}"
                 )
             return _adapter().validate_python(noted)
         except (ValueError, KeyError, TypeError):
-            raise ModelError(f"{path}: is damaged; {ANEW}") from None
+            raise ModelError(f"{path}: is damaged; {REMEDY}") from None
 
     def write(self, folder: Path) -> None:
         """Write the card into a model's folder, atomically."""

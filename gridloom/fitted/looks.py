@@ -1,4 +1,4 @@
-"""Looks at the test rows: each is noted for good, so that anybody can count them."""
+"""Looks at the test rows: each one is recorded in a file, so that anybody can count them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ class Look:
 
 
 def note_look(look: Look, path: Path) -> None:
-    """Append a look to the file in which they are noted, a line of JSON each.
+    """Append a look to the file of looks, as a line of JSON.
 
-    One write to the end of the file: two that look at the same time leave two whole lines.
+    A single write appends the line: two processes that write at the same time leave two whole
+    lines.
 
     Raises
     ------
     StorageError
-        If the disk is full or closed to this user.
+        If the disk is full or this user may not write to it.
     """
     line = json.dumps(asdict(look), ensure_ascii=False, allow_nan=False) + "\n"
     try:
@@ -60,12 +61,12 @@ def note_look(look: Look, path: Path) -> None:
 
 
 def noted_looks(path: Path, rows: str) -> list[Look]:
-    """Return the looks at the test rows of this fingerprint; lines that are damaged are no looks.
+    """Return the looks at the test rows with this fingerprint; skip damaged lines.
 
     Parameters
     ----------
     path
-        See `note_look`; it need not be there.
+        The file of looks; it may be missing.
     rows
         SHA-256 of the test rows' values.
     """

@@ -1,4 +1,4 @@
-"""A study's fitted model: loaded from its folder, and predicting for new rows."""
+"""A study's fitted model: load it from its folder, and predict for new rows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pandas as pd
 from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.data.rows import Features
 from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
-from gridloom.fitted.card import ANEW, Card
+from gridloom.fitted.card import REMEDY, Card
 
-#: Said where a loss does not say what outputs are.
-TOLD_UNKNOWN = (
-    "it is not known what the network's outputs mean to its loss, which may be one of your own: "
-    "they come as scores"
+#: Warning about a loss that does not say what the network's outputs mean.
+UNKNOWN_OUTPUTS = (
+    "the loss, which may be one of your own, does not say what the network's outputs mean: they "
+    "are shown as scores"
 )
 
-LARGEST = ", and the class with the largest one is the predicted one"
-
+#: Two ends of this warning: for a score of each class, and for a single score.
+LARGEST = ", and the predicted class is the one with the largest score"
 NONE = ", and nothing is predicted; choose the threshold yourself"
 
-#: Rows predicted at once: many are fast, images must still fit.
+#: Rows in a batch of predictions: large batches are fast, but images must fit into memory.
 BATCH_ROWS = 256
 
 #: Files of a fitted model, beside its card and a copy of its model file.
@@ -34,7 +34,7 @@ NETWORK, PREPARATION = "model.keras", "preparation.joblib"
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A study's fitted model: what prepares rows, the network, and what its outputs mean.
+    """A study's fitted model: the preparation of rows, the network, and what its outputs mean.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class FittedModel:
     preparation
         A `gridloom.data.preparation.Preparation`.
     card
-        What is to be known of it.
+        What is recorded about it.
     pipeline
         The model file's `input_pipeline` (see `gridloom.networks.pipeline`); None if it has none.
     """
@@ -55,9 +55,9 @@ class FittedModel:
 
     @classmethod
     def load(cls, folder: Path | str) -> FittedModel:
-        """Load what ``snakemake refit`` made.
+        """Load a model that ``snakemake refit`` saved.
 
-        This runs code: the model file, and whatever the two saved files ask for.
+        This runs code: the model file, and any code in the saved network and preparation.
 
         Raises
         ------
@@ -68,8 +68,8 @@ class FittedModel:
         card = Card.read(folder)
         for name in (NETWORK, PREPARATION, card.model_file):
             if not (folder / name).is_file():
-                raise ModelError(f"{folder / name}: is not there; {ANEW}")
-        # Not before it is needed: TensorFlow takes seconds.
+                raise ModelError(f"{folder / name}: does not exist; {REMEDY}")
+        # Imported late: TensorFlow takes seconds.
         import joblib
 
         from gridloom.data.preparation import Preparation
@@ -79,7 +79,7 @@ class FittedModel:
         except Exception:  # whatever a damaged pickle may raise
             preparation = None
         if not isinstance(preparation, Preparation):
-            raise ModelError(f"{folder / PREPARATION}: is damaged; {ANEW}")
+            raise ModelError(f"{folder / PREPARATION}: is damaged; {REMEDY}")
         try:
             network, pipeline = load_network(folder, card)
         except GridloomError:
@@ -88,36 +88,36 @@ class FittedModel:
             from gridloom.networks.error_text import describe_error
 
             raise ModelError(
-                f"{folder / NETWORK}: is damaged, or made by another Keras "
-                f"({describe_error(error)}); {ANEW}"
+                f"{folder / NETWORK}: is damaged, or another version of Keras saved it "
+                f"({describe_error(error)}); {REMEDY}"
             ) from error
         return cls(network, preparation, card, pipeline)
 
     def read(self, path: Path | str) -> Features:
-        """Read new rows from a file that is like the study's own.
+        """Read new rows from a file that is built like the study's data.
 
         Raises
         ------
         DataError
-            Naming the column, the row and the remedy.
+            If a value cannot be used; the message names the column, the row and the remedy.
         """
         return read_new_rows(Path(path), self.card.dataset, self.card.split)
 
     def outputs(self, features: Features) -> np.ndarray:
-        """Return what the network gives for each row, float32, shape (rows, outputs).
+        """Return the network's outputs for each row, float32, shape (rows, outputs).
 
-        Logits, which the loss took for what they are, come as probabilities; numbers come in the
-        units of the targets.
+        If the loss takes logits, they are turned into probabilities. Numbers are in the units of
+        the targets.
 
         Warns
         -----
         GridloomWarning
-            If rows hold what no training row had.
+            If rows hold values that no training row had.
 
         Raises
         ------
         DataError
-            If a row cannot be computed with.
+            If the values of a row are too far from those of the training rows to compute with.
         ModelError
             If the model file's `input_pipeline` fails, or changes the order of the rows.
         """
@@ -145,17 +145,17 @@ class FittedModel:
         Returns
         -------
         DataFrame
-            A row for each row. For classes ``predicted_<target>`` and, for each class,
-            ``probability_<class>`` (``score_<class>`` if the loss is none of probabilities); for
-            several labels ``predicted_<label>``, 0 or 1, and ``probability_<label>`` for each; for
-            numbers ``predicted_<target>`` for each. Without ``predicted_…`` if it is not known
-            which scores mean yes.
+            One row for each row of `features`. For classes: ``predicted_<target>``, and
+            ``probability_<class>`` for each class (``score_<class>`` if the loss does not take
+            probabilities). For several labels: ``predicted_<label>``, 0 or 1, and
+            ``probability_<label>`` for each label. For numbers: ``predicted_<target>`` for each
+            target. There is no ``predicted_…`` if it is not known which scores mean yes.
 
         Warns
         -----
         GridloomWarning
-            If rows hold what no training row had, or if it is not known what outputs mean to the
-            loss.
+            If rows hold values that no training row had, or if the loss does not say what the
+            outputs mean.
         """
         outputs = self.outputs(features)
         classes = self.card.split.classes
@@ -171,16 +171,16 @@ class FittedModel:
         meaning = self.card.outputs
         predicted = meaning.predicted_classes(outputs)
         if predicted is None:
-            warnings.warn(TOLD_UNKNOWN + NONE, GridloomWarning, stacklevel=3)
+            warnings.warn(UNKNOWN_OUTPUTS + NONE, GridloomWarning, stacklevel=3)
         elif outputs.shape[1] > 1 and not meaning.known:
-            warnings.warn(TOLD_UNKNOWN + LARGEST, GridloomWarning, stacklevel=3)
+            warnings.warn(UNKNOWN_OUTPUTS + LARGEST, GridloomWarning, stacklevel=3)
         columns: dict[str, Any] = {}
         if predicted is not None:
             labels = np.asarray(classes, dtype=object)
             columns[f"predicted_{self.card.split.targets[0]}"] = labels[predicted]
         probabilities = meaning.class_probabilities(outputs)
         shown = outputs if probabilities is None else probabilities
-        named = classes[-shown.shape[1] :]  # one score is that of the second class
+        named = classes[-shown.shape[1] :]  # a single score belongs to the second class
         return pd.DataFrame(columns | self._scores(shown, named))
 
     def _labels(self, outputs: np.ndarray, names: list[str]) -> pd.DataFrame:
@@ -188,33 +188,33 @@ class FittedModel:
         predicted = self.card.outputs.predicted_labels(outputs)
         columns: dict[str, Any] = {}
         if predicted is None:
-            warnings.warn(TOLD_UNKNOWN + NONE, GridloomWarning, stacklevel=3)
+            warnings.warn(UNKNOWN_OUTPUTS + NONE, GridloomWarning, stacklevel=3)
         else:
             columns = {f"predicted_{name}": predicted[:, i] for i, name in enumerate(names)}
         return pd.DataFrame(columns | self._scores(outputs, names))
 
     def _scores(self, scores: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
-        """Name the columns of probabilities, or of scores that are none."""
+        """Name the columns of probabilities, or of scores that are not probabilities."""
         kind = "probability" if self.card.outputs.probabilities else "score"
         return {f"{kind}_{name}": scores[:, place] for place, name in enumerate(names)}
 
 
 def target_names(targets: list[str], outputs: int) -> list[str]:
-    """Name each of a row's targets; the columns of an array have no names but their places."""
+    """Return a name for each target of a row; columns of an array are numbered from 0."""
     if len(targets) == outputs:
         return targets
     return [f"{targets[0]}_{place}" for place in range(outputs)]
 
 
 def outputs_of(network: Any, inputs: np.ndarray, pipeline: Any, like: np.ndarray) -> np.ndarray:
-    """Return what a network gives for prepared rows, float32, shape (rows, outputs).
+    """Return a network's outputs for prepared rows, float32, shape (rows, outputs).
 
     Parameters
     ----------
     pipeline
-        What the rows go through before; None for nothing.
+        The model file's `input_pipeline`, which the rows pass first; None if it has none.
     like
-        A target in the form that it had in the fit, shape (1, …).
+        A target in the form that targets had in the fit, shape (1, …).
     """
     if pipeline is not None:
         raw = pipeline.predict(network, inputs, like, BATCH_ROWS)
@@ -227,7 +227,7 @@ def outputs_of(network: Any, inputs: np.ndarray, pipeline: Any, like: np.ndarray
 def load_network(folder: Path, card: Card) -> tuple[Any, Any]:
     """Load the network of a fitted model and its `input_pipeline`, if it has one.
 
-    The model file runs before.
+    This runs the model file first.
 
     Raises
     ------

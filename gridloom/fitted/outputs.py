@@ -18,13 +18,13 @@ class OutputMeaning:
     Attributes
     ----------
     activation
-        What makes probabilities of logits; None if outputs are none.
+        Function that turns logits into probabilities; None if outputs are not logits.
     probabilities
-        Whether outputs are probabilities then.
+        Whether outputs are probabilities, after the activation if there is one.
     threshold
-        Above it, a single output means yes; None if that is not known.
+        A single output above it means yes; None if it is not known.
     known
-        Whether the largest of several outputs is known to be that of the likeliest class.
+        Whether the largest of several outputs is known to belong to the likeliest class.
     """
 
     activation: Literal["softmax", "sigmoid"] | None
@@ -33,14 +33,14 @@ class OutputMeaning:
     known: bool
 
     def read(self, raw: np.ndarray, scale: TargetScale | None) -> np.ndarray:
-        """Return outputs as people read them: logits as probabilities, numbers in their units.
+        """Return outputs that people can read: logits as probabilities, numbers in their units.
 
         Parameters
         ----------
         raw
             Float32, shape (rows, outputs).
         scale
-            What the targets were standardized by; None if they were not.
+            Scale by which the targets were standardized; None if they were not.
         """
         outputs = raw
         match self.activation:
@@ -51,14 +51,14 @@ class OutputMeaning:
         return outputs if scale is None else scale.restored(outputs)
 
     def predicted_classes(self, outputs: np.ndarray) -> np.ndarray | None:
-        """Return the index of each row's class, shape (rows,); None if that is not known."""
+        """Return the index of each row's predicted class, shape (rows,); None if not known."""
         if outputs.shape[1] > 1:
             largest: np.ndarray = outputs.argmax(axis=1)
             return largest
         return None if self.threshold is None else (outputs[:, 0] > self.threshold).astype(int)
 
     def predicted_labels(self, outputs: np.ndarray) -> np.ndarray | None:
-        """Return 0 or 1 for each label, shape (rows, labels); None if that is not known."""
+        """Return 0 or 1 for each label, shape (rows, labels); None if not known."""
         return None if self.threshold is None else (outputs > self.threshold).astype(int)
 
     def class_probabilities(self, outputs: np.ndarray) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The card of a fitted model in words: on the screen, and as ``README.md`` in its folder."""
+"""A fitted model described for people: on the screen, and as ``README.md`` in its folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gridloom.fitted.scores import RESAMPLES
 from gridloom.naming.values import table_text
 
 
-def tell(card: Card, looks: Sequence[Look]) -> str:
-    """Say what was chosen, why, and what it scored, in a few lines.
+def describe_fit(card: Card, looks: Sequence[Look]) -> str:
+    """Describe in a few lines what was chosen, why, and what it scored.
 
     Parameters
     ----------
     looks
-        All at these test rows, this one the last.
+        All looks at these test rows; the last one is this model's.
     """
     lines = [
         f"chosen      {_configuration(card)}",
@@ -40,13 +40,13 @@ def readme(
     Parameters
     ----------
     looks
-        All at these test rows, this one the last.
+        All looks at these test rows; the last one is this model's.
     title
-        Of the study.
+        Title of the study.
     folder
-        Of the model, as the person names it.
+        Folder of the model, as the user names it.
     figures
-        Files in it to show.
+        Figures in the folder that the card shows.
     """
     return f"""# {title}: the fitted model
 
@@ -68,7 +68,7 @@ def readme(
 
 {_intervals(card)}
 
-Keras's own, without intervals: {_measured(card)}.
+Loss and metrics by Keras, without intervals: {_measured(card)}.
 
 {_looked(looks)}
 
@@ -80,7 +80,7 @@ Keras's own, without intervals: {_measured(card)}.
 python -m gridloom.predict {folder} new.csv --output predictions.csv
 ```
 
-`new.csv` is read like the study's file; it needs the columns {_columns(card)}.
+`new.csv` is read like the study's file; it needs {_columns(card)}.
 
 ## Limits
 
@@ -94,7 +94,7 @@ def _configuration(card: Card) -> str:
 
 
 def _what(card: Card) -> str:
-    """Say what the model predicts, from which rows."""
+    """Describe what the model predicts, and from which rows."""
     split = card.split
     match split.task:
         case "classification":
@@ -105,34 +105,34 @@ def _what(card: Card) -> str:
             predicts = f"{_listed(split.targets)}, in units of the data"
     return (
         f"A Keras network that predicts {predicts}.\n\n"
-        f"- Data: `{card.dataset.source}`; {card.training.rows:,} rows to fit, {card.test.rows:,} "
-        f"test rows.\n- Configuration: {_configuration(card)}."
+        f"- Data: `{card.dataset.source}`; {card.training.rows:,} training rows, "
+        f"{card.test.rows:,} test rows.\n- Configuration: {_configuration(card)}."
     )
 
 
 def _chosen(pick: Pick) -> str:
-    """Say which repetitions chose it, why, and its mean."""
-    by = {"study": "the study's repetitions", "confirm": "`snakemake confirm`"}[pick.by]
+    """Describe the choice: the mean, lost trainings, the repetitions that chose, and the rule."""
+    by = {"study": "on the study's repetitions", "confirm": "by `snakemake confirm`"}[pick.by]
     error = "" if pick.se is None else f" (standard error {pick.se:.3g})"
     lost = [
-        f"{number} {told}"
-        for number, told in (
+        f"{number} {reason}"
+        for number, reason in (
             (pick.n_diverged, "diverged"),
-            (pick.n_missing, f"have no {pick.metric}"),
+            (pick.n_missing, f"without {pick.metric}"),
         )
         if number
     ]
-    without = f"; of its trainings, {' and '.join(lost)}" if lost else ""
+    without = f"; lost trainings: {', '.join(lost)}" if lost else ""
     return (
         f"{pick.metric} {pick.mean:.4g}{error} over {pick.n} repetition{'s' * (pick.n != 1)}"
-        f"{without}; by {by}: {pick.rule.rstrip('.')}"
+        f"{without}; chosen {by}: {pick.rule.rstrip('.')}"
     )
 
 
 def _sure(pick: Pick) -> str:
-    """Say what the choice may cost, over more seeds and over new rows, and what to expect."""
+    """Describe the score to expect, and what the choice may cost over more seeds and new rows."""
     lines = [
-        f"- Trained again, {pick.metric} is expected to be {pick.expected:.4g} on validation rows "
+        f"- If it is trained again, expect {pick.metric} {pick.expected:.4g} on validation rows "
         "like those of the study."
     ]
     for regret, over in (
@@ -140,7 +140,7 @@ def _sure(pick: Pick) -> str:
         (pick.regret_high_new_rows, "new rows"),
     ):
         if regret is None:
-            lines.append(f"- How much worse than the best it may be over {over} is not known.")
+            lines.append(f"- Over {over}, it is not known how far it may be from the best.")
         else:
             lines.append(
                 f"- Over {over}, it is at most {regret:.3g} worse than the best of "
@@ -150,7 +150,7 @@ def _sure(pick: Pick) -> str:
         lines.append(f"- {pick.tied:,} configurations cannot be told apart from the best.")
     if pick.top_point != pick.point:
         lines.append(
-            f"- Another one has the best mean, {pick.top_mean:.4g}, which luck may have chosen: "
+            f"- Another configuration has the best mean, {pick.top_mean:.4g}, perhaps by luck: "
             f"`{pick.top_point}`."
         )
     return "\n".join(lines)
@@ -161,8 +161,8 @@ def _trained(card: Card) -> str:
         f"One fit of {card.pick.epochs} epochs on all {card.training.rows:,} training rows, "
         "including those that validated in the study, with the random streams of repetition 0 "
         f"(study seed {card.setup.seed}). The network has {card.pick.parameters:,} parameters. In "
-        f"the last epoch, with dropout and weights: {_metrics(card, card.training)}. "
-        f"`{card.model_file}` builds it; `model.json` has the set-up, "
+        f"the last epoch, with dropout and row weights: {_metrics(card, card.training)}. "
+        f"`{card.model_file}` builds the network; `model.json` has the set-up, "
         "the machine and the versions of the packages."
     )
 
@@ -189,39 +189,41 @@ def _table(card: Card) -> str:
 
 
 def _intervals(card: Card) -> str:
-    """Say what the intervals are about, and where they say too little."""
+    """Describe what the intervals are about, and where they are too narrow."""
     unit = "test rows" if card.groups is None else f"{card.groups:,} groups of test rows"
     lines = [
-        f"Intervals by {RESAMPLES:,} bootstrap resamples of the {unit}: they are about new "
-        "rows of the same kind for this one network, not about training it again."
+        f"The intervals come from {RESAMPLES:,} bootstrap resamples of the {unit}. They are about "
+        "new rows of the same kind for this one network, not about training it again."
     ]
     if any(score.value is None for score in card.scores):
-        lines.append("A score is not defined where the test rows are all of one class or value.")
+        lines.append("A score is not defined if all test rows have the same class or value.")
     accuracy = next((score for score in card.scores if score.name == "accuracy"), None)
     if accuracy is not None and accuracy.value == 1:
         count = card.test.rows if card.groups is None else card.groups
         lines.append(
-            f"No test row is wrong, and no resample can have one; up to {3 / count:.2g} of new "
-            "rows may be (95 %, the rule of three)."
+            "No test row is predicted wrong, so no resample has an error; a share of up to "
+            f"{3 / count:.2g} of new rows may be wrong (95 %, the rule of three)."
         )
     if card.split.ordered:
-        lines.append("Rows that follow one another in time may be alike: then they are too narrow.")
+        lines.append(
+            "Rows that follow one another in time may be alike; the intervals are then too narrow."
+        )
     return " ".join(lines)
 
 
 def _looked(looks: Sequence[Look]) -> str:
-    """Say how often the test rows were looked at, and what that means for the scores."""
+    """Describe how often the test rows were looked at, and what that means for the scores."""
     count = len(looks)
     if count == 1:
         return (
             "These test rows were looked at once, for this model: the scores are unbiased as long "
-            "as they lead to no other choice."
+            "as you do not use them to choose another model."
         )
     models = len({(look.point, look.setup) for look in looks})
     kinds = f"{models} models" if models > 1 else "one model"
     return (
         f"These test rows were looked at {count} times, for {kinds}, since {looks[0].when}: if an "
-        "earlier look had a part in this choice, the scores are better than the model is."
+        "earlier look influenced this choice, the scores are better than the model is."
     )
 
 
@@ -231,19 +233,18 @@ def _shown(figures: Sequence[Path]) -> str:
 
 def _columns(card: Card) -> str:
     names = card.split.columns or card.split.features
-    return _listed(names) if names else "of an array `x` in an NPZ file"
+    return f"the columns {_listed(names)}" if names else "an array `x`, in an NPZ file"
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
-    """List names as code, of many the first ones."""
+    """List names as code; of a long list, show the first ones."""
     shown = ", ".join(f"`{name}`" for name in names[:most])
     return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _limits(card: Card) -> str:
     lines = [
-        "- It knows rows like those it was fitted on; what else new rows hold, the scores do not "
-        "tell.",
+        "- The scores hold for rows like those of the study; they say nothing about other rows.",
         "- It was fitted once: another seed gives another network (see the standard error above).",
     ]
     if card.outputs.probabilities:
@@ -251,6 +252,6 @@ def _limits(card: Card) -> str:
     else:
         known = card.split.task == "regression"
         lines += [] if known else ["- Its outputs are scores, not probabilities."]
-    # What looks like a leak in the data, as the split noted it.
+    # Possible leaks in the data, as the split describes them.
     lines += [f"- {alarm['text']}" for alarm in card.split.alarms]
     return "\n".join(lines)

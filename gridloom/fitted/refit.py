@@ -68,21 +68,21 @@ from gridloom.training.units import (
     target_powers,
 )
 
-#: The card in words.
+#: Name of the model card for people in the model's folder.
 README = "README.md"
 
 
 @dataclass(frozen=True)
 class Refitted:
-    """A model fitted on all training rows, and what it gives for the test rows.
+    """A model fitted on all training rows, and its outputs for the test rows.
 
     Attributes
     ----------
     model
         The fitted model.
     inputs, raw
-        Prepared test rows, shape (rows, …), and what the network gives for them, shape
-        (rows, outputs), to compare a saved network by.
+        Prepared test rows, shape (rows, …), and the network's outputs for them, shape
+        (rows, outputs); a saved network must compute the same.
     predictions
         What the model predicts for the test rows.
     """
@@ -94,7 +94,7 @@ class Refitted:
 
     @property
     def card(self) -> Card:
-        """What is to be known of the model."""
+        """What is recorded about the model."""
         return self.model.card
 
 
@@ -105,7 +105,7 @@ class _Fit:
     Attributes
     ----------
     row_shape
-        Of a row as the network gets it.
+        Shape of a row as the network gets it.
     powers
         See `gridloom.training.units.target_powers`.
     measured
@@ -138,16 +138,16 @@ def refit(
 ) -> Refitted:
     """Fit the pick on all training rows and score it on the test rows.
 
-    The fit is that of the keras engine, with the random streams of repetition 0, for `pick.epochs`
-    epochs: no row is left to validate, so nothing can stop it early, and callbacks that watch
-    validation find none.
+    The keras engine fits it for `pick.epochs` epochs, with the random streams of repetition 0. No
+    row is left for validation: nothing stops the fit early, and callbacks find no validation
+    metrics.
 
     Parameters
     ----------
     setup
         All that determines a training besides its point and repetition.
     dataset
-        As in the study; noted, so that new rows can be read likewise.
+        As in the study; the card keeps it, so that new rows are read in the same way.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def _evaluated(fit: _Fit, x: np.ndarray, y: np.ndarray) -> dict[str, float | Non
 
 
 def _check_finite(raw: np.ndarray) -> None:
-    """Refuse a network that gives no number for a test row."""
+    """Refuse a network that gives no finite number for a test row."""
     lost = int((~np.isfinite(raw)).any(axis=1).sum())
     if lost:
         raise ModelError(
@@ -269,14 +269,14 @@ def _check_finite(raw: np.ndarray) -> None:
 def _predictions(
     split: SplitDescription, target: np.ndarray, meaning: OutputMeaning, outputs: np.ndarray
 ) -> Predictions:
-    """Return what is predicted for rows.
+    """Return the predictions for rows.
 
     Parameters
     ----------
     target
         As in `gridloom.data.preparation.TrainingRows`.
     outputs
-        As people read them, shape (rows, outputs).
+        As `OutputMeaning.read` returns them, shape (rows, outputs).
     """
     if split.classes is not None:
         predicted = meaning.predicted_classes(outputs)
@@ -310,21 +310,21 @@ def publish(
     title: str,
     dpi: int,
 ) -> list[Look]:
-    """Note the look at the test rows; then save the model, its figures and its card in words.
+    """Record the look at the test rows; then save the model, its figures and its README.
 
     Parameters
     ----------
     looks_file
-        In which all looks are noted.
+        File of all looks.
     figures
         Files to draw, in `folder`.
     title
-        Of the study.
+        Title of the study.
 
     Returns
     -------
     list of Look
-        All at these test rows, this one the last.
+        All looks at these test rows; the last one is this model's.
     """
     look = look_of(refitted.card)
     note_look(look, looks_file)
@@ -338,7 +338,7 @@ def publish(
 
 
 def look_of(card: Card) -> Look:
-    """Return the look at the test rows that a card tells of."""
+    """Return the look at the test rows that gave a card its scores."""
     return Look(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=card.split.test_sha256,
@@ -349,12 +349,12 @@ def look_of(card: Card) -> Look:
 
 
 def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
-    """Write a fitted model to a folder, and see that it loads and computes the same.
+    """Write a fitted model to a folder, and check that it loads and computes the same.
 
     Raises
     ------
     ModelError
-        If Keras cannot save the network, or load it.
+        If Keras cannot save or load the network, or if the loaded one computes something else.
     """
     model, card = refitted.model, refitted.card
     try:
@@ -373,11 +373,12 @@ def save(refitted: Refitted, model_file: Path, folder: Path) -> None:
     except Exception as error:
         raise ModelError(
             "model: Keras cannot save and load this network: "
-            f"{describe_error(error, model_file)}; a class of your own needs `get_config`, with "
-            "all arguments of its constructor"
+            f"{describe_error(error, model_file)}; a class of your own needs a `get_config` that "
+            "returns all arguments of its constructor"
         ) from error
     if not np.allclose(loaded, refitted.raw, 1e-4, 1e-5):
         raise ModelError(
-            "model: saved and loaded, this network computes something else; give its layers a "
-            "`get_config` that holds all their settings, and their weights by `add_weight`"
+            "model: this network computes something else after Keras saved and loaded it; its "
+            "layers need a `get_config` that returns all their settings, and must create their "
+            "weights by `add_weight`"
         )

@@ -1,7 +1,8 @@
 """Scores of predictions, each with a bootstrap interval over the rows.
 
-A score is written as a function of how often each row counts: all once gives the score itself, the
-counts of a resample give its bootstrap replicate. So all resamples are a matrix product.
+A score is a function of how often each row counts. If each row counts once, it gives the score
+itself; the counts of a resample give its bootstrap replicate. So a matrix product scores many
+resamples at once.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Resamples of the rows: the ends of a 95 % interval move by a few hundredths of its width.
+#: Number of resamples: by chance, the ends of a 95 % interval move by a few hundredths of its
+#: width.
 RESAMPLES = 2000
 
-#: Counts that are in memory at once.
+#: Number of counts in memory at once.
 _CELLS = 2**22
 
-#: The logarithm of 0 would be infinite; scikit-learn bounds probabilities of 32 bits alike.
+#: Distance of probabilities from 0 and 1: the logarithm of 0 would be infinite. Scikit-learn uses
+#: the same for 32 bits.
 _EPSILON = float(np.finfo(np.float32).eps)
 
-#: From how often each row counts, float64, shape (resamples, rows), to the score of each resample,
-#: shape (resamples,); NaN where it is not defined.
+#: Takes how often each row counts, float64, shape (resamples, rows); returns the score of each
+#: resample, shape (resamples,), NaN where it is not defined.
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
@@ -34,7 +37,7 @@ class Score:
     name
         In words.
     value
-        None where it is not defined: a ROC AUC of rows that are all of one class.
+        None if it is not defined, such as the ROC AUC of rows of one class.
     low, high
         Ends of the 95 % interval; None where there is none.
     """
@@ -54,19 +57,19 @@ class Score:
 def bootstrap(statistics: Mapping[str, Statistic], units: np.ndarray, seed: int) -> list[Score]:
     """Score predictions, with 95 % percentile intervals (Efron & Tibshirani 1993, section 13.3).
 
-    They are about new rows of the same kind for this one fitted model; how it would differ if it
-    were fitted again is not in them. Resamples in which a score is not defined are left out of its
-    interval.
+    The intervals are about new rows of the same kind for this one fitted model. They do not say
+    how much another fit would differ. A resample in which a score is not defined is left out of
+    the interval of that score.
 
     Parameters
     ----------
     statistics
-        Name of a score → what computes it.
+        Name of a score → function that computes it.
     units
-        Number of the unit that each row belongs to, from 0, shape (rows,). Units are drawn with
-        replacement, as many as there are: the rows themselves, or groups of dependent rows.
+        Number of the unit that each row belongs to, from 0, shape (rows,). A unit is a row, or a
+        group of dependent rows. Each resample draws as many units as there are, with replacement.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -112,15 +115,15 @@ def class_statistics(
     """Return the scores of predicted classes, as scikit-learn defines them.
 
     With more than two classes, the ROC AUC is the mean over classes of each against all others
-    (classes that the rows lack, or that all of them have, are left out), and the Brier score the
-    sum over classes, from 0 to 2.
+    (without classes that no row or every row has), and the Brier score is the sum over classes,
+    from 0 to 2.
 
     Parameters
     ----------
     target, predicted
         Indices of classes, shape (rows,); `predicted` None if no class is predicted.
     probabilities
-        Shape (rows, classes); None if outputs are none.
+        Shape (rows, classes); None if the outputs are not probabilities.
     """
     statistics: dict[str, Statistic] = {}
     if predicted is not None:
@@ -143,12 +146,12 @@ def class_statistics(
 def label_statistics(
     target: np.ndarray, predicted: np.ndarray | None, probabilities: np.ndarray | None
 ) -> dict[str, Statistic]:
-    """Return the scores of several labels a row: means over labels of those of two classes.
+    """Return the scores of several labels a row: the mean over labels of each two-class score.
 
     Parameters
     ----------
     target, predicted, probabilities
-        Of each label, shape (rows, labels): 0 or 1, 0 or 1, and that it is 1.
+        True labels, predicted labels, and probabilities that a label is 1, shape (rows, labels).
     """
     labels = target.astype(np.int64)
     each = [
@@ -170,7 +173,7 @@ def label_statistics(
 def number_statistics(
     target: np.ndarray, predicted: np.ndarray, names: Sequence[str]
 ) -> dict[str, Statistic]:
-    """Return the scores of predicted numbers; of several targets, those of each.
+    """Return the scores of predicted numbers, for each target.
 
     Parameters
     ----------
@@ -191,7 +194,7 @@ def number_statistics(
 
 
 def mean_of(values: np.ndarray) -> Statistic:
-    """Return the mean of a number of each row, shape (rows,)."""
+    """Return the mean over rows of a number that each row has, shape (rows,)."""
     numbers = values.astype(np.float64)
     return lambda counts: counts @ numbers / counts.sum(axis=1)
 
@@ -248,7 +251,7 @@ def _root(statistic: Statistic) -> Statistic:
 
 def _explained(square: Statistic, target: np.ndarray) -> Statistic:
     """Return R², the share of the target's variance that predictions with this error explain."""
-    # Far from 0, the difference of two means of squares would hold no digits.
+    # Without centring, a target far from 0 would leave no digits in the variance.
     centred = target - target.mean()
     mean, mean_square = mean_of(centred), mean_of(centred**2)
 

@@ -17,7 +17,7 @@ from gridloom.errors import DataError, GridloomWarning, ModelError
 from gridloom.fitted.card import Card
 from gridloom.fitted.looks import noted_looks
 from gridloom.fitted.model import FittedModel
-from gridloom.fitted.readme import readme, tell
+from gridloom.fitted.readme import describe_fit, readme
 from gridloom.fitted.refit import look_of, publish, refit, save
 from gridloom.naming.points import point_path
 from gridloom.predict import main
@@ -125,7 +125,7 @@ def test_it_is_fitted_on_all_training_rows_for_the_epochs_of_the_choice(case, pl
     assert card.test.rows == TEST
     assert card.test.metrics.keys() == {"loss", "accuracy"}
     assert card.hyperparameters == {"batch_size": 16, "epochs": 40, "units": 4}
-    assert f"for 3 epochs on all {ROWS - TEST}" in tell(card, [])
+    assert f"for 3 epochs on all {ROWS - TEST}" in describe_fit(card, [])
 
 
 def test_modules_of_the_model_files_own_are_saved_with_it(tmp_path):
@@ -222,23 +222,23 @@ def test_outputs_that_are_no_probabilities_are_not_called_so(tmp_path, last, los
 
 
 @pytest.mark.parametrize(
-    ("last", "columns", "told"),
+    ("last", "columns", "warned"),
     [
         ("keras.layers.Dense(1)", ["score_yes"], "nothing is predicted"),
         (
             "keras.layers.Dense(outputs)",
             ["predicted_y", "score_no", "score_yes"],
-            "the class with the largest one is the predicted one",
+            "the predicted class is the one with the largest score",
         ),
     ],
 )
 def test_where_the_loss_does_not_say_what_outputs_mean_they_are_scores(
-    tmp_path, last, columns, told
+    tmp_path, last, columns, warned
 ):
     case = Case(tmp_path)
     more = "def own_crossentropy(y, p): return keras.ops.mean((y - p) ** 2, axis=-1)\n"
     model = case.saved(last=last, loss="own_crossentropy", more=more)
-    with pytest.warns(GridloomWarning, match=f"they come as scores, and {told}"):
+    with pytest.warns(GridloomWarning, match=f"they are shown as scores, and {warned}"):
         assert list(model.predict(case.test.features)) == columns
 
 
@@ -268,7 +268,7 @@ def test_several_labels_and_several_numbers_each_have_a_column(tmp_path):
     assert (predictions.to_numpy() == numbers.outputs(features)).all()
 
 
-def test_numbers_are_fitted_standardized_and_told_and_predicted_in_their_units(tmp_path):
+def test_standardized_numbers_are_scored_and_predicted_in_their_units(tmp_path):
     case = Case(tmp_path, "regression", ["height"])
     case.train, case.test = (
         replace(part, target=1000 * part.target[:, :1]) for part in (case.train, case.test)
@@ -282,14 +282,15 @@ def test_numbers_are_fitted_standardized_and_told_and_predicted_in_their_units(t
         epochs=30,
     )
     error = loaded.predict(case.test.features)["predicted_height"] - case.test.target[:, 0]
-    told = loaded.card.test.metrics
-    assert told["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
-    assert told["mae"] == pytest.approx(error.abs().mean(), rel=1e-3)
-    assert told["off"] == pytest.approx(told["loss"] ** 0.5, rel=1e-3)
-    assert 100 < told["off"] < 2000
+    measured = loaded.card.test.metrics
+    assert measured["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
+    assert measured["mae"] == pytest.approx(error.abs().mean(), rel=1e-3)
+    assert measured["off"] == pytest.approx(measured["loss"] ** 0.5, rel=1e-3)
+    assert 100 < measured["off"] < 2000
     assert loaded.card.training.metrics["loss"] > 1e4
     assert loaded.card.standardized == ["cosine_similarity"]
-    assert f"{told['cosine_similarity']:.4g} (of the standardized target)" in tell(loaded.card, [])
+    similarity = f"{measured['cosine_similarity']:.4g} (of the standardized target)"
+    assert similarity in describe_fit(loaded.card, [])
 
 
 OWN_LAYER = """
@@ -306,13 +307,13 @@ def swish2(x):
 
 """
 
-TELLS = "def get_config(self): return {**super().get_config(), 'factor': self.factor}"
+CONFIG = "def get_config(self): return {**super().get_config(), 'factor': self.factor}"
 
 
 def test_names_and_layers_of_ones_own_come_with_the_model(tmp_path):
     case = Case(tmp_path)
     last = 'Twice(2), keras.layers.Dense(4, swish2), keras.layers.Dense(outputs, "softmax")'
-    model = case.saved(last=last, more=OWN_LAYER.format(config=TELLS))
+    model = case.saved(last=last, more=OWN_LAYER.format(config=CONFIG))
     case.model_file.unlink()
     again = FittedModel.load(tmp_path / "model")
     features = case.test.features
@@ -320,7 +321,7 @@ def test_names_and_layers_of_ones_own_come_with_the_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ("def get_config(self): raise ValueError('none')", "cannot save and load.*get_config"),
         (
@@ -329,14 +330,14 @@ def test_names_and_layers_of_ones_own_come_with_the_model(tmp_path):
         ),
         (
             "def get_config(self): return {**super().get_config(), 'factor': 1}",
-            "saved and loaded, this network computes something else",
+            "this network computes something else after Keras saved and loaded it",
         ),
     ],
 )
-def test_a_network_that_keras_cannot_save_is_refused(tmp_path, config, told):
+def test_a_network_that_keras_cannot_save_is_refused(tmp_path, config, message):
     case = Case(tmp_path)
     last = 'Twice(2), keras.layers.Dense(outputs, "softmax")'
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         case.saved(last=last, more=OWN_LAYER.format(config=config))
 
 
@@ -369,19 +370,21 @@ def test_images_of_bytes_are_prepared_as_they_were(tmp_path):
 
 
 def test_the_screen_says_what_was_chosen_and_why(plain):
-    assert tell(plain.card, []).splitlines()[:3] == [
+    lines = describe_fit(plain.card, []).splitlines()
+    assert lines[:3] == [
         "chosen      batch_size 16, epochs 40, units 4",
-        "because     val_loss 0.25 over 1 repetition; by the study's repetitions: the best mean",
+        "because     val_loss 0.25 over 1 repetition; chosen on the study's repetitions: "
+        "the best mean",
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
     ]
-    assert "accuracy" in tell(plain.card, []).splitlines()[3]
+    assert "accuracy" in lines[3]
     point = point_path({"layers": (32, 16), "units": None})
     pick = pick_of(point, 3, by="confirm", n=3, n_diverged=2, n_missing=1, se=0.1)
-    told = tell(replace(plain.card, pick=pick), []).splitlines()
-    assert told[0] == "chosen      layers [32, 16]"
-    assert told[1] == (
-        "because     val_loss 0.25 (standard error 0.1) over 3 repetitions; of its trainings, 2 "
-        "diverged and 1 have no val_loss; by `snakemake confirm`: the best mean"
+    lines = describe_fit(replace(plain.card, pick=pick), []).splitlines()
+    assert lines[0] == "chosen      layers [32, 16]"
+    assert lines[1] == (
+        "because     val_loss 0.25 (standard error 0.1) over 3 repetitions; lost trainings: "
+        "2 diverged, 1 without val_loss; chosen by `snakemake confirm`: the best mean"
     )
 
 
@@ -408,14 +411,14 @@ def test_each_look_at_the_test_rows_is_noted_and_the_card_counts_them(tmp_path):
     assert noted_looks(looks_file, looks[-1].rows) == looks
 
 
-def test_the_card_says_in_words_how_sure_the_choice_is_and_where_intervals_say_too_little(plain):
+def test_the_readme_says_how_sure_the_choice_is_and_where_intervals_are_too_narrow(plain):
     def written(card, looks=1):
         look = look_of(card)
         how = {"title": "T", "folder": Path("results/model"), "figures": []}
         return readme(card, [look] * looks, **how)
 
     text = written(plain.card)
-    assert "How much worse than the best it may be over new rows is not known." in text
+    assert "Over new rows, it is not known how far it may be from the best." in text
     assert "looked at once, for this model: the scores are unbiased" in text
     assert "python -m gridloom.predict results/model new.csv" in text
     pick = pick_of(POINT, 3, regret_high=0.01, tied=5, configurations=9, top_point="units=1")
@@ -425,10 +428,10 @@ def test_the_card_says_in_words_how_sure_the_choice_is_and_where_intervals_say_t
     text = written(card, looks=3)
     assert "Over more seeds on these rows, it is at most 0.01 worse than the best of 9" in text
     assert "5 configurations cannot be told apart from the best" in text
-    assert "Another one has the best mean, 0.25" in text
+    assert "Another configuration has the best mean, 0.25" in text
     assert "resamples of the 6 groups of test rows" in text
-    assert "up to 0.5 of new rows may be" in text
-    assert "they are too narrow" in text
+    assert "a share of up to 0.5 of new rows may be wrong" in text
+    assert "the intervals are then too narrow" in text
     assert "- column 'a' counts rows" in text
     assert "looked at 3 times, for one model" in text
 
@@ -531,7 +534,7 @@ def test_a_damaged_file_of_the_folder_is_named_in_one_sentence(tmp_path, case, p
         with pytest.raises(ModelError) as error:
             FittedModel.load(tmp_path / "model")
         assert str(error.value).startswith(f"{path}: is damaged"), (name, text)
-        assert str(error.value).endswith("make it anew by `snakemake refit`")
+        assert str(error.value).endswith("delete the folder and run `snakemake refit`")
         assert "\n" not in str(error.value)
         path.write_bytes(kept)
     cut = tmp_path / "model" / "model.keras"
@@ -549,17 +552,17 @@ def test_a_folder_that_lacks_a_file_or_was_cut_short_says_what_to_do(tmp_path, c
         path.write_text(path.read_text()[:50])
     else:
         path.unlink()
-    with pytest.raises(ModelError, match="delete the folder and make it anew") as error:
+    with pytest.raises(ModelError, match="delete the folder and run") as error:
         FittedModel.load(folder)
     assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("folder", "told"),
-    [("nowhere", "`snakemake refit` makes it"), ("model", "(No such file or directory)")],
+    ("folder", "message"),
+    [("nowhere", "`snakemake refit` writes it"), ("model", "(No such file or directory)")],
 )
-def test_the_command_says_what_is_wrong_in_one_line(case, plain, folder, told, running):
+def test_the_command_says_what_is_wrong_in_one_line(case, plain, folder, message, running):
     with pytest.raises(SystemExit) as ended:
         main([str(case.folder / folder), str(case.folder / "nothing.csv")])
-    assert str(ended.value).endswith(told)
+    assert str(ended.value).endswith(message)
     assert "\n" not in str(ended.value)

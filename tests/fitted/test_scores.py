@@ -99,7 +99,7 @@ def test_groups_are_drawn_whole():
     assert by_row.high - by_row.low < 0.15
 
 
-def test_what_cannot_be_said_is_none_and_never_a_number():
+def test_a_score_that_is_not_defined_is_none():
     target = np.zeros(9, int)
     shares = np.full((9, 2), [0.8, 0.2])
     scores = bootstrap(class_statistics(target, target, shares), np.arange(9), seed=0)
