@@ -1,1 +1,1 @@
-"""Baselines: simple models of scikit-learn on the rows of the networks."""
+"""Baselines: simple scikit-learn models, fitted on the rows of the networks."""

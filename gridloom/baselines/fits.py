@@ -15,16 +15,16 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from gridloom.data.preparation import PreparedRows
 from gridloom.study.schema import Baseline
 
-#: Values (rows x columns) that the models of a baseline may see in all: 10 s of boosting.
+#: Most values (rows x columns) that all models of a baseline together fit on: 10 s of boosting.
 _MAX_VALUES = 20_000_000
 
-#: However wide rows are, a model gets so many of them.
+#: Fewest rows that this limit leaves a model, however wide they are.
 _FEWEST_ROWS = 200
 
-#: Trees that boosting may grow in all, and of one model: 2 ms each where rows are few.
+#: Most trees that boosting grows in all, and in one model; with few rows, a tree takes 2 ms.
 _MAX_TREES, _MAX_ROUNDS = 5_000, 100
 
-#: Bins of a column for boosting: as many as scikit-learn takes.
+#: Bins of a column for boosting: the most that scikit-learn takes.
 _BINS = 255
 
 
@@ -35,12 +35,12 @@ class Work:
     Attributes
     ----------
     classes
-        How many there are; 0 for labels of 0 or 1; None for numbers.
+        Number of classes; 0 for labels of 0 or 1; None for numbers.
     models
-        How many a baseline fits in all: one for each class (of more than two), label or target of
-        each fold of each repetition.
+        Number of models that a baseline fits in all. Each fold of each repetition has one for each
+        class (if there are more than two), label or target.
     seed
-        Of which rows are taken of many, and of what boosting draws.
+        Seed for the random part of a large table's rows, and for boosting.
     """
 
     classes: int | None
@@ -49,11 +49,11 @@ class Work:
 
     @property
     def rounds(self) -> int:
-        """Rounds of boosting: fewer than usual where there are very many models."""
+        """Rounds of boosting: fewer than usual if there are very many models."""
         return int(np.clip(_MAX_TREES // self.models, 1, _MAX_ROUNDS))
 
     def rows_to_fit(self, rows: PreparedRows) -> np.ndarray:
-        """Return the indices of the rows to fit on, ascending: all, or of many a random part."""
+        """Return the rows to fit on, as ascending indices: all, or a random part of many rows."""
         count = len(rows.x_train)
         columns = max(rows.x_train[0].size, 1)
         most = max(_MAX_VALUES // (columns * self.models), _FEWEST_ROWS)
@@ -63,7 +63,7 @@ class Work:
         return chosen
 
     def note(self, baseline: Baseline, rows: PreparedRows) -> str:
-        """Say where a baseline gets less than usual; an empty text where it does not."""
+        """Describe how the limits cut a baseline's fits; an empty text if they do not."""
         taken, count = len(self.rows_to_fit(rows)), len(rows.x_train)
         notes = [f"fitted on a random {taken:,} of {count:,} rows"] if taken < count else []
         if baseline == "boosting" and self.rounds < _MAX_ROUNDS:
@@ -74,14 +74,16 @@ class Work:
 def predict(baseline: Baseline, rows: PreparedRows, work: Work) -> np.ndarray:
     """Fit a baseline and predict for the validation rows.
 
-    Columns are standardized for the linear models, whose penalty treats them alike then. Rows weigh
-    as in the fit of a network; not to the dummy, which is to give the commonest class.
+    Linear models get standardized columns, so that their penalty treats all columns alike. Rows
+    have the same weights as in the fit of a network. The dummy ignores weights, because it predicts
+    the commonest class.
 
     Returns
     -------
     array
-        Float64: of classes, their probabilities, shape (rows, classes); of labels, the probability
-        that each is 1, shape (rows, labels); of numbers, those predicted, shape (rows, targets).
+        Float64. For classes, the probability of each, shape (rows, classes). For labels, the
+        probability that each is 1, shape (rows, labels). For numbers, the predicted numbers, shape
+        (rows, targets).
     """
     chosen = work.rows_to_fit(rows)
     scaled = _binned if baseline == "boosting" else _standardized
@@ -113,9 +115,9 @@ def _class_probabilities(
     classes: int,
     work: Work,
 ) -> np.ndarray:
-    """Return the probability of each class; 0 for classes that no row to fit on is of."""
+    """Return the probability of each class; 0 for a class that no row to fit on has."""
     known = np.unique(y)
-    # One class alone leaves nothing to separate, which scikit-learn refuses.
+    # Scikit-learn refuses to fit a classifier on a single class.
     model = _fitted(_classifier(baseline if len(known) > 1 else "dummy", work), x, y, weights)
     probabilities = np.zeros((len(x_val), classes))
     probabilities[:, known] = model.predict_proba(x_val)
@@ -160,10 +162,10 @@ def _standardized(x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _binned(x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bins that values fall into, between quantiles of each column of the first array.
+    """Return the bins of both arrays' values; quantiles of the first array are the edges.
 
-    To trees, bins are as good as values. Where rows have weights, scikit-learn would look for
-    weighted quantiles: 1.7 s for 364 rows of 30 columns, and 0.1 s for all the rest.
+    Trees can use bins in place of values. If rows have weights, scikit-learn would compute weighted
+    quantiles, which takes 1.7 s for 364 rows of 30 columns; the rest of the fit takes 0.1 s.
     """
     edges = np.quantile(x, np.linspace(0, 1, _BINS + 1)[1:-1], axis=0)
 

@@ -1,4 +1,4 @@
-"""Predictions of other models, scored by what a network is compiled with."""
+"""Score predictions of other models by the loss and metrics that a network is compiled with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gridloom.training.units import in_target_units, target_powers
 
 _EPSILON = 1e-7
 
-#: Opens the name of what is measured on validation rows.
+#: Prefix of the names of metrics that are measured on validation rows.
 _VALIDATION = "val_"
 
 
@@ -27,7 +27,7 @@ class KerasMetric:
     Attributes
     ----------
     network
-        Compiled, and of no other use: its metrics are reset.
+        Compiled; scoring resets its metrics, so it must have no other use.
     objective
         Such as ``val_loss``.
     classes
@@ -39,18 +39,18 @@ class KerasMetric:
     classes: list[str] | None
 
     def why_not(self) -> str | None:
-        """Say why other models' predictions cannot be scored by it; None if they can."""
+        """Describe why it cannot score other models' predictions; None if it can."""
         loss = self.network.loss
         if not self.objective.startswith(_VALIDATION):
             return f"{self.objective} is not measured on validation rows"
         if loss_traits(loss, 1).outputs == "unknown" and self.network.loss is not None:
-            return "what outputs mean to the network's loss, which is one of your own, is not known"
+            return "the network's loss is one of your own: it is not known what its outputs mean"
         return None
 
     def __call__(self, predicted: np.ndarray, rows: PreparedRows) -> float:
         """Score predictions for the validation rows, all in one batch.
 
-        The loss is without the penalties of the network's weights: a baseline has none.
+        The loss does not include penalties on the network's weights, because a baseline has none.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class KerasMetric:
         Returns
         -------
         float
-            NaN if the network does not measure the objective in Keras's own way.
+            NaN if the objective is neither the loss nor a metric that the network is compiled with.
         """
         network, shape = self.network, rows.x_val.shape[1:]
         y = encode_target(network, shape, rows.y_val, self.classes)
@@ -76,7 +76,7 @@ class KerasMetric:
         return float(values.get(self.objective.removeprefix(_VALIDATION), np.nan))
 
     def _as_outputs(self, predicted: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return predictions in the form that the network's outputs have to its loss."""
+        """Return predictions in the form of outputs that the network's loss takes."""
         alone = self.classes is not None and y.ndim == 2 and y.shape[1] == 1
         outputs = predicted[:, 1:] if alone else predicted
         traits = loss_traits(self.network.loss, outputs.shape[1])

@@ -1,4 +1,4 @@
-"""The table of baselines: simple models on the rows and by the metric of the networks."""
+"""The table of baselines: simple models with the rows and the metric of the networks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from gridloom.study.schema import Baseline
 from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.request import Request
 
-#: More repetitions tell little more of a baseline.
+#: Most repetitions measured: more of them add little about a baseline.
 MAX_REPETITIONS = 20
 
 
@@ -49,7 +49,7 @@ def write_baselines(
     model_file: str,
     table: str,
 ) -> None:
-    """Write ``baselines.csv``; all arguments are those of a task, so as JSON has them.
+    """Write ``baselines.csv``; a task calls this, so all arguments are values that JSON has.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def write_baselines(
     point
         Path of any point of the study.
     repetitions
-        Of the study; at most `MAX_REPETITIONS` of them are measured.
+        Number of repetitions in the study; at most `MAX_REPETITIONS` of them are measured.
     """
     request = Request(
         setup=Setup.from_json(setup),
@@ -75,20 +75,20 @@ def write_baselines(
 def measure_baselines(baselines: Sequence[Baseline], request: Request) -> pd.DataFrame:
     """Fit and score each baseline in each repetition.
 
-    A baseline meets the rows to fit on, the weights and the validation rows that the networks meet
-    in the same repetition, and the metric of the compiled network; so both compare pairwise.
+    In each repetition, a baseline gets the same rows to fit on, weights and validation rows as the
+    networks, and the compiled network's metric scores it. So their scores can be compared in pairs.
 
     Parameters
     ----------
     request
-        Any point of the study: its network tells what the metric is.
+        Request for any point of the study; its network defines the metric.
 
     Returns
     -------
     DataFrame
         A row for each baseline and repetition: `baseline`, `repetition`, the objective by its name
-        (mean over folds), `rows_fitted` of `rows`, `seconds`, `note`. Where nothing can be
-        measured, one row for each baseline whose `note` says why.
+        (mean over folds), `rows_fitted` of `rows`, `seconds`, `note`. If nothing can be measured,
+        each baseline has one row, whose `note` says why.
     """
     assert request.objective is not None
     study = _Study.read(request)
@@ -109,7 +109,7 @@ def measure_baselines(baselines: Sequence[Baseline], request: Request) -> pd.Dat
 
 @dataclass(frozen=True)
 class _Study:
-    """What baselines are fitted on, and the network that they are scored by."""
+    """The rows that baselines are fitted on, and the network whose metric scores them."""
 
     request: Request
     rows: TrainingRows
@@ -153,9 +153,9 @@ class _Study:
         return KerasMetric(network, str(self.request.objective), self.rows.classes)
 
     def why_not(self) -> str | None:
-        """Say why no baseline can be measured; None if it can."""
+        """Describe why no baseline can be measured; None if it can."""
         if self.file.pipeline is not None:
-            return f"the model file's `{PIPELINE}` makes what the networks see of the rows"
+            return f"the model file's `{PIPELINE}` changes the rows before the networks see them"
         return self.metric.why_not()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Promises of the baselines: the networks' rows, weights and metric, and no more time than said."""
+"""Promises of the baselines: the networks' rows, weights and metric, and a limit of time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KNOBS = {"batch_size": 16, "epochs": 1, "units": 2}
 
 
 class Study:
-    """Made rows in a folder, whose second feature tells the target."""
+    """Made rows in a folder, whose second feature determines the target."""
 
     def __init__(self, folder, task="classification", targets="y"):
         self.folder = folder
@@ -143,7 +143,7 @@ def test_several_labels_and_several_numbers_are_predicted(tmp_path):
     assert mean["linear"] < 0.1 < mean["boosting"] < 0.5 < mean["dummy"]
 
 
-def test_folds_are_fitted_each_and_their_mean_counts(study):
+def test_the_score_of_a_repetition_is_the_mean_over_its_folds(study):
     model = ("val_accuracy", SOFTMAX, '"categorical_crossentropy"', '"accuracy"')
     validation = {"method": "kfold", "folds": 4}
     table = study.measure(*model, validation=validation, repetitions=(0,))
@@ -164,21 +164,21 @@ CURVES = "def input_pipeline(rows, training, hyperparameters): return rows\n"
 
 
 @pytest.mark.parametrize(
-    ("objective", "loss", "more", "told"),
+    ("objective", "loss", "more", "note"),
     [
-        ("val_loss", "own", OWN, "what outputs mean to the network's loss"),
-        ("val_loss", '"mse"', CURVES, "`input_pipeline` makes what the networks see"),
+        ("val_loss", "own", OWN, "it is not known what its outputs mean"),
+        ("val_loss", '"mse"', CURVES, "`input_pipeline` changes the rows before the networks see"),
         ("loss", '"mse"', "", "loss is not measured on validation rows"),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_the_table(study, objective, loss, more, told):
+def test_the_table_says_why_nothing_can_be_measured(study, objective, loss, more, note):
     table = study.measure(objective, SOFTMAX, loss, more=more)
     assert table["baseline"].tolist() == ["dummy", "linear"]
-    assert table["note"].str.contains(told).all()
+    assert table["note"].str.contains(note).all()
     assert table[objective].isna().all()
 
 
-def test_a_metric_that_only_the_fit_knows_is_no_number_and_it_says_so(study):
+def test_a_note_says_that_a_metric_that_only_the_fit_knows_is_not_a_number(study):
     table = study.measure("val_rate", SOFTMAX, '"categorical_crossentropy"')
     assert (table["note"] == "its val_rate is not a number").all()
 
@@ -190,7 +190,7 @@ def prepared(rows=400, columns=5, classes=2):
     return PreparedRows(x, y, np.ones(rows, np.float32), x[:9], y[:9])
 
 
-def test_large_tables_are_fitted_on_a_part_of_their_rows_and_say_so(monkeypatch):
+def test_a_large_table_is_fitted_on_a_part_of_its_rows_and_a_note_says_so(monkeypatch):
     monkeypatch.setattr(fits, "_MAX_VALUES", 5 * 300)
     rows, work = prepared(), Work(classes=2, models=1, seed=0)
     assert len(work.rows_to_fit(rows)) == 300
@@ -199,7 +199,7 @@ def test_large_tables_are_fitted_on_a_part_of_their_rows_and_say_so(monkeypatch)
     assert len(replace(work, models=9).rows_to_fit(rows)) == 200  # the fewest
 
 
-def test_many_models_get_fewer_rounds_of_boosting_and_say_so():
+def test_many_models_get_fewer_rounds_of_boosting_and_a_note_says_so():
     work = Work(classes=10, models=500, seed=0)
     assert work.rounds == 10
     assert work.note("boosting", prepared()) == "10 rounds of boosting instead of 100"

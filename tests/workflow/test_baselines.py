@@ -1,4 +1,4 @@
-"""Promises of the rule `baselines`: a table beside the study, made anew only where it must be."""
+"""Promises of the rule `baselines`: a table beside the study, measured again only if needed."""
 
 from __future__ import annotations
 
