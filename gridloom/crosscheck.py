@@ -1,4 +1,4 @@
-"""The crosscheck: a sample of the study's trainings once more, by scikit-learn's `GridSearchCV`.
+"""The crosscheck: train a sample of the study again, by scikit-learn's `GridSearchCV`.
 
 `GridSearchCV` chooses the rows, clones the estimator, scores and averages; the estimator trains by
 plain `model.fit`. Engines, records and tables play no part. Both ways share what defines a
@@ -40,7 +40,7 @@ from gridloom.study.contract import PIPELINE
 from gridloom.study.seeds import Seeds, row_orders, training_seeds
 from gridloom.training.units import in_target_units, target_powers
 
-#: Two fits on the same batches differ by rounding only, relative to numbers above 1.
+#: Largest difference by rounding between two fits on the same batches; relative for scores above 1.
 ROUNDING = 1e-5
 
 
@@ -53,7 +53,7 @@ class TrainedOn:
     setup
         All that determines a training besides its point and repetition.
     rows
-        Of the training part of the split.
+        Training rows of the split.
     file
         The model file.
     """
@@ -71,7 +71,7 @@ class TrainedOn:
         Raises
         ------
         GridloomError
-            If they are not what the set-up says, or the model file has an `input_pipeline`.
+            If they do not match the set-up, or the model file has an `input_pipeline`.
         """
         check_process(setup)
         rows = training_rows(rows_file, SplitDescription.read(split_file))
@@ -79,7 +79,7 @@ class TrainedOn:
         if file.pipeline is not None:
             raise ModelError(
                 f"crosscheck: {model_file} has an `{PIPELINE}`, which GridSearchCV cannot call; "
-                "but such a study trains by plain model.fit as it is"
+                "but such a study already trains by plain model.fit"
             )
         return cls(setup, rows, file)
 
@@ -87,14 +87,14 @@ class TrainedOn:
 class PlainFit(BaseEstimator):  # type: ignore[misc]
     """An estimator that trains a point's network by plain `model.fit`.
 
-    Its X are places of rows, so that `GridSearchCV` says which rows fit and which validate.
+    Its X are indices of rows, so that `GridSearchCV` chooses the rows to fit on and to validate.
 
     Parameters
     ----------
     trained_on
         What the trainings of the study share.
     seeds
-        Of the repetition.
+        Seeds of the repetition.
     metric, mode
         The objective; ``min`` or ``max``.
     point
@@ -116,16 +116,16 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
         self.point = point
 
     def __sklearn_clone__(self) -> PlainFit:
-        """Return another one that is not fitted; scikit-learn's own clone would copy the rows."""
+        """Return an unfitted copy with the same rows; scikit-learn's own clone would copy them."""
         return PlainFit(**self.get_params(deep=False))
 
     def fit(self, places: np.ndarray) -> PlainFit:
-        """Train on rows, and validate on those that go with them in the repetition.
+        """Train on rows, and validate on the rows that the repetition holds out with them.
 
         Parameters
         ----------
         places
-            Of the rows, int64, shape (rows,).
+            Indices of the rows, int64, shape (rows,).
 
         Raises
         ------
@@ -173,8 +173,8 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
                 )
             )
         except Exception as error:
-            told = describe_error(error, file.path)
-            raise ModelError(f"crosscheck: model.fit raised {told}") from error
+            cause = describe_error(error, file.path)
+            raise ModelError(f"crosscheck: model.fit raised {cause}") from error
         if prepared.target_scale is not None:
             powers = target_powers(network, rows.outputs)
             measured = in_target_units(measured, powers, prepared.target_scale)
@@ -188,7 +188,7 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         places
-            Of the rows that validated, int64, shape (rows,).
+            Indices of the rows that validated, int64, shape (rows,).
 
         Raises
         ------
@@ -229,16 +229,17 @@ def _early_stopping(point: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
 
 
 def sample(observations: Observations, count: int) -> np.ndarray:
-    """Choose points that are spread over the grid, without chance.
+    """Choose points that are spread over the grid; the choice is not random.
 
-    The first is the first of the grid; each next one differs from all before it in as many axes as
-    can be (farthest-first traversal, Gonzalez 1985), then in as many in sum, then comes first in
-    the grid.
+    It begins with the first point of the grid. The distance of two points is the number of axes in
+    which they differ. Each next point is the one whose nearest chosen point is farthest away
+    (farthest-first traversal, Gonzalez 1985). The larger sum of distances breaks ties, then the
+    order of the grid.
 
     Parameters
     ----------
     count
-        How many; all that there are if these are fewer.
+        Number of points; all points if there are fewer.
 
     Returns
     -------
@@ -253,8 +254,8 @@ def sample(observations: Observations, count: int) -> np.ndarray:
     offered = np.flatnonzero(observations.complete)
     if not len(offered):
         raise StudyError(
-            "crosscheck: in each configuration a training diverged or has no score, so there is "
-            "nothing to compare; try smaller learning rates"
+            "crosscheck: every configuration has a training that diverged or has no score, so "
+            "there is nothing to compare; try smaller learning rates"
         )
     values = observations.points.loc[offered, list(observations.axes)].to_numpy()
     chosen = [0]
@@ -282,17 +283,18 @@ def crosscheck(
     Parameters
     ----------
     observations
-        Of the study.
+        Scores of the study.
     metric
         The objective.
     points, repetitions
-        At most so many points, in so many of their repetitions, the first ones.
+        Largest number of points, and of their first repetitions, to train.
 
     Returns
     -------
     DataFrame
-        One row a point and repetition: `point`, `repetition`, `record` and `grid_search_cv` (the
-        objective, mean over the folds, in its unit), `difference` (the latter minus the former).
+        One row for each point and repetition: `point`, `repetition`, `record` and `grid_search_cv`
+        (the objective, mean over the folds, in its unit), `difference` (`grid_search_cv` minus
+        `record`).
 
     Raises
     ------
@@ -327,7 +329,7 @@ def crosscheck(
 
 
 def report(compared: pd.DataFrame, metric: str, margin: float | None, configurations: int) -> str:
-    """Say in Markdown whether both ways agree, and how far single trainings do.
+    """Describe in Markdown whether both ways agree, and how closely single scores do.
 
     Parameters
     ----------
@@ -338,7 +340,7 @@ def report(compared: pd.DataFrame, metric: str, margin: float | None, configurat
     margin
         A mean difference within ±margin counts as none; None if the study gives no margin.
     configurations
-        Of the study.
+        Number of configurations in the study.
     """
     points = compared.groupby("point", sort=False)
     return "\n".join(
@@ -367,46 +369,52 @@ def report(compared: pd.DataFrame, metric: str, margin: float | None, configurat
 
 
 def _verdict(differences: np.ndarray, metric: str, margin: float | None) -> str:
-    """Say what the equivalence test shows; one difference a point, mean over its repetitions."""
+    """Describe the result of the equivalence test.
+
+    Parameters
+    ----------
+    differences
+        Difference of each point, mean over its repetitions, shape (points,).
+    """
     unfit = None
     if not np.isfinite(differences).all():
-        unfit = "a training by `GridSearchCV` has no finite score, but its record has"
+        unfit = "a training by `GridSearchCV` has no finite score, but its record has one"
     elif len(differences) < 2:
-        unfit = "one configuration gives no test"
+        unfit = "the test needs two configurations or more"
     elif margin is None:
         unfit = "the study gives no margin; set `pick.close_enough`"
     if unfit is not None:
-        return f"**Whether both ways agree is not shown**: {unfit}."
+        return f"**Agreement is not tested**: {unfit}."
     assert margin is not None
     found = equivalence(differences, margin)
-    verdict = "Both ways agree" if found.shown else "That both ways agree is not shown"
+    verdict = "Both ways agree" if found.shown else "Agreement is not shown"
     tests = (
         f"two one-sided t-tests over {found.n} configurations give p = {found.p:.2g}, and p ≤ "
         f"{LEVEL:g} shows that the difference is within the margin"
         if found.low < found.high
-        else f"all {found.n} configurations differ by the same, which leaves nothing to test"
+        else f"all {found.n} configurations have the same difference, so there is nothing to test"
     )
     return (
-        f"**{verdict}.** GridSearchCV's {metric} less the records' is {found.mean:.2g} on average "
-        f"({1 - 2 * LEVEL:.0%} interval {found.low:.2g} to {found.high:.2g}). The margin is "
-        f"±{margin:.3g}, the study's `close_enough`: a smaller difference changes no choice. Here, "
-        f"{tests}."
+        f"**{verdict}.** The mean difference in {metric}, GridSearchCV minus records, is "
+        f"{found.mean:.2g} ({1 - 2 * LEVEL:.0%} interval {found.low:.2g} to {found.high:.2g}). The "
+        f"margin is ±{margin:.3g}, the study's `close_enough`: a smaller difference changes no "
+        f"choice. Here, {tests}."
     )
 
 
 def _rounding(compared: pd.DataFrame, metric: str) -> str:
-    """Say how many single scores agree but for rounding, as fits on the same batches should."""
+    """Describe how many single scores agree up to rounding, as fits on the same batches should."""
     difference = compared["difference"].abs()
     same = difference <= ROUNDING * compared["record"].abs().clip(lower=1)
-    told = (
+    agreement = (
         f"Fits on the same batches should differ by rounding only: {same.sum():,} of "
         f"{_counted(len(same), 'score')} agree to {ROUNDING:g}."
     )
     if same.all():
-        return told
+        return agreement
     return (
-        f"{told} The largest difference of the others is {difference.max():.2g}. Rounding may tip "
-        "a validation row that lies between two classes, and large learning rates amplify it."
+        f"{agreement} The largest difference of the others is {difference.max():.2g}. Rounding may "
+        "tip a validation row that lies between two classes, and large learning rates amplify it."
     )
 
 

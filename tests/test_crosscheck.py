@@ -87,9 +87,9 @@ def test_networks_with_dropout_and_class_weights_score_as_their_records(classes)
     assert len(compared) == 4
     assert compared["difference"].abs().max() < 1e-5
     assert np.array_equal(compared["record"], -observations.scores.T.ravel())
-    told = report(compared, "val_loss", 0.001, 2)
-    assert "**Both ways agree.**" in told
-    assert "4 of 4 scores agree to 1e-05" in told
+    text = report(compared, "val_loss", 0.001, 2)
+    assert "**Both ways agree.**" in text
+    assert "4 of 4 scores agree to 1e-05" in text
 
 
 def test_folds_early_stopping_and_standardized_targets_score_as_their_records(tmp_path):
@@ -104,12 +104,12 @@ def test_records_of_other_seeds_do_not_agree(classes):
     other = replace(trained_on, setup=replace(trained_on.setup, seed=1))
     compared = crosscheck(observations, other, "val_loss", points=2, repetitions=1)
     assert compared["difference"].abs().min() > 1e-3
-    told = report(compared, "val_loss", 0.001, 2)
-    assert "**That both ways agree is not shown.**" in told
-    assert "0 of 2 scores agree to 1e-05" in told
+    text = report(compared, "val_loss", 0.001, 2)
+    assert "**Agreement is not shown.**" in text
+    assert "0 of 2 scores agree to 1e-05" in text
 
 
-def test_an_objective_that_no_held_out_rows_can_give_is_refused(classes):
+def test_an_objective_that_is_not_measured_on_held_out_rows_is_refused(classes):
     observations, trained_on = classes
     with pytest.raises(StudyError, match=r"no 'lr'; there are val_categorical_accuracy, val_loss"):
         crosscheck(observations, trained_on, "lr", points=1, repetitions=1)
@@ -167,14 +167,14 @@ def test_one_axis_of_ten_thousand_values_is_sampled():
 
 
 @pytest.mark.parametrize(
-    ("scores", "margin", "told"),
+    ("scores", "margin", "reason"),
     [
         ([0.5, np.nan], 0.1, "a training by `GridSearchCV` has no finite score"),
-        ([0.5], 0.1, "one configuration gives no test"),
+        ([0.5], 0.1, "the test needs two configurations or more"),
         ([0.5, 0.5], None, "set `pick.close_enough`"),
     ],
 )
-def test_what_cannot_be_tested_is_said(scores, margin, told):
+def test_the_report_says_why_agreement_cannot_be_tested(scores, margin, reason):
     table = pd.DataFrame(
         {
             "point": [f"units={place}" for place in range(len(scores))],
@@ -185,5 +185,4 @@ def test_what_cannot_be_tested_is_said(scores, margin, told):
     )
     compared = table.assign(difference=table["grid_search_cv"] - table["record"])
     text = report(compared, "val_accuracy", margin, 9)
-    assert "**Whether both ways agree is not shown**" in text
-    assert told in text
+    assert f"**Agreement is not tested**: {reason}" in text
