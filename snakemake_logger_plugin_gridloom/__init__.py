@@ -1,8 +1,8 @@
-"""Gridloom's screen, as a plugin of Snakemake: where a run stands, and not a line for each job.
+"""Gridloom's screen, a logger plugin of Snakemake: it shows a run's progress, not a line a job.
 
-Snakemake finds it by its name and imports it at every start, so it imports nothing heavy. It works
-on a thread of its own: a run neither waits for it nor ends with it. Whatever it does not show
-itself goes the way of all messages, through Snakemake's own handler.
+Snakemake finds the plugin by its name and imports it at every start, so it imports nothing heavy.
+It runs in a thread of its own: a run does not wait for it, and its errors do not stop the run.
+Messages that the screen does not use go through Snakemake's own handler.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gridloom.workflow.own_words import in_own_words
 if TYPE_CHECKING:
     from snakemake_logger_plugin_gridloom.screen import Screen
 
-#: Events that no one needs who asked for no details.
+#: Events that are shown only if the user asks for details.
 _DETAILS = (LogEvent.WORKFLOW_STARTED, LogEvent.RESOURCES_INFO, LogEvent.JOB_STARTED)
 
-#: Openings of messages of the same kind that have no event.
+#: Beginnings of such messages that have no event.
 _NOISE = (
     "Assuming unrestricted shared filesystem usage",
     "Using shell: ",
@@ -35,7 +35,7 @@ _NOISE = (
     "Elapsed time: ",
 )
 
-#: Openings of Snakemake's last words, where Gridloom's stand for them.
+#: Beginnings of Snakemake's last messages, which Gridloom's own replace.
 _LAST_WORDS = (
     "Exiting because a job execution failed",
     "WorkflowError:\nAt least one job did not complete successfully",
@@ -46,11 +46,11 @@ class LogHandler(LogHandlerBase):
     """Shows a run that trains; passes on all other messages."""
 
     def __post_init__(self) -> None:
-        # Here, since Snakemake reads files of `--configfile` before the Snakefile.
+        # The filter must act before the Snakefile: Snakemake reads `--configfile` first.
         logging.getLogger("snakemake.logging").addFilter(in_own_words)
         settings = self.common_settings
         self.quiet = frozenset(settings.quiet or ())
-        #: Whoever asks for Snakemake's details gets its messages as they are.
+        #: Whether the user asks for Snakemake's details; its messages are then shown as they are.
         self.in_detail = settings.verbose or settings.debug_dag or settings.printshellcmds
         self.stream = sys.stdout if settings.stdout else sys.stderr
         self.plain = ColorizingTextHandler(
@@ -69,7 +69,7 @@ class LogHandler(LogHandlerBase):
         self._last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a message, or take it into account; never raise, which would end the thread."""
+        """Show a message or use it; never raise, because an exception would end the thread."""
         try:
             if not (self._is_noise(record) or self._taken(record)):
                 self._pass_on(record)
@@ -82,7 +82,7 @@ class LogHandler(LogHandlerBase):
         if self.in_detail:
             return False
         message = record.getMessage()
-        # At the end of each job, that it will exit; in a dry run, the same table twice.
+        # Snakemake repeats that it will exit after each job, and the table of a dry run.
         repeated = bool(message) and message == self._last
         return repeated or get_event(record) in _DETAILS or message.startswith(_NOISE)
 
@@ -116,11 +116,11 @@ class LogHandler(LogHandlerBase):
                 "with Snakemake's own messages.",
                 file=self.stream,
             )
-        except Exception:  # noqa: S110 (no screen to say it on)
+        except Exception:  # noqa: S110 (no screen is left to report it)
             pass
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self.acquire()
         try:
             if self.screen is not None:
@@ -133,25 +133,25 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """It stands for Snakemake's own handler."""
+        """Whether it writes to the terminal; it replaces Snakemake's own handler."""
         return True
 
     @property
     def writes_to_file(self) -> bool:
-        """Snakemake keeps its own log."""
+        """Whether it writes to a file; Snakemake writes its own log."""
         return False
 
     @property
     def has_filter(self) -> bool:
-        """Else Snakemake's filter would keep from it the jobs that the profile is quiet about."""
+        """Whether it filters messages; Snakemake's filter would drop jobs the profile hides."""
         return True
 
     @property
     def has_formatter(self) -> bool:
-        """The handler that it passes messages on to has one."""
+        """Whether it formats messages; the handler that gets the other messages does."""
         return True
 
     @property
     def needs_rulegraph(self) -> bool:
-        """It draws none."""
+        """Whether it needs the graph of the rules; it does not draw it."""
         return False

@@ -31,21 +31,22 @@ if TYPE_CHECKING:
 
     from snakemake_logger_plugin_gridloom import LogHandler
 
-#: Between two looks at the clock, in seconds.
+#: Time between two updates, in seconds.
 TICK_SECONDS = 0.5
 
-#: Of each tick, what reading records may take: scores of earlier runs come in beside the jobs.
+#: Longest time that one update reads records, in seconds: scores of earlier runs take many updates.
 READ_SECONDS = 0.02
 
-#: Lines for a file: the first after so many seconds, then at a tenth more time each, up to a limit.
+#: Time between two lines in a file: a tenth of the time so far, at least the first of these
+#: numbers of seconds and at most the last.
 FIRST_LINE_SECONDS = 10.0
 LINE_GROWTH = 0.1
 LAST_LINE_SECONDS = 600.0
 
-#: Causes of failures that are told while a run goes on.
-MAX_TOLD = 5
+#: Most causes of failures that are shown during a run.
+MAX_CAUSES = 5
 
-#: A failed job's own message stands in its log; of Snakemake's, the command line is all there is.
+#: Snakemake's own message about a failed job only gives the command line; the cause is in its log.
 _REPEATED = "CalledProcessError in file"
 
 _SILENT = (LogEvent.JOB_STARTED, LogEvent.PROGRESS, LogEvent.SHELLCMD)
@@ -55,23 +56,23 @@ class Painter(Protocol):
     """Shows where a run stands."""
 
     def draw(self, progress: Progress, now: float) -> None:
-        """Show it as it is now, if it is time to."""
+        """Show it as it is now, if an update is due."""
 
     def fold(self) -> None:
-        """Make way for a line."""
+        """Make room for a line."""
 
 
 class Screen:
-    """What is shown of one run.
+    """Shows one run.
 
     Parameters
     ----------
     outlook
         What the run is about to train.
     handler
-        Whose lock keeps events and the clock apart.
+        Handler of the messages; events and the clock share its lock.
     shows_progress
-        False for failures only.
+        Whether to show progress; if not, only failures are shown.
     """
 
     def __init__(self, outlook: Outlook, handler: LogHandler, *, shows_progress: bool) -> None:
@@ -85,25 +86,25 @@ class Screen:
         )
         self._records: dict[int, str] = {}
         self._others: dict[int, tuple[str, float]] = {}
-        self._told: set[str] = set()
+        self._causes: set[str] = set()
         self._stopped = False
         self._closing = threading.Event()
         threading.Thread(target=self._watch_clock, daemon=True).start()
 
     def take(self, record: logging.LogRecord) -> bool:
-        """Take a message into account; tell whether it needs no line of Snakemake's any more."""
+        """Use a message; return whether Snakemake need not show it."""
         event, now = get_event(record), record.created
-        told: Any = record  # Snakemake's fields are attributes of the record
+        message: Any = record  # Snakemake's fields are attributes of the record
         if event in _SILENT:
             return True
         if event == LogEvent.JOB_INFO:
-            self._begin(told, now)
+            self._begin(message, now)
             return True
         if event == LogEvent.JOB_FINISHED:
-            self._finish(told.job_id, now)
+            self._finish(message.job_id, now)
             return True
         if event == LogEvent.JOB_ERROR:
-            self._fail(told, now)
+            self._fail(message, now)
             return True
         return event == LogEvent.ERROR and _REPEATED in record.getMessage()
 
@@ -121,23 +122,23 @@ class Screen:
         elif job in self._others and self.shows_progress:
             rule, begun = self._others[job]
             if rule != "all":
-                self.tell(f"{rule}, {describe_duration(now - begun)}")
+                self.print_line(f"{rule}, {describe_duration(now - begun)}")
 
     def _fail(self, job: Any, now: float) -> None:
         if job.jobid not in self._records:
             log = f"; its log is {job.log[0]}" if job.log else ""
-            self.tell(f"failed: {job.rule_name}{log}")
+            self.print_line(f"failed: {job.rule_name}{log}")
             return
         record, log = self._records[job.jobid], job.log[0]
         cause = cause_of(Path(log))
         self.progress.fail(record, cause, now)
-        if cause not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(cause)
-            self.tell(describe_failure(self.progress.outlook, record, cause, log))
+        if cause not in self._causes and len(self._causes) < MAX_CAUSES:
+            self._causes.add(cause)
+            self.print_line(describe_failure(self.progress.outlook, record, cause, log))
         if self.progress.hopeless and not self._stopped:
             self._stopped = True
-            self.tell(describe_stop())
-            # As a person would end it: Snakemake starts no further job.
+            self.print_line(describe_stop())
+            # The signal by which a person ends a run: Snakemake then starts no further job.
             os.kill(os.getpid(), signal.SIGTERM)
         self._look_whether_settled(now)
 
@@ -146,17 +147,17 @@ class Screen:
             self._draw(now)
             self.painter.fold()
 
-    def tell(self, text: str) -> None:
-        """Print a line of the screen's own."""
+    def print_line(self, text: str) -> None:
+        """Print a line of Gridloom's own, with the time."""
         self.painter.fold()
         print(f"{time.strftime('%H:%M:%S')}  {text}", file=self.handler.stream, flush=True)
 
     def fold(self) -> None:
-        """Make way for a line of Snakemake's."""
+        """Make room for a line of Snakemake's."""
         self.painter.fold()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._closing.set()
         self.painter.fold()
 
@@ -187,7 +188,7 @@ class Lines:
     Parameters
     ----------
     stream
-        Where to.
+        File that gets the lines.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -195,7 +196,7 @@ class Lines:
         self.next = FIRST_LINE_SECONDS
 
     def draw(self, progress: Progress, now: float) -> None:
-        """Print a line if it is time for one, or for the last one."""
+        """Print a line if one is due, or if all is trained."""
         assert progress.begun is not None
         elapsed = now - progress.begun
         if elapsed < self.next and not progress.settled:
@@ -210,14 +211,14 @@ class Lines:
 
 
 class Panel:
-    """A few lines at the bottom of a terminal that are drawn anew.
+    """A few lines at the bottom of a terminal that are drawn again and again.
 
     Parameters
     ----------
     stream
         The terminal.
     nocolor
-        Whether to do without colors.
+        Whether to leave out colors.
     """
 
     def __init__(self, stream: TextIO, *, nocolor: bool) -> None:
@@ -226,7 +227,7 @@ class Panel:
         self._live: Live | None = None
 
     def draw(self, progress: Progress, now: float) -> None:
-        """Draw it anew; not when all is trained."""
+        """Draw the panel again, unless all is trained."""
         if progress.settled:
             return
         if self._live is None:
@@ -234,7 +235,7 @@ class Panel:
         self._live.update(_panel(progress, now), refresh=True)
 
     def _unfold(self) -> Live:
-        # Rich takes a tenth of a second, and only a run that trains needs it.
+        # Importing Rich takes a tenth of a second, and only a run that trains needs it.
         from rich.console import Console
         from rich.live import Live
 
@@ -246,12 +247,12 @@ class Panel:
             redirect_stderr=False,
         )
         live.start()
-        # Were Snakemake killed, a hidden cursor would stay hidden.
+        # If Snakemake is killed, a hidden cursor stays hidden.
         live.console.show_cursor(True)
         return live
 
     def fold(self) -> None:
-        """Erase it, until it is drawn again: one that stopped would erase what came after it."""
+        """Erase the panel; the next one is new, because a stopped one erases the lines below it."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()

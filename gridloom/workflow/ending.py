@@ -1,4 +1,4 @@
-"""The last words of a run: what it trained, what to take, and where to look.
+"""The last message of a run: what it trained, what to take, and where to look.
 
 Nothing heavy is imported here: pandas would take half a second of Snakemake's own process.
 """
@@ -16,14 +16,14 @@ from gridloom.workflow.progress import Outlook, describe_duration, describe_scor
 
 @dataclass(frozen=True)
 class Answer:
-    """What a finished study says.
+    """The result of a finished study.
 
     Attributes
     ----------
     pick
-        The configuration that it chooses.
+        The chosen configuration.
     diverged
-        How many of its trainings diverged.
+        Number of trainings that diverged.
     """
 
     pick: Pick
@@ -31,7 +31,7 @@ class Answer:
 
 
 def read_answer(pick: Path, summary: Path) -> Answer | None:
-    """Read the answer from ``best.yaml`` and ``summary.csv``; None if they do not tell."""
+    """Read the answer from ``best.yaml`` and ``summary.csv``; None if they cannot be read."""
     try:
         with summary.open(encoding="utf-8", newline="") as stream:
             diverged = sum(int(row["n_diverged"]) for row in csv.DictReader(stream))
@@ -41,7 +41,7 @@ def read_answer(pick: Path, summary: Path) -> Answer | None:
 
 
 def describe_trained(outlook: Outlook, seconds: float) -> str:
-    """Describe what a run trained that made no table."""
+    """Describe what a run trained, for a run that made no tables."""
     count = sum(map(outlook.trainings, outlook.pending))
     return f"Finished in {describe_duration(seconds)}: {count:,} trainings."
 
@@ -72,7 +72,7 @@ def describe_answer(outlook: Outlook, answer: Answer | None, results: str, secon
 def _describe_pick(outlook: Outlook, pick: Pick) -> list[str]:
     score = f"{pick.metric} {describe_score(pick.mean, pick.se)}"
     if pick.se is None:
-        score += " (one repetition: no error is known)"
+        score += " (one repetition, so its error is not known)"
     else:
         score += (
             f" (mean and standard error of {pick.n} repetitions); expect {pick.expected:.4g} when "

@@ -1,4 +1,4 @@
-"""What Snakemake says about a study, in words that fit Gridloom."""
+"""Messages of Snakemake about a study, reworded to fit Gridloom."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 from gridloom.errors import StudyError
 from gridloom.study.loading import read_yaml
 
-#: Opens Snakemake's last line of a dry run, and what stands in its place.
+#: Beginning of Snakemake's last line of a dry run, and the text that replaces it.
 _DRY_RUN = "This was a dry-run"
 _AFTER_DRY_RUN = (
     "This was a dry run (-n): nothing was done. `snakemake plan` says what would train, why, and "
     "how long it would take."
 )
 
-#: Snakemake points to a list of jobs that its default profile here does not print.
+#: Snakemake refers to a list of jobs that Gridloom's default profile does not print.
 _NO_JOBS_ABOVE = "\n    (check individual jobs above for details)"
 
 
 def in_own_words(record: logging.LogRecord) -> bool:
-    """Change what Snakemake says where it misleads here; a filter of its logger.
+    """Change messages of Snakemake that mislead in a study; a filter of its logger.
 
-    - A file named by ``--configfile`` that cannot be read: the file, line and column instead of
-      "not valid JSON or YAML" or a traceback.
-    - A dry run: no advice to set ``--rerun-triggers mtime`` or to wipe metadata. Either would leave
-      old tables in place after a setting changed.
+    - If a file given by ``--configfile`` cannot be read, the message names the file, line and
+      column, instead of "not valid JSON or YAML" or a traceback.
+    - A dry run does not advise to set ``--rerun-triggers mtime`` or to wipe metadata. Either would
+      keep old tables after a setting changed.
 
     Returns
     -------
     bool
-        Whether the record is to be shown.
+        Whether to show the record.
     """
     if record.funcName == "log_provenance_info":
         return False
@@ -48,7 +48,7 @@ def in_own_words(record: logging.LogRecord) -> bool:
 
 
 def _config_mistake() -> str | None:
-    """Say what is wrong with the config file that Snakemake just failed on; None if it did not."""
+    """Describe the mistake in the config file that Snakemake failed to read, or return None."""
     error = sys.exc_info()[1]
     for frame, _ in traceback.walk_tb(error.__traceback__ if error else None):
         if frame.f_code.co_name == "load_configfile":

@@ -1,8 +1,8 @@
 """Where a run stands: what is trained, what trains now, what is best so far, what failed.
 
-Events come in with their times, lines for a person go out; nothing here knows Snakemake or a clock.
-Standard library only, and no more of a record is read than its scores: all this runs beside the
-scheduling, in Snakemake's own process.
+It takes events with their times and gives lines for a person; it depends on neither Snakemake nor a
+clock. It imports the standard library only, and reads only the scores of a record, because it runs
+in Snakemake's own process, beside the scheduling.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from gridloom.naming.blocks import point_of, read_block
 from gridloom.naming.points import read_path
 from gridloom.naming.values import table_text
 
-#: A run in which nothing trains ends after so many failures of one cause, or soon after.
+#: A run that has trained nothing stops at this number of failures with one cause, or soon after.
 MAX_ALIKE = 10
 
-#: Trainings that are named of those that run now.
+#: Most running jobs that the panel names.
 MAX_RUNNING = 2
 
 #: Longest name of a point in a line, in characters.
@@ -37,19 +37,19 @@ class Outlook:
     Attributes
     ----------
     study
-        Its name.
+        Name of the study.
     pending
         Records that this run trains.
     existing
-        Records of the study that are there and stay.
+        Finished records of the study, which are kept.
     axes
-        Names of the swept hyperparameters: they tell points apart.
+        Names of the swept hyperparameters, in which points differ.
     metric, mode
         The objective; ``min`` or ``max``.
     repetitions, folds
-        Of each point, and trainings of each repetition; a record may hold more repetitions.
+        Repetitions of each point, and folds of each repetition; a record may hold more repetitions.
     here
-        Whether jobs run on this machine, and not when a cluster takes them from its queue.
+        Whether jobs run on this machine; if not, they wait in the queue of a cluster.
     """
 
     study: str
@@ -63,7 +63,7 @@ class Outlook:
     here: bool
 
     def trainings(self, record: str) -> int:
-        """Return how many trainings a record holds, without those that its study leaves out."""
+        """Return how many trainings of a record the study uses."""
         block = read_block(record.rpartition("/")[2])
         assert block is not None, record
         # `confirm` and `verify` train repetitions beyond the study's own.
@@ -78,8 +78,8 @@ class Outlook:
         """Name the point of a path by the hyperparameters that are swept."""
         point = read_path(path)
         swept = [f"{name}={table_text(point[name])}" for name in self.axes if name in point]
-        told = ", ".join(swept) or "the only configuration"
-        return told if len(told) <= MAX_POINT else f"{told[: MAX_POINT - 1]}…"
+        text = ", ".join(swept) or "the only configuration"
+        return text if len(text) <= MAX_POINT else f"{text[: MAX_POINT - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,18 @@ class Progress:
     Parameters
     ----------
     outlook
-        What it is about to train.
+        What the run is about to train.
 
     Attributes
     ----------
     done, total
-        Trainings: those that are finished, before this run or in it, and those that will be.
+        Number of finished trainings, before this run or in it; and of all trainings.
     running
         Record → when its job began, the oldest first; on a cluster, when it was submitted.
     failed
         Record → the cause.
     diverged
-        Trainings with a loss that is not finite, of the records read so far.
+        Number of trainings that diverged, in the records read so far.
     begun
         When the first job began; None before.
     """
@@ -132,7 +132,7 @@ class Progress:
         self._means: dict[str, float] = {}
         self._records: dict[str, str] = {}
         self._spoilt: set[str] = set()
-        # Cause → when it had failed so many jobs that the run may be hopeless.
+        # Cause → when its failures reached `MAX_ALIKE`, so that the run may be hopeless.
         self._alike: dict[str, float] = {}
         self._settled_at = 0.0
 
@@ -140,14 +140,14 @@ class Progress:
         """Note that the job of a record begins, or is tried again."""
         if self.begun is None:
             self.begun = now
-        if record not in self._trainings:  # of a round that was not known before
+        if record not in self._trainings:  # it belongs to a round that was planned later
             self._trainings[record] = self.outlook.trainings(record)
             self.total += self._trainings[record]
         self.failed.pop(record, None)
         self.running[record] = now
 
     def finish(self, record: str, now: float) -> None:
-        """Note that a record is finished; `read` looks into it."""
+        """Note that a record is finished; `read` reads its scores."""
         self.running.pop(record, None)
         if record not in self._finished:
             self._finished.add(record)
@@ -170,21 +170,21 @@ class Progress:
 
     @property
     def hopeless(self) -> bool:
-        """Whether the run had better end: `MAX_ALIKE` jobs failed alike, and all begun by then.
+        """Whether the run should stop: nothing trained, and `MAX_ALIKE` jobs failed with one cause.
 
-        Where anything is trained, or still trains, the failures are those of some points, and the
-        others go on.
+        Jobs that began before the last of these failures must end first: if one of them trains,
+        only some points fail, and the run goes on with the others.
         """
         oldest = min(self.running.values(), default=math.inf)
         return not self.done and any(oldest >= since for since in self._alike.values())
 
     def read(self, enough: Callable[[], bool]) -> None:
-        """Read the scores of finished records, the latest first, until it is enough.
+        """Read the scores of finished records, the latest first, until `enough` returns True.
 
         Parameters
         ----------
         enough
-            Whether the time for it is used up.
+            Returns whether the time for reading is used up.
         """
         while self._unread and not enough():
             self._read(self._unread.popleft())
@@ -194,12 +194,12 @@ class Progress:
         try:
             trainings = json.loads(Path(record).read_text(encoding="utf-8"))["trainings"]
             diverged, scores = _scores(trainings, self.outlook)
-        except (OSError, ValueError, LookupError, TypeError):  # `gather` tells
+        except (OSError, ValueError, LookupError, TypeError):  # `gather` reports it
             return
         self.diverged += diverged
         known = self._scores.setdefault(point, [])
         known += scores
-        # As in the ranks of the tables: a point with a training that diverged is behind all others.
+        # As in the tables, a point with a training that diverged ranks behind all others.
         if diverged:
             self._spoilt.add(point)
         if known and point not in self._spoilt:
@@ -222,7 +222,7 @@ class Progress:
         return Best(self._records[point], self._means[point], error)
 
     def pace(self) -> float | None:
-        """Return the trainings finished a second, since the first job began; None for none yet."""
+        """Return the trainings finished per second since the first job began; None before any."""
         fresh = self.done - self._before
         if self.begun is None or not fresh or self._settled_at <= self.begun:
             return None
@@ -272,7 +272,7 @@ class Row(NamedTuple):
     label, text
         What it shows.
     is_cut
-        Whether it is cut at the edge of the terminal: what changes all the time keeps its height.
+        Whether it is cut at the edge of the terminal, so that the panel keeps its height.
     """
 
     label: str
@@ -286,7 +286,7 @@ def describe_panel(progress: Progress, now: float) -> list[Row]:
     Parameters
     ----------
     now
-        On the clock of the events, in seconds.
+        Time on the clock of the events, in seconds.
     """
     outlook = progress.outlook
     rows = [Row("", _describe_time(progress, now))]
@@ -320,21 +320,21 @@ def describe_line(progress: Progress, now: float) -> str:
 
 
 def describe_count(progress: Progress) -> str:
-    """Write how many trainings are done, of all."""
+    """Write how many of all trainings are finished."""
     share = math.floor(100 * progress.done / progress.total) if progress.total else 100
     return f"{progress.done:,} of {progress.total:,} trainings ({share} %)"
 
 
 def describe_failure(outlook: Outlook, record: str, cause: str, log: str) -> str:
-    """Describe why the first point of a cause failed, and where its log is."""
+    """Describe why a point failed, and where its log is."""
     return f"failed: {outlook.describe_point(record)}\n  {cause}\n  log  {log}"
 
 
 def describe_stop() -> str:
     """Describe why a run stops in which nothing trains."""
     return (
-        f"{MAX_ALIKE} configurations failed for one cause and none has trained, so the run stops. "
-        "Mend the cause, or take the values that it names out of the grid, and run again."
+        f"{MAX_ALIKE} configurations failed with one cause and none has trained, so the run stops. "
+        "Remove the cause, or take the values that it names out of the grid, and run again."
     )
 
 
@@ -364,7 +364,7 @@ def describe_score(mean: float, error: float | None) -> str:
 
 
 def describe_pace(a_second: float) -> str:
-    """Write a rate in the shortest unit of time that makes it at least one."""
+    """Write a rate a second, minute or hour: the first of them in which it is at least 1."""
     units = ((1, "s"), (60, "minute"), (3600, "hour"))
     seconds, unit = next((one for one in units if a_second * one[0] >= 1), units[-1])
     number = a_second * seconds
@@ -372,7 +372,7 @@ def describe_pace(a_second: float) -> str:
 
 
 def describe_duration(seconds: float) -> str:
-    """Write a time in the largest unit of which it has at least two."""
+    """Write a time in the largest unit in which it is at least 2."""
     for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

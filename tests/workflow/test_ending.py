@@ -1,4 +1,4 @@
-"""Promises of the last words of a run that succeeded."""
+"""Promises of the last message of a run that succeeded."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tm
 
 def test_one_repetition_has_no_error_and_one_configuration_no_ties(tmp_path):
     text = described(tmp_path, replace(PICK, mean=0.498))
-    assert "0.498 (one repetition: no error is known)" in text
+    assert "0.498 (one repetition, so its error is not known)" in text
     assert "tied" not in text
 
 
 @pytest.mark.parametrize("content", [None, "", "n_diverged\nx\n"])
-def test_tables_that_do_not_tell_leave_the_pick_out(tmp_path, content):
+def test_missing_or_damaged_tables_leave_the_pick_out(tmp_path, content):
     PICK.write(tmp_path / "best.yaml")
     path = tmp_path / "summary.csv"
     if content is not None:

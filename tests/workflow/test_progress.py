@@ -1,4 +1,4 @@
-"""Promises of what a run tells of itself while it trains."""
+"""Promises of what a run shows while it trains."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
     )
 
 
-def test_a_study_of_one_point_and_a_queue_have_words_of_their_own(tmp_path):
+def test_the_panel_describes_a_single_configuration_and_submitted_jobs(tmp_path):
     record = record_of(tmp_path, 1)
     progress = Progress(outlook_of([record], axes=(), here=False))
     progress.begin(record, now=0)
@@ -199,7 +199,7 @@ def test_a_study_of_one_point_and_a_queue_have_words_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mean", "error", "told"),
+    ("mean", "error", "text"),
     [
         (0.98237, 0.00266, "0.9824 ± 0.0027"),
         (1234.5, 61.0, "1234 ± 61"),
@@ -209,8 +209,8 @@ def test_a_study_of_one_point_and_a_queue_have_words_of_their_own(tmp_path):
         (2e-12, 1e-13, "2e-12 ± 1e-13"),
     ],
 )
-def test_a_score_has_two_digits_of_its_error(mean, error, told):
-    assert describe_score(mean, error) == told
+def test_a_score_has_two_digits_of_its_error(mean, error, text):
+    assert describe_score(mean, error) == text
 
 
 def test_pace_and_time_have_a_unit_that_fits():

@@ -64,7 +64,7 @@ class Run:
         self.message("Error in rule", LogEvent.JOB_ERROR, jobid=job, rule_name=rule, log=log)
 
     @property
-    def told(self) -> str:
+    def shown(self) -> str:
         return self.stream.getvalue()
 
 
@@ -93,7 +93,7 @@ def test_in_a_file_a_run_is_a_few_lines(run_of):
         run.finish(job)
         run.message(event=LogEvent.PROGRESS, done=job, total=4)
     run.message("Elapsed time: 0:00:01")
-    first, *lines = run.told.splitlines()
+    first, *lines = run.shown.splitlines()
     assert first == "tiny: 8 trainings in 4 jobs"
     assert [line.split(" trainings (")[0].split("  ")[1] for line in lines] == [
         "2 of 8",
@@ -104,15 +104,15 @@ def test_in_a_file_a_run_is_a_few_lines(run_of):
     assert "best so far 0.60 ± 0.10 (units=0); 0 diverged, 0 failed" in lines[0]
 
 
-def test_the_first_failure_of_a_cause_is_told_at_once_and_no_command_line(run_of):
+def test_the_first_failure_of_a_cause_is_shown_at_once_without_its_command_line(run_of):
     run = run_of()
     run.open()
     for job, cause in enumerate(["too wide", "too wide", "too deep"]):
         run.begin(job)
         run.fail(job, cause)
-        assert run.told.count(cause) == 1
-    assert "failed: units=0\n  too wide\n  log  " in run.told
-    assert "Command" not in run.told
+        assert run.shown.count(cause) == 1
+    assert "failed: units=0\n  too wide\n  log  " in run.shown
+    assert "Command" not in run.shown
 
 
 def test_a_run_in_which_nothing_trains_ends_by_the_signal_that_starts_no_further_job(
@@ -127,7 +127,7 @@ def test_a_run_in_which_nothing_trains_ends_by_the_signal_that_starts_no_further
         run.begin(job)
         run.fail(job, "broken")
     assert sent == [15]
-    assert run.told.count("so the run stops") == 1
+    assert run.shown.count("so the run stops") == 1
 
 
 def test_a_terminal_has_a_panel_that_makes_way_for_lines(run_of, monkeypatch):
@@ -139,40 +139,38 @@ def test_a_terminal_has_a_panel_that_makes_way_for_lines(run_of, monkeypatch):
     run.finish(0)
     run.begin(1)
     run.handler.screen._draw(run.now)
-    shown = run.told
+    shown = run.shown
     assert "2 of 8 trainings (25 %)" in shown
     assert "units=1" in shown
     run.message("Something to know", level=logging.WARNING)
-    since = run.told.removeprefix(shown)
+    since = run.shown.removeprefix(shown)
     # Each line of the panel is erased before.
     assert since.index("\x1b[2K") < since.index("Something to know")
     run.handler.close()
-    assert run.told.endswith("Something to know\x1b[0m\n") or run.told.endswith(
+    assert run.shown.endswith("Something to know\x1b[0m\n") or run.shown.endswith(
         "Something to know\n"
     )
 
 
-def test_whoever_asks_for_details_gets_the_messages_of_snakemake(run_of):
+def test_a_user_who_asks_for_details_gets_the_messages_of_snakemake(run_of):
     run = run_of(verbose=True, quiet=None)
     run.open()
     run.message("Select jobs to execute...")
     run.message("Finished jobid: 1 (Rule: train)", LogEvent.JOB_FINISHED, job_id=1)
-    assert "Select jobs" in run.told
-    assert "Finished jobid: 1 (Rule: train)" in run.told
+    assert "Select jobs" in run.shown
+    assert "Finished jobid: 1 (Rule: train)" in run.shown
 
 
-@pytest.mark.parametrize(("quiet", "told"), [(Quietness.PROGRESS, True), (Quietness.ALL, False)])
-def test_quiet_runs_tell_failures_only_and_those_that_are_quiet_about_all_nothing(
-    run_of, quiet, told
-):
+@pytest.mark.parametrize(("quiet", "shown"), [(Quietness.PROGRESS, True), (Quietness.ALL, False)])
+def test_a_run_without_progress_shows_failures_only_and_a_quiet_run_nothing(run_of, quiet, shown):
     run = run_of(quiet={quiet})
     run.message("tiny: 8 trainings", outlook=outlook_of(run.records), quietness=Quietness.PROGRESS)
     run.begin(0)
     run.finish(0)
     run.begin(1)
-    assert run.told == ""
+    assert run.shown == ""
     run.fail(1, "too wide")
-    assert ("too wide" in run.told) == told
+    assert ("too wide" in run.shown) == shown
 
 
 def test_an_error_of_the_screen_leaves_the_run_to_snakemakes_messages(run_of, monkeypatch):
@@ -180,9 +178,9 @@ def test_an_error_of_the_screen_leaves_the_run_to_snakemakes_messages(run_of, mo
     run.open()
     monkeypatch.setattr("gridloom.workflow.progress.Progress.begin", lambda *_: 1 / 0)
     run.begin(0)
-    assert "Gridloom's screen failed (ZeroDivisionError" in run.told
+    assert "Gridloom's screen failed (ZeroDivisionError" in run.shown
     run.message("Finished jobid: 0 (Rule: train)", LogEvent.JOB_FINISHED, job_id=0)
-    assert "Finished jobid: 0 (Rule: train)" in run.told
+    assert "Finished jobid: 0 (Rule: train)" in run.shown
 
 
 def test_a_start_of_snakemake_imports_nothing_heavy():
@@ -191,5 +189,5 @@ def test_a_start_of_snakemake_imports_nothing_heavy():
         "import snakemake_logger_plugin_gridloom; "
         "print({module.split('.')[0] for module in set(sys.modules) - before})"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"rich", "numpy", "pandas", "tensorflow"} & ast.literal_eval(told.stdout)
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"rich", "numpy", "pandas", "tensorflow"} & ast.literal_eval(made.stdout)
