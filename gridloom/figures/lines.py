@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from gridloom.analysis.observations import observe
 from gridloom.figures.heatmaps import LOST
 
-#: Of the means and of the repetitions, apart to colour-blind eyes.
+#: Colours of the means and of the repetitions; they differ for colour-blind readers, too.
 _LINE, _DOTS = "#0072b2", "#e69f00"
 
 
@@ -25,7 +25,7 @@ class Line:
     Attributes
     ----------
     axis, values
-        Its name, and its values as text, in the order in which they are drawn.
+        Name of the axis, and its values as text, in the order in which they are drawn.
     means, lows, highs
         Mean of the objective over repetitions and its 95 % interval, each of shape (V,); NaN where
         there is none.
@@ -33,8 +33,8 @@ class Line:
         The objective of each repetition, the mean over its folds, shape (V, r); NaN where it has
         none.
     lost, trainings
-        How many trainings are in no mean, as they diverged or measured no objective, and how many
-        there are; whole numbers, shape (V,).
+        Number of trainings without a score, because they diverged or measured no objective, and
+        number of all trainings; int64, shape (V,).
     """
 
     axis: str
@@ -62,7 +62,7 @@ def read_line(
     summary, runs
         ``summary.csv`` and ``runs.csv`` with the axis as text.
     values
-        Of the axis, as the tables spell them.
+        Values of the axis, as the tables spell them.
     metric, mode
         The objective; ``min`` or ``max``.
     """
@@ -94,9 +94,9 @@ def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
     Parameters
     ----------
     title
-        Of the study.
+        Title of the study.
     metric, mode
-        What the values are; ``max`` if more is better, else ``min``.
+        The objective; ``max`` if more is better, else ``min``.
     """
     count = len(line.values)
     labels = [text or "—" for text in line.values]
@@ -160,7 +160,7 @@ def _write_lost(plot: Axes, line: Line) -> None:
 
 
 def _legend(line: Line) -> list[str]:
-    """Say what the marks mean."""
+    """Describe what the marks mean."""
     intervals = ", with its 95 % interval" if np.isfinite(line.lows).any() else ""
     lines = [f"mean of repetitions{intervals}", "dots: repetitions"]
     if line.lost.any():

@@ -15,10 +15,10 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from gridloom.figures.style import SERIES, save, text_colour
 
-#: More classes than this have a matrix without numbers.
+#: Most classes for which the confusion matrix shows numbers.
 _MAX_NUMBERED = 20
 
-#: Of several targets, so many have a panel.
+#: Most targets that have a panel.
 _MAX_PANELS = 9
 
 #: Characters of a name that are drawn.
@@ -35,18 +35,19 @@ _REFERENCE: dict[str, Any] = {"color": "#999999", "linewidth": 1, "linestyle": "
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model predicts for rows, and what they are.
+    """What a model predicts for rows, and their true targets.
 
     Attributes
     ----------
     target
         Indices of classes, shape (rows,); else labels of 0 or 1, or numbers, shape (rows, names).
     predicted
-        The same, predicted; None if that is not known.
+        Predictions in the same form; None if they are not known.
     probabilities
-        Of classes, or that a label is 1, shape (rows, names); None if there are none.
+        Probability of each class, or that each label is 1, shape (rows, names); None if there are
+        none.
     names
-        Of the classes, labels or number targets.
+        Names of the classes, labels or number targets.
     """
 
     target: np.ndarray
@@ -56,14 +57,14 @@ class Predictions:
 
 
 def draw_all(predictions: Predictions, files: Sequence[Path], *, title: str, dpi: int) -> None:
-    """Draw the figures of the files' names.
+    """Draw the figure that each file is named after.
 
     Parameters
     ----------
     files
         Such as ``roc.png``: the name says what to draw, the suffix in which format.
     title
-        Of the study.
+        Title of the study.
     """
     for name, draw in _FIGURES.items():
         paths = [path for path in files if path.stem == name]
@@ -78,7 +79,7 @@ def draw_all(predictions: Predictions, files: Sequence[Path], *, title: str, dpi
 def confusion(predictions: Predictions) -> Figure:
     """Draw how many rows of each class were predicted as which class."""
     if predictions.predicted is None:
-        return _sentence("What outputs mean to the loss is not known, so no class is predicted.")
+        return _sentence("The loss does not say what outputs mean, so no class is predicted.")
     names, count = predictions.names, len(predictions.names)
     matrix = confusion_matrix(predictions.target, predictions.predicted, labels=range(count))
     rows = matrix.sum(axis=1, keepdims=True)
@@ -111,7 +112,7 @@ def confusion(predictions: Predictions) -> Figure:
 
 
 def roc(predictions: Predictions) -> Figure:
-    """Draw the true over the false positive rate at every threshold."""
+    """Draw the true against the false positive rate at every threshold."""
     if predictions.probabilities is None:
         return _sentence("The loss does not take probabilities, so there is no ROC curve.")
     figure, plot = _square()
@@ -131,7 +132,7 @@ def roc(predictions: Predictions) -> Figure:
     plot.set_ylabel("true positive rate")
     if named and compared:
         plot.legend(loc="lower right", fontsize=8, frameon=False)
-    lines = "one curve a class or label" if len(compared) > 1 else ""
+    lines = "one curve for each class or label" if len(compared) > 1 else ""
     _subtitle(plot, f"ROC, {len(predictions.target):,} test rows", lines)
     return figure
 
@@ -139,12 +140,12 @@ def roc(predictions: Predictions) -> Figure:
 def calibration(predictions: Predictions) -> Figure:
     """Draw how often predictions of a probability are right, in bins of the probability.
 
-    Of two classes, the probability of the second; of more, that of the predicted class; of
-    labels, those of all labels together. Bars are 95 % intervals (Wilson 1927).
+    For two classes, it is the probability of the second class; for more, of the predicted class;
+    for labels, of all labels together. Bars are 95 % intervals (Wilson 1927).
     """
     if predictions.probabilities is None:
         return _sentence("The loss does not take probabilities, so there is no calibration.")
-    probability, true, what, told = _stated(predictions)
+    probability, true, across, up = _calibrated(predictions)
     bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
     counts = np.bincount(bins, minlength=_BINS)
     used = np.flatnonzero(counts)
@@ -164,10 +165,10 @@ def calibration(predictions: Predictions) -> Figure:
         markersize=4,
         capsize=2,
     )
-    plot.set_ylabel(told)
+    plot.set_ylabel(up)
     plot.set_ylim(-0.03, 1.03)
     below.bar((np.arange(_BINS) + 0.5) / _BINS, counts, 0.9 / _BINS, color=SERIES[5])
-    below.set_xlabel(what)
+    below.set_xlabel(across)
     below.set_ylabel("predictions")
     below.set_xlim(-0.03, 1.03)
     for axes in (plot, below):
@@ -177,7 +178,7 @@ def calibration(predictions: Predictions) -> Figure:
 
 
 def predicted(predictions: Predictions) -> Figure:
-    """Draw predicted over true numbers."""
+    """Draw predicted against true numbers."""
 
     def draw(plot: Axes, true: np.ndarray, guess: np.ndarray) -> None:
         ends = [min(true.min(), guess.min()), max(true.max(), guess.max())]
@@ -190,7 +191,7 @@ def predicted(predictions: Predictions) -> Figure:
 
 
 def residuals(predictions: Predictions) -> Figure:
-    """Draw true minus predicted numbers over predicted ones."""
+    """Draw residuals, true minus predicted numbers, against predicted numbers."""
 
     def draw(plot: Axes, true: np.ndarray, guess: np.ndarray) -> None:
         plot.axhline(0, **_REFERENCE)
@@ -213,10 +214,10 @@ _FIGURES: dict[str, Callable[[Predictions], Figure]] = {
 def _one_against_others(
     predictions: Predictions,
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return name, which rows are of it, and its probability, for each class or label.
+    """Return, for each class or label, its name, which rows have it, and its probability.
 
-    Of two classes, the second only: the curve of the first is its mirror image. Those that no row
-    or every row is of have no curve.
+    Of two classes, only the second has a curve: that of the first is its mirror image. A class or
+    label that no row or every row has gets no curve.
     """
     probabilities = predictions.probabilities
     assert probabilities is not None
@@ -232,8 +233,8 @@ def _one_against_others(
     ]
 
 
-def _stated(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, str, str]:
-    """Return stated probabilities, whether what they are of is true, and what both are called."""
+def _calibrated(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, str, str]:
+    """Return probabilities, 1 where the class or label is true else 0, and a name for each axis."""
     probabilities, target = predictions.probabilities, predictions.target
     assert probabilities is not None
     if target.ndim > 1:
@@ -261,14 +262,14 @@ def _stated(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, str, str]
 
 
 def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of Wilson's 95 % interval of a share of so many."""
+    """Return the ends of Wilson's 95 % interval of a share of `count` rows."""
     centre = share + _Z**2 / (2 * count)
     half = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     return (centre - half) / (1 + _Z**2 / count), (centre + half) / (1 + _Z**2 / count)
 
 
 def _panels(
-    predictions: Predictions, draw: Callable[[Axes, np.ndarray, np.ndarray], None], told: str
+    predictions: Predictions, draw: Callable[[Axes, np.ndarray, np.ndarray], None], subtitle: str
 ) -> Figure:
     """Draw a panel for each target."""
     assert predictions.predicted is not None
@@ -282,12 +283,12 @@ def _panels(
         draw(plot, predictions.target[:, place], predictions.predicted[:, place])
         plot.spines[["top", "right"]].set_visible(False)
         rest = f"; {more} more targets are not drawn" if more and not place else ""
-        _subtitle(plot, f"{name}, {len(predictions.target):,} test rows", told + rest)
+        _subtitle(plot, f"{name}, {len(predictions.target):,} test rows", subtitle + rest)
     return figure
 
 
 def _scatter(plot: Axes, across: np.ndarray, up: np.ndarray) -> None:
-    """Draw a dot for each row, the paler the more there are."""
+    """Draw a dot for each row; the more rows there are, the paler their dots."""
     alpha = float(np.clip(300 / len(across), 0.05, 0.7))
     plot.scatter(across, up, 14, color=SERIES[0], alpha=alpha, linewidths=0, rasterized=True)
 

@@ -50,7 +50,7 @@ def test_many_classes_have_a_matrix_without_numbers_and_curves_without_a_legend(
 
 
 @pytest.mark.parametrize(("count", "curves"), [(2, 1), (4, 4)])
-def test_each_roc_curve_tells_its_area(count, curves):
+def test_the_legend_gives_the_area_of_each_roc_curve(count, curves):
     made = classes(count)
     labels = [text.get_text() for text in roc(made).axes[0].get_legend().get_texts()]
     assert len(labels) == curves
@@ -87,8 +87,9 @@ def test_numbers_have_a_panel_for_each_target():
 
 def test_without_probabilities_or_a_known_class_a_sentence_says_why(tmp_path):
     made = Predictions(np.zeros(5, int), None, None, ["no", "yes"])
-    for draw, told in ((confusion, "no class is"), (roc, "no ROC curve"), (calibration, "no cali")):
+    expected = {confusion: "no class is", roc: "no ROC curve", calibration: "no calibration"}
+    for draw, reason in expected.items():
         (text,) = draw(made).texts
-        assert told in text.get_text().replace("\n", " ")
+        assert reason in text.get_text().replace("\n", " ")
     draw_all(made, [tmp_path / "roc.png", tmp_path / "roc.svg"], title="T", dpi=60)
     assert {file.name for file in tmp_path.iterdir()} == {"roc.png", "roc.svg"}
