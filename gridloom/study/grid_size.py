@@ -1,4 +1,4 @@
-"""How many points a grid has, counted without listing them.
+"""Count the points of a grid without listing them.
 
 Standard library only: the Snakemake of every job, on a cluster too, imports this module.
 """
@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-#: Default limit; a larger grid is more likely a slip than a plan.
+#: Default limit; a larger grid is more likely a mistake than intended.
 MAX_POINTS = 20_000
 
 #: Axes named in a message, the longest first.
@@ -20,9 +20,10 @@ _UNCOUNTABLE = 10**18
 
 
 def count_points(hyperparameters: Any) -> int:
-    """Count the points of a `hyperparameters` block, those that `exclude` leaves out among them.
+    """Count the points of a `hyperparameters` block, including those that `exclude` leaves out.
 
-    What is no grid, or no axis, counts as one; `gridloom.study.grid.read_grid` says what is wrong.
+    Anything that is not a grid or an axis counts as one; `gridloom.study.grid.read_grid` reports
+    the mistake.
     """
     if isinstance(hyperparameters, Mapping):
         return math.prod(_sizes(hyperparameters).values())
@@ -32,7 +33,7 @@ def count_points(hyperparameters: Any) -> int:
 
 
 def why_too_large(hyperparameters: Any, max_points: int) -> str | None:
-    """Describe a block of more points than `max_points`, with the sizes of its axes; else None."""
+    """Describe the sizes of the axes of a block that exceeds `max_points`; None if it does not."""
     count = count_points(hyperparameters)
     if count <= max_points:
         return None
@@ -67,7 +68,7 @@ def _sizes(grid: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _count_values(given: Any) -> int:
-    """Count the values of an axis, also those given twice."""
+    """Count the values of an axis, including those given twice."""
     if isinstance(given, list | tuple):
         return max(len(given), 1)
     try:
@@ -78,15 +79,15 @@ def _count_values(given: Any) -> int:
     except OverflowError:
         return _UNCOUNTABLE
     except (ZeroDivisionError, AttributeError, TypeError, ValueError):
-        return 1  # one value, or no form of an axis
+        return 1  # one value, or something that is not an axis
 
 
 def range_length(first: float, end: float, step: float) -> int:
-    """Count the numbers from `first` to before `end`, free of the drift of repeated addition.
+    """Count the numbers from `first` to before `end`, without the errors of repeated addition.
 
     Raises
     ------
     ZeroDivisionError, OverflowError
-        If `step` is 0, or if they are too many for a float.
+        If `step` is 0, or if the count is too large for a float.
     """
     return math.ceil((end - first) / step - 1e-9)

@@ -1,6 +1,7 @@
-"""Tasks: work beside the trainings that needs TensorFlow, in a fork of the host where there is one.
+"""Tasks: functions that need TensorFlow but train no network of the study.
 
-The host has imported TensorFlow, which takes five seconds; a fork of it starts in milliseconds.
+They run in a fork of the workers' host if there is one. The host has imported TensorFlow, which
+takes five seconds; a fork of it starts in milliseconds.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ class Task:
     function
         Such as ``gridloom.baselines.measure:write_baselines``.
     arguments
-        Its arguments by name, as JSON takes them.
+        Its arguments by name; values that JSON has.
     threads
-        What TensorFlow may use; it gets no GPU.
+        Number of threads for TensorFlow; it gets no GPU.
     log
-        File that takes what the function prints.
+        File for what the function prints.
     """
 
     function: str
@@ -39,7 +40,7 @@ class Task:
     log: str
 
     def run(self) -> str | None:
-        """Call the function in this process; return what went wrong, or None."""
+        """Call the function in this process; return the error as a message, or None."""
         module, _, name = self.function.partition(":")
         with output_to(self.log):
             try:
@@ -56,7 +57,7 @@ class Task:
 
 
 def run_task(task: Task, scope: str | None) -> None:
-    """Run a task in a fork of the host, or here where no host answers.
+    """Run a task in a fork of the host, or in this process if no host answers.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def run_task(task: Task, scope: str | None) -> None:
     Raises
     ------
     GridloomError
-        If it fails.
+        If the task fails.
     """
     answer = "" if scope is None else _asked(task, Path(scope))
     if answer:
@@ -79,7 +80,7 @@ def run_task(task: Task, scope: str | None) -> None:
 
 
 def _asked(task: Task, scope: Path) -> str:
-    """Return the host's answer; an empty text if there is no host, or it ended."""
+    """Return the host's answer; an empty text if there is no host, or if it has ended."""
     host = client.try_connecting(str(scope / "host.sock"))
     if host is None:
         return ""
