@@ -142,7 +142,7 @@ def observed(scores, **axes):
 
 
 def grid(*sizes):
-    """Return observations of a complete grid of so many values an axis."""
+    """Return observations of a complete grid; `sizes` are the numbers of values of its axes."""
     values = np.indices(sizes).reshape(len(sizes), -1)
     return observed(np.zeros((values.shape[1], 2)), **{f"a{i}": v for i, v in enumerate(values)})
 
@@ -171,7 +171,7 @@ def test_one_axis_of_ten_thousand_values_is_sampled():
     [
         ([0.5, np.nan], 0.1, "a training by `GridSearchCV` has no finite score"),
         ([0.5], 0.1, "the test needs two configurations or more"),
-        ([0.5, 0.5], None, "set `pick.close_enough`"),
+        ([0.5, 0.5], None, "the study gives no margin; set `pick.close_enough`"),
     ],
 )
 def test_the_report_says_why_agreement_cannot_be_tested(scores, margin, reason):

@@ -53,7 +53,7 @@ class Work:
         return int(np.clip(_MAX_TREES // self.models, 1, _MAX_ROUNDS))
 
     def rows_to_fit(self, rows: PreparedRows) -> np.ndarray:
-        """Return the rows to fit on, as ascending indices: all, or a random part of many rows."""
+        """Return ascending indices of the rows to fit on: all rows, or a random part of them."""
         count = len(rows.x_train)
         columns = max(rows.x_train[0].size, 1)
         most = max(_MAX_VALUES // (columns * self.models), _FEWEST_ROWS)

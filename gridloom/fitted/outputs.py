@@ -13,7 +13,7 @@ from gridloom.data.preparation import TargetScale
 
 @dataclass(frozen=True)
 class OutputMeaning:
-    """How a network's outputs are to be read (see `gridloom.networks.losses.LossTraits.meaning`).
+    """What a network's outputs mean (see `gridloom.networks.losses.LossTraits.meaning`).
 
     Attributes
     ----------

@@ -180,7 +180,7 @@ def number_statistics(
     target, predicted
         In the target's units, shape (rows, targets).
     names
-        Of the targets.
+        Names of the targets.
     """
     statistics: dict[str, Statistic] = {}
     error = predicted.astype(np.float64) - target

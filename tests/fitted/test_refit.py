@@ -187,7 +187,7 @@ def test_what_is_loaded_predicts_what_was_fitted(case, plain):
         ),
     ],
 )
-def test_one_output_and_logits_come_as_probabilities(tmp_path, last, loss, rule):
+def test_one_output_and_logits_become_probabilities(tmp_path, last, loss, rule):
     case = Case(tmp_path)
     model = case.saved(last=last, loss=loss, epochs=40)
     predictions = model.predict(case.test.features)
@@ -212,7 +212,7 @@ def test_one_output_and_logits_come_as_probabilities(tmp_path, last, loss, rule)
     ("last", "loss", "threshold"),
     [('"tanh"', 'keras.losses.Hinge(name="h")', 0), ('"sigmoid"', '"mse"', 0.5)],
 )
-def test_outputs_that_are_no_probabilities_are_not_called_so(tmp_path, last, loss, threshold):
+def test_outputs_that_are_not_probabilities_are_called_scores(tmp_path, last, loss, threshold):
     case = Case(tmp_path)
     model = case.saved(last=f"keras.layers.Dense(1, {last})", loss=loss)
     predictions = model.predict(case.test.features)

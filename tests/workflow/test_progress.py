@@ -139,7 +139,7 @@ def failing(count, causes, tmp_path, **changes) -> tuple[Progress, list[str]]:
     return progress, records
 
 
-def test_a_run_is_hopeless_when_so_many_fail_alike_and_nothing_trains(tmp_path):
+def test_a_run_is_hopeless_when_many_jobs_fail_with_one_cause_and_nothing_trains(tmp_path):
     assert not failing(MAX_ALIKE - 1, ["broken"], tmp_path)[0].hopeless
     assert not failing(MAX_ALIKE, ["broken", "other"], tmp_path)[0].hopeless
     progress, records = failing(MAX_ALIKE, ["broken"], tmp_path)
@@ -148,7 +148,7 @@ def test_a_run_is_hopeless_when_so_many_fail_alike_and_nothing_trains(tmp_path):
     assert not progress.hopeless
 
 
-def test_a_run_is_not_hopeless_while_a_training_goes_on_that_began_before(tmp_path):
+def test_a_run_is_not_hopeless_while_an_earlier_job_still_trains(tmp_path):
     records = [record_of(tmp_path, units) for units in range(MAX_ALIKE + 1)]
     progress = Progress(outlook_of(records))
     for record in records:

@@ -115,9 +115,7 @@ def test_the_first_failure_of_a_cause_is_shown_at_once_without_its_command_line(
     assert "Command" not in run.shown
 
 
-def test_a_run_in_which_nothing_trains_ends_by_the_signal_that_starts_no_further_job(
-    run_of, monkeypatch, tmp_path
-):
+def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tmp_path):
     sent = []
     monkeypatch.setattr("os.kill", lambda process, number: sent.append(number))
     run = run_of()
