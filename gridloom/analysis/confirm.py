@@ -580,7 +580,7 @@ def describe_round(last: Round, axes: Collection[str]) -> str:
         f"round {last.number:<5} {last.repetitions} repetitions: {len(last.left):,} left, "
         f"{len(last.gone) - diverged:,} beaten, {diverged:,} diverged or without a number; "
         f"{last.trainings:,} further trainings so far, {_describe_time(last.seconds)}; at most "
-        f"{last.most_trainings:,} more"
+        f"{last.most_trainings:,} more settle it"
     ]
     for point, left in list(last.left.items())[:_MAX_NAMED]:
         lines.append(

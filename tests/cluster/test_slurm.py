@@ -6,8 +6,11 @@ import json
 import re
 import signal
 
+import pandas as pd
 import pytest
+import yaml
 
+from gridloom.analysis.pick import Pick
 from gridloom.identity.setup import Setup
 
 pytestmark = pytest.mark.slow
@@ -162,6 +165,29 @@ def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_ou
     assert study.cluster.jobs()[job] == "COMPLETED", study.script_output(job)
     assert study.marks() == [1, 4, 4, 4]
     assert as_here(study, finished)
+
+
+def test_confirm_and_verify_train_on_the_cluster(study):
+    confirm = {"first_repetitions": 3, "repetitions_per_round": 2, "max_trainings": 6}
+    study.plan({1: "none", 4: "none"}, confirm={**confirm, "difference": 0.02})
+    study.start("confirm")
+    # The study's own repetitions, then the third of each point, then a round of two more.
+    assert study.finish(300)["train"] == 2
+    (folder,) = (study.results / "confirm").iterdir()
+    rounds = pd.read_csv(folder / "rounds.csv")
+    assert list(rounds["repetitions"]) == [3, 5]
+    assert list(rounds["trainings_total"]) == [2, 6]
+    assert len(study.marks()) == 6
+    confirmed = Pick.read(folder / "best.yaml")
+    study.start("verify")
+    study.finish(300)
+    (file,) = (study.results / "verify").rglob("verify.yaml")
+    verified = yaml.safe_load(file.read_text())
+    assert verified["point"] == confirmed.point
+    assert verified["reserved"]["repetitions"] == 20
+    assert verified["repeated"]["identical"] == verified["repeated"]["trainings"] >= 3
+    # Once more for the reserved repetitions, once more for those that chose the pick.
+    assert len(study.marks()) == 8
 
 
 def ended(study, job) -> bool:
