@@ -1,7 +1,8 @@
 """Predict for new rows with a study's fitted model.
 
 ``python -m gridloom.predict results/model new.csv`` prints a CSV with a line for each row of
-``new.csv``, in the same order; ``--output FILE`` writes it to a file instead.
+``new.csv``, in the same order: the columns that the study drops, such as an id, and the
+predictions. ``--output FILE`` writes it to a file instead.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def main(arguments: list[str]) -> None:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", GridloomWarning)
             warnings.showwarning = _print_warning  # type: ignore[assignment]
-            predictions = model.predict(model.read(asked.rows))
+            rows = model.read(asked.rows)
+            predictions = rows.label(model.predict(rows.features))
         if asked.output is None:
             predictions.to_csv(sys.stdout, index=False)
         else:

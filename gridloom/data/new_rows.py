@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,35 @@ from gridloom.study.schema import Dataset
 from gridloom.study.sources import ending_format, table_format
 
 
-def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -> Features:
-    """Read rows from a file that has the features of a study; other columns are ignored.
+@dataclass(frozen=True, eq=False)
+class NewRows:
+    """Rows to predict.
+
+    Attributes
+    ----------
+    features
+        As in `gridloom.data.rows.Rows`.
+    dropped
+        Those columns of the study's ``dataset.drop`` that the file has, such as an id, in the
+        file's own spelling; one row for each row of the features.
+    """
+
+    features: Features
+    dropped: pd.DataFrame
+
+    def label(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Put the dropped columns before the predictions, so that an id names its row.
+
+        A dropped column with the name of a prediction is left out.
+        """
+        shown = self.dropped.columns.difference(predictions.columns, sort=False)
+        return pd.concat([self.dropped[shown], predictions], axis="columns")
+
+
+def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -> NewRows:
+    """Read rows from a file that has the features of a study.
+
+    Columns that are neither features nor in ``dataset.drop`` are ignored.
 
     Parameters
     ----------
@@ -46,9 +74,10 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
         with tempfile.TemporaryDirectory(prefix="gridloom-") as folder:
             plain = Path(folder) / "plain"
             packed = unpack(path, path.name, format, to=plain) is not None
-            features = _features(plain if packed else path, format, dataset, description)
+            rows = _read(plain if packed else path, format, dataset, description)
         if description.shape is None:
-            return features
+            return rows
+        features = rows.features
         if dataset.shape is not None:
             features = shaped(features, dataset.shape)
         if list(features.shape[1:]) != description.shape:
@@ -60,17 +89,18 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
         raise DataError(f"{path}: {str(error).removeprefix('dataset.source: ')}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    return features
+    return replace(rows, features=features)
 
 
-def _features(path: Path, format: str, dataset: Dataset, description: SplitDescription) -> Features:
+def _read(path: Path, format: str, dataset: Dataset, description: SplitDescription) -> NewRows:
     if description.shape is None or description.columns:
         if format == "npz":
             raise DataError("the study's rows come from a table; give a table")
-        return _columns(path, format, dataset, description)
+        return _table(path, format, dataset, description)
     if format != "npz":
         raise DataError("the study's rows are arrays; give an NPZ file with an array x")
-    return _array(load_arrays(path))
+    features = _array(load_arrays(path))
+    return NewRows(features, pd.DataFrame(index=range(len(features))))
 
 
 def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -80,13 +110,11 @@ def _array(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["x"]
 
 
-def _columns(
-    path: Path, format: str, dataset: Dataset, description: SplitDescription
-) -> pd.DataFrame:
+def _table(path: Path, format: str, dataset: Dataset, description: SplitDescription) -> NewRows:
     """Read the study's features by name, each column as the kind that it has in the study."""
     categorical = description.categorical
     flags = [name for name, kind in description.reading.items() if kind == FLAG]
-    table = read_raw_table(path, format, dataset, [*categorical, *flags])
+    table = read_raw_table(path, format, dataset, [*categorical, *flags, *dataset.drop])
     columns = {}
     for name in description.columns or description.features:
         if name not in table.columns:
@@ -101,7 +129,8 @@ def _columns(
             )
         check_finite(values, name, _row)
         columns[name] = values
-    return pd.DataFrame(columns)
+    dropped = table[table.columns.intersection(dataset.drop)].reset_index(drop=True)
+    return NewRows(pd.DataFrame(columns), dropped)
 
 
 def _row(flags: Any) -> str:

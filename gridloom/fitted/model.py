@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridloom.data.new_rows import describe_unknown, read_new_rows
+from gridloom.data.new_rows import NewRows, describe_unknown, read_new_rows
 from gridloom.data.rows import Features
 from gridloom.errors import DataError, GridloomError, GridloomWarning, ModelError
 from gridloom.fitted.card import REMEDY, Card
@@ -93,7 +93,7 @@ class FittedModel:
             ) from error
         return cls(network, preparation, card, pipeline)
 
-    def read(self, path: Path | str) -> Features:
+    def read(self, path: Path | str) -> NewRows:
         """Read new rows from a file that is built like the study's data.
 
         Raises
@@ -140,7 +140,7 @@ class FittedModel:
         Parameters
         ----------
         features
-            As `read` returns them.
+            As `read` returns them; `NewRows.label` puts the row's id before its prediction.
 
         Returns
         -------

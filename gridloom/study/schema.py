@@ -81,7 +81,11 @@ class Dataset(_Closed):
     target: str | Annotated[list[str], Field(min_length=1)] = Field(
         "target", description="Column to predict; a list for multilabel or several numbers."
     )
-    drop: list[str] = Field([], description="Columns to leave out, such as an id.")
+    drop: list[str] = Field(
+        [],
+        description="Columns that are not predicted from, such as an id; predictions for new rows "
+        "show them.",
+    )
     categorical: list[str] = Field(
         [], description="Columns of numbers, or of very many texts, to treat as categories."
     )

@@ -25,7 +25,7 @@ TABLE = SplitDescription(
 def read(tmp_path, text, dataset=DATASET, description=TABLE, name="new.csv"):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    return read_new_rows(path, dataset, description)
+    return read_new_rows(path, dataset, description).features
 
 
 def test_columns_are_found_by_name_and_others_are_ignored(tmp_path):
@@ -103,7 +103,7 @@ def test_a_study_of_a_csv_predicts_for_a_parquet_file(tmp_path):
     table = pd.DataFrame({"town": ["Bern"], "floor": [2], "rooms": [1], "area": [2.5]})
     table.to_parquet(tmp_path / "new.parquet")
     rows = read_new_rows(tmp_path / "new.parquet", DATASET, TABLE)
-    assert rows["floor"].tolist() == ["2"]
+    assert rows.features["floor"].tolist() == ["2"]
 
 
 def arrays_of(*shape):
@@ -123,7 +123,9 @@ def test_dates_and_flags_do_not_pass_for_numbers(tmp_path):
 def test_arrays_must_have_the_shape_of_the_study(tmp_path):
     dataset, path = Dataset(source="mine.npz"), tmp_path / "new.npz"
     np.savez(path, x=np.zeros((2, 4, 4), np.uint8), other=np.zeros(2))
-    assert read_new_rows(path, dataset, arrays_of(4, 4)).shape == (2, 4, 4)
+    rows = read_new_rows(path, dataset, arrays_of(4, 4))
+    assert rows.features.shape == (2, 4, 4)
+    assert list(rows.label(pd.DataFrame({"predicted_y": [1, 2]}))) == ["predicted_y"]
     for description, message in [
         (arrays_of(5, 5), r"a row has the shape \[4, 4\], and a row of the study has \[5, 5\]"),
         (TABLE, "give a table"),
@@ -159,9 +161,11 @@ def test_new_rows_may_be_packed_like_the_studys_own(tmp_path):
     np.savez(tmp_path / "new.npz", x=np.zeros((2, 4)))
     (tmp_path / "new.npz.gz").write_bytes(gzip.compress((tmp_path / "new.npz").read_bytes()))
     for name in ("new.csv.gz", "new.zip"):
-        assert read_new_rows(tmp_path / name, DATASET, TABLE)["floor"].tolist() == ["2"]
+        rows = read_new_rows(tmp_path / name, DATASET, TABLE)
+        assert rows.features["floor"].tolist() == ["2"]
     arrays = Dataset(source="mine.npz")
-    assert read_new_rows(tmp_path / "new.npz.gz", arrays, arrays_of(4)).shape == (2, 4)
+    rows = read_new_rows(tmp_path / "new.npz.gz", arrays, arrays_of(4))
+    assert rows.features.shape == (2, 4)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(plain)[:-9])
     with pytest.raises(DataError, match=r"cut\.csv\.gz is a damaged archive"):
         read_new_rows(tmp_path / "cut.csv.gz", DATASET, TABLE)
@@ -170,3 +174,24 @@ def test_new_rows_may_be_packed_like_the_studys_own(tmp_path):
 def test_a_table_cannot_stand_for_arrays(tmp_path):
     with pytest.raises(DataError, match="give an NPZ file with an array x"):
         read(tmp_path, "a,b\n1,2\n", Dataset(source="mine.npz"), arrays_of(2))
+
+
+def test_columns_that_the_study_drops_come_before_the_predictions(tmp_path):
+    dataset = DATASET.model_copy(update={"drop": ["note", "id", "predicted_sold"]})
+    path = tmp_path / "new.csv"
+    path.write_text("id;town;floor;rooms;area;predicted_sold\n007;Bern;1;2;3;0\n1e5;Bern;1;2;3;0\n")
+    predictions = pd.DataFrame({"predicted_sold": [0.5, 1.5]})
+    labelled = read_new_rows(path, dataset, TABLE).label(predictions)
+    assert labelled.to_dict("list") == {"id": ["007", "1e5"], "predicted_sold": [0.5, 1.5]}
+    # The rows of a Parquet file may be numbered in another way.
+    table = pd.DataFrame({"id": [7, 8], "town": "Bern", "floor": 2, "rooms": 1, "area": 2.5})
+    table.set_axis([5, 3]).to_parquet(tmp_path / "new.parquet")
+    labelled = read_new_rows(tmp_path / "new.parquet", dataset, TABLE).label(predictions)
+    assert labelled.to_dict("list") == {"id": [7, 8], "predicted_sold": [0.5, 1.5]}
+
+
+def test_rows_without_the_columns_that_the_study_drops_are_predicted(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("town;floor;rooms;area\nBern;1;2;3\n")
+    labelled = read_new_rows(path, DATASET, TABLE).label(pd.DataFrame({"predicted_sold": [1]}))
+    assert labelled.to_dict("list") == {"predicted_sold": [1]}

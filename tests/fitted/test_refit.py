@@ -364,7 +364,7 @@ def test_images_of_bytes_are_prepared_as_they_were(tmp_path):
     case = Case(tmp_path, images=True)
     model = case.saved(last='keras.layers.Flatten(), keras.layers.Dense(outputs, "softmax")')
     np.savez(tmp_path / "new.npz", x=case.test.features.astype(np.float32))
-    new = model.read(tmp_path / "new.npz")
+    new = model.read(tmp_path / "new.npz").features
     assert new.dtype == np.float32
     np.testing.assert_allclose(model.outputs(new), model.outputs(case.test.features), rtol=1e-5)
 
