@@ -27,8 +27,7 @@ from gridloom.data.preparation import TrainingRows, prepare, training_rows, vali
 from gridloom.engines.model_fit import numbers
 from gridloom.errors import ModelError, StudyError, nearest
 from gridloom.identity.setup import Setup
-from gridloom.naming.points import read_path
-from gridloom.naming.values import table_value
+from gridloom.naming.points import describe_point, read_path
 from gridloom.networks.build import build
 from gridloom.networks.error_text import describe_error
 from gridloom.networks.generators import generator_seed, seed_states
@@ -359,7 +358,7 @@ def report(compared: pd.DataFrame, metric: str, margin: float | None, configurat
             f"| configuration | {metric} of the records | of GridSearchCV | largest difference |",
             "| --- | --- | --- | --- |",
             *(
-                f"| {_shown(str(path))} | {rows['record'].mean():.6g} | "
+                f"| {describe_point(read_path(str(path)))} | {rows['record'].mean():.6g} | "
                 f"{rows['grid_search_cv'].mean():.6g} | {rows['difference'].abs().max():.2g} |"
                 for path, rows in points
             ),
@@ -420,8 +419,3 @@ def _rounding(compared: pd.DataFrame, metric: str) -> str:
 
 def _counted(count: int, name: str) -> str:
     return f"{count:,} {name}{'s' * (count != 1)}"
-
-
-def _shown(path: str) -> str:
-    point = read_path(path)
-    return ", ".join(f"{name} {table_value(point, name)}" for name in point)

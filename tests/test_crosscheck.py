@@ -186,3 +186,4 @@ def test_the_report_says_why_agreement_cannot_be_tested(scores, margin, reason):
     compared = table.assign(difference=table["grid_search_cv"] - table["record"])
     text = report(compared, "val_accuracy", margin, 9)
     assert f"**Agreement is not tested**: {reason}" in text
+    assert "| units=0 | 0.5 |" in text

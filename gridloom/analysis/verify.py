@@ -16,6 +16,7 @@ from gridloom.analysis.intervals import mean_of
 from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
 from gridloom.files import write_text
+from gridloom.naming.points import describe_point
 from gridloom.records import read_record
 
 
@@ -171,7 +172,7 @@ def write_verified(
 
 def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str:
     """Say what was found, in a few lines."""
-    lines = [f"verified    {pick.point}"]
+    lines = [f"verified    {describe_point(pick.hyperparameters)}"]
     count = f"{repeated.trainings:,} training{'s' * (repeated.trainings != 1)}"
     if repeated.identical == repeated.trainings:
         lines.append(f"once more   {count} in a new process: the same, bit for bit")

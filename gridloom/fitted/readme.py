@@ -9,7 +9,7 @@ from gridloom.analysis.pick import Pick
 from gridloom.fitted.card import Card, Measured
 from gridloom.fitted.looks import Look
 from gridloom.fitted.scores import RESAMPLES
-from gridloom.naming.values import table_text
+from gridloom.naming.points import describe_point, read_path
 
 
 def describe_fit(card: Card, looks: Sequence[Look]) -> str:
@@ -21,7 +21,7 @@ def describe_fit(card: Card, looks: Sequence[Look]) -> str:
         All looks at these test rows; the last one is this model's.
     """
     lines = [
-        f"chosen      {_configuration(card)}",
+        f"chosen      {describe_point(card.hyperparameters)}",
         f"because     {_chosen(card.pick)}",
         f"fitted      for {card.pick.epochs} epochs on all {card.training.rows:,} training rows",
         f"test        {_measured(card)} on {card.test.rows:,} rows",
@@ -88,11 +88,6 @@ python -m gridloom.predict {folder} new.csv --output predictions.csv
 """
 
 
-def _configuration(card: Card) -> str:
-    values = card.hyperparameters.items()
-    return ", ".join(f"{name} {table_text(value)}" for name, value in values if value is not None)
-
-
 def _what(card: Card) -> str:
     """Describe what the model predicts, and from which rows."""
     split = card.split
@@ -106,7 +101,7 @@ def _what(card: Card) -> str:
     return (
         f"A Keras network that predicts {predicts}.\n\n"
         f"- Data: `{card.dataset.source}`; {card.training.rows:,} training rows, "
-        f"{card.test.rows:,} test rows.\n- Configuration: {_configuration(card)}."
+        f"{card.test.rows:,} test rows.\n- Configuration: {describe_point(card.hyperparameters)}."
     )
 
 
@@ -151,7 +146,7 @@ def _sure(pick: Pick) -> str:
     if pick.top_point != pick.point:
         lines.append(
             f"- Another configuration has the best mean, {pick.top_mean:.4g}, perhaps by luck: "
-            f"`{pick.top_point}`."
+            f"{describe_point(read_path(pick.top_point))}."
         )
     return "\n".join(lines)
 

@@ -20,12 +20,16 @@ def point_path(point: Mapping[str, Value]) -> str:
     return "/".join(f"{name}={spell(point[name])}" for name in sorted(point))
 
 
-def describe_point(point: Mapping[str, Value], names: Iterable[str]) -> str:
-    """Name a point for people by some hyperparameters, such as ``units=64, dropout=0.3``.
+def describe_point(point: Mapping[str, Value], names: Iterable[str] | None = None) -> str:
+    """Name a point for people, such as ``units=64, dropout=0.3``.
 
-    Those that it does not have are left out.
+    Parameters
+    ----------
+    names
+        Hyperparameters to show, in this order, if the point has them; None for all.
     """
-    texts = {name: table_text(point[name]) for name in names if name in point}
+    shown = point if names is None else [name for name in names if name in point]
+    texts = {name: table_text(point[name]) for name in shown}
     return ", ".join(f"{name}={text or repr(text)}" for name, text in texts.items())
 
 

@@ -17,8 +17,7 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from gridloom.naming.blocks import point_of, read_block
-from gridloom.naming.points import read_path
-from gridloom.naming.values import table_text
+from gridloom.naming.points import describe_point, read_path
 
 #: A run that has trained nothing stops at this number of failures with one cause, or soon after.
 MAX_ALIKE = 10
@@ -76,9 +75,7 @@ class Outlook:
 
     def describe_swept(self, path: str) -> str:
         """Name the point of a path by the hyperparameters that are swept."""
-        point = read_path(path)
-        swept = [f"{name}={table_text(point[name])}" for name in self.axes if name in point]
-        text = ", ".join(swept) or "the only configuration"
+        text = describe_point(read_path(path), self.axes) or "the only configuration"
         return text if len(text) <= MAX_POINT else f"{text[: MAX_POINT - 1]}…"
 
 

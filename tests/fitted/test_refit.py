@@ -372,7 +372,7 @@ def test_images_of_bytes_are_prepared_as_they_were(tmp_path):
 def test_the_screen_says_what_was_chosen_and_why(plain):
     lines = describe_fit(plain.card, []).splitlines()
     assert lines[:3] == [
-        "chosen      batch_size 16, epochs 40, units 4",
+        "chosen      batch_size=16, epochs=40, units=4",
         "because     val_loss 0.25 over 1 repetition; chosen on the study's repetitions: "
         "the best mean",
         f"fitted      for 3 epochs on all {ROWS - TEST} training rows",
@@ -381,7 +381,7 @@ def test_the_screen_says_what_was_chosen_and_why(plain):
     point = point_path({"layers": (32, 16), "units": None})
     pick = pick_of(point, 3, by="confirm", n=3, n_diverged=2, n_missing=1, se=0.1)
     lines = describe_fit(replace(plain.card, pick=pick), []).splitlines()
-    assert lines[0] == "chosen      layers [32, 16]"
+    assert lines[0] == "chosen      layers=[32, 16], units=null"
     assert lines[1] == (
         "because     val_loss 0.25 (standard error 0.1) over 3 repetitions; lost trainings: "
         "2 diverged, 1 without val_loss; chosen by `snakemake confirm`: the best mean"
@@ -428,7 +428,7 @@ def test_the_readme_says_how_sure_the_choice_is_and_where_intervals_are_too_narr
     text = written(card, looks=3)
     assert "Over more seeds on these rows, it is at most 0.01 worse than the best of 9" in text
     assert "5 configurations cannot be told apart from the best" in text
-    assert "Another configuration has the best mean, 0.25" in text
+    assert "Another configuration has the best mean, 0.25, perhaps by luck: units=1." in text
     assert "resamples of the 6 groups of test rows" in text
     assert "a share of up to 0.5 of new rows may be wrong" in text
     assert "the intervals are then too narrow" in text
