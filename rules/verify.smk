@@ -48,9 +48,7 @@ rule verify:
         gpu=asks("verify", "gpu"),
     params:
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
-        hyperparameters=json.dumps(column_order(RUN.grid)),
         metric=verbatim(STUDY.objective.metric),
-        mode=STUDY.objective.mode,
         diverged_above=STUDY.objective.diverged_above,
         baselines=json.dumps(STUDY.baselines),
     script:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.confirm import describe_confirmation, make_plan
-from gridloom.analysis.divergence import default_bound
+from gridloom.analysis.divergence import read_bound
 from gridloom.analysis.pick import Pick
 from gridloom.errors import report_mistakes
 from gridloom.study.schema import Confirm
@@ -15,14 +13,13 @@ with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     confirm = Confirm.model_validate_json(params.confirm)
     runs = read_csv(Path(given.runs), {})
-    bound = params.diverged_above
     plan = make_plan(
         runs,
         Pick.read(Path(given.best)),
         confirm,
         own=params.repetitions,
         folds=params.folds,
-        diverged_above=default_bound(pd.read_parquet(given.history)) if bound is None else bound,
+        diverged_above=read_bound(params.diverged_above, Path(given.history)),
     )
     objective = {"metric": params.metric, "mode": params.mode}
     print(describe_confirmation(plan, runs, confirm, folds=params.folds, **objective))

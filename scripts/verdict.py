@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from gridloom.analysis.baselines import describe_baselines, summarize_baselines
+from gridloom.analysis.baselines import describe_baselines, read_baselines
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.next import write_next
 from gridloom.analysis.observations import observe
 from gridloom.analysis.pick import NothingToChooseError, Pick
 from gridloom.analysis.verdict import describe_nothing, describe_verdict, weigh
-from gridloom.analysis.verify import describe_noted, noted_baselines, read_verified
+from gridloom.analysis.verify import Verified, describe_briefly
 from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 
@@ -29,19 +29,15 @@ with report_mistakes(snakemake.log[0]):
             confirmed = Pick.read(Path(params.confirmed))
             # Of a part of the study, its records may be missing.
             pick = confirmed if confirmed.point in set(summary["point"]) else pick
-        verified = (
-            read_verified(Path(params.verified), pick, params.setup) if params.verified else None
-        )
-        if verified is not None:
-            baselines = noted_baselines(verified)
+        verified = Verified.read(Path(params.verified)) if params.verified else None
+        if verified is not None and verified.is_about(pick, params.setup):
+            baselines = describe_baselines(verified.baselines, mode, reserved=True)
+            checked = describe_briefly(verified)
         else:
-            baselines = [
-                each
-                for file in given.baselines
-                for each in summarize_baselines(
-                    read_csv(Path(file), {}), metric, mode, observations.objective(pick.point)
-                )
-            ]
+            objective = observations.objective(pick.point)
+            measured = read_baselines(map(Path, given.baselines), metric, mode, objective)
+            baselines = describe_baselines(measured, mode, reserved=False)
+            checked = None
         evidence = weigh(
             params.name,
             observations,
@@ -50,8 +46,8 @@ with report_mistakes(snakemake.log[0]):
             numbers=json.loads(params.numbers),
             trainings=trainings,
             seconds=seconds,
-            baselines=describe_baselines(baselines, mode, reserved=verified is not None),
-            verified=None if verified is None else describe_noted(verified),
+            baselines=baselines,
+            verified=checked,
         )
         text, found = describe_verdict(evidence), evidence.ends
     write_next(found, trainings, seconds, Path(snakemake.output.next))

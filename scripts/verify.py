@@ -4,17 +4,12 @@ import json
 import os
 from pathlib import Path
 
-import pandas as pd
-
-from gridloom.analysis.baselines import describe_baselines, summarize_baselines
-from gridloom.analysis.divergence import default_bound
-from gridloom.analysis.observations import observe
+from gridloom.analysis.divergence import read_bound
 from gridloom.analysis.pick import Pick
-from gridloom.analysis.table import gather
-from gridloom.analysis.verify import compare, describe_verified, score, write_verified
+from gridloom.analysis.verify import describe_verified, observe_reserved, verify
 from gridloom.errors import report_mistakes
 from gridloom.identity.setup import Setup
-from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions
+from gridloom.naming.blocks import job_repetitions
 from gridloom.naming.points import read_path
 from gridloom.training.request import Request
 from gridloom.workers.devices import require_devices, visible_devices
@@ -46,24 +41,11 @@ with report_mistakes(snakemake.log[0]):
 
         pairs = train_again(map(Path, given.records), request, Path(snakemake.output.again))
         baselines = measure_baselines(json.loads(params.baselines), request)
-    bound = params.diverged_above
-    gathered = gather(
+    reserved = observe_reserved(
         [Path(path) for path in given.reserved],
-        json.loads(params.hyperparameters),
-        FIRST_RESERVED + len(request.repetitions),
-        params.metric,
-        params.mode,
-        diverged_above=default_bound(pd.read_parquet(given.history)) if bound is None else bound,
+        pick,
+        read_bound(params.diverged_above, Path(given.history)),
     )
-    repeated = compare(pairs)
-    observed = observe(gathered.runs, {}, params.metric, params.mode)
-    reserved = score(observed)
-    compared = summarize_baselines(
-        baselines, params.metric, params.mode, observed.objective(pick.point)
-    )
-    verified = Path(snakemake.output.verified)
-    write_verified(verified, pick, setup.name, repeated, reserved, compared)
-    print(describe_verified(pick, repeated, reserved))
-    beside = describe_baselines(compared, params.mode, reserved=True)
-    if beside is not None:
-        print(f"baselines   {beside}")
+    verified = verify(pick, setup.name, pairs, reserved, baselines)
+    verified.write(Path(snakemake.output.verified))
+    print(describe_verified(verified, pick))

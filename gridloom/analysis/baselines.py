@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from gridloom.analysis.cells import read_csv
 from gridloom.analysis.intervals import mean_of
 
 
@@ -63,6 +65,17 @@ def summarize_baselines(
     return [
         _summary(str(name), rows, metric, sign, pick)
         for name, rows in table.groupby("baseline", sort=False)
+    ]
+
+
+def read_baselines(
+    files: Iterable[Path], metric: str, mode: str, pick: Mapping[int, float]
+) -> list[BaselineSummary]:
+    """Summarize the baselines in ``baselines.csv``; `files` is empty if the study has none."""
+    return [
+        summary
+        for file in files
+        for summary in summarize_baselines(read_csv(file, {}), metric, mode, pick)
     ]
 
 

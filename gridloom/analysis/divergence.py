@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,19 @@ def exploded(runs: pd.DataFrame, bound: float) -> pd.Series:
     """Tell which trainings end, with status ok, with a loss above a bound."""
     ending = runs[[name for name in LOSSES if name in runs]].max(axis=1)
     return (runs["status"] == "ok") & (ending > bound)
+
+
+def read_bound(diverged_above: float | None, history: Path) -> float:
+    """Return the loss above which a training counts as diverged, by the table of all epochs.
+
+    Parameters
+    ----------
+    diverged_above
+        The loss that the study names; None for `default_bound`.
+    history
+        ``history.parquet``.
+    """
+    return default_bound(pd.read_parquet(history)) if diverged_above is None else diverged_above
 
 
 def divergence_shares(summary: pd.DataFrame, axes: Mapping[str, Sequence[str]]) -> pd.DataFrame:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
-from gridloom.analysis.baselines import BaselineSummary
+from gridloom.analysis.baselines import BaselineSummary, describe_baselines, summarize_baselines
 from gridloom.analysis.intervals import mean_of
-from gridloom.analysis.observations import Observations
+from gridloom.analysis.observations import Observations, observe
 from gridloom.analysis.pick import Pick
+from gridloom.analysis.table import gather
+from gridloom.errors import StudyError
 from gridloom.files import write_text
+from gridloom.naming.blocks import job_repetitions
 from gridloom.naming.points import describe_point
 from gridloom.records import read_record
 
@@ -126,52 +130,155 @@ def score(observed: Observations) -> Reserved:
     return Reserved(repetitions=len(scores), n=found.n, mean=mean, se=se, low=low, high=high)
 
 
-def write_verified(
-    path: Path,
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found about a pick.
+
+    Attributes
+    ----------
+    point, metric, expected, mean, top_point, top_mean
+        As in `Pick`.
+    chosen_by
+        What chose it: `Pick.by`.
+    setup
+        Name of the set-up of its trainings: with another one, this is about another study.
+    reserved
+        Its score on the reserved repetitions.
+    baselines
+        Compared with it on the same repetitions.
+    repeated
+        Its records, and the same trainings run once more.
+    """
+
+    point: str
+    setup: str
+    chosen_by: str
+    metric: str
+    reserved: Reserved
+    baselines: tuple[BaselineSummary, ...]
+    expected: float
+    mean: float
+    top_point: str
+    top_mean: float
+    repeated: Repeated
+
+    def is_about(self, pick: Pick, setup: str) -> bool:
+        """Return whether this is about a pick of the study with a set-up."""
+        return (self.point, self.setup, self.metric) == (pick.point, setup, pick.metric)
+
+    @classmethod
+    def read(cls, path: Path) -> Verified:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        StudyError
+            If it is no verification.
+        """
+        try:
+            written = yaml.safe_load(path.read_text(encoding="utf-8"))
+            read = {
+                "reserved": Reserved(**written["reserved"]),
+                "baselines": tuple(map(_read_baseline, written["baselines"])),
+                "repeated": _read_repeated(written["repeated"]),
+            }
+            return cls(**{**written, **read})
+        except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+            raise StudyError(
+                f"{path} holds no verification; delete it and run `snakemake verify`"
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Write it as YAML, atomically; a number that is not finite is null."""
+        content = asdict(self)
+        content["baselines"] = [
+            {name: None if value != value else value for name, value in one.items()}
+            for one in content["baselines"]
+        ]
+        repeated = self.repeated
+        content["repeated"] |= {
+            "largest_difference": (
+                repeated.largest_difference if math.isfinite(repeated.largest_difference) else None
+            ),
+            "made_with": {
+                name: {"then": then, "now": now} for name, (then, now) in repeated.made_with.items()
+            },
+        }
+        write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _read_baseline(written: Mapping[str, Any]) -> BaselineSummary:
+    values: dict[str, Any] = {
+        name: math.nan if value is None else value for name, value in written.items()
+    }
+    return BaselineSummary(**values)
+
+
+def _read_repeated(written: Mapping[str, Any]) -> Repeated:
+    largest, made_with = written["largest_difference"], written["made_with"]
+    return Repeated(
+        trainings=written["trainings"],
+        identical=written["identical"],
+        largest_difference=math.inf if largest is None else largest,
+        made_with={name: (both["then"], both["now"]) for name, both in made_with.items()},
+    )
+
+
+def verify(
     pick: Pick,
     setup: str,
-    repeated: Repeated,
-    reserved: Reserved,
-    baselines: Sequence[BaselineSummary],
-) -> None:
-    """Write what was found as YAML, atomically.
+    pairs: Sequence[tuple[Path, Path]],
+    observed: Observations,
+    baselines: pd.DataFrame,
+) -> Verified:
+    """Compare the trainings of a pick with their repeats, and score it.
 
     Parameters
     ----------
     setup
-        Name of the set-up of the trainings: with another one, this is about another study.
+        Name of the set-up of the trainings.
+    pairs
+        As for `compare`.
+    observed
+        The reserved repetitions of the pick alone.
     baselines
-        Compared with the pick on the reserved repetitions.
+        On the same repetitions, as `gridloom.baselines.measure.measure_baselines` makes it.
     """
-    largest = repeated.largest_difference
-    content = {
-        "point": pick.point,
-        "setup": setup,
-        "chosen_by": pick.by,
-        "metric": pick.metric,
-        "reserved": asdict(reserved),
-        "baselines": [
-            {name: None if value != value else value for name, value in asdict(summary).items()}
-            for summary in baselines
-        ],
-        "expected": pick.expected,
-        "mean": pick.mean,
-        "top_point": pick.top_point,
-        "top_mean": pick.top_mean,
-        "repeated": {
-            "trainings": repeated.trainings,
-            "identical": repeated.identical,
-            "largest_difference": largest if math.isfinite(largest) else None,
-            "made_with": {
-                name: {"then": then, "now": now} for name, (then, now) in repeated.made_with.items()
-            },
-        },
-    }
-    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
+    beside = observed.objective(pick.point)
+    return Verified(
+        point=pick.point,
+        setup=setup,
+        chosen_by=pick.by,
+        metric=pick.metric,
+        reserved=score(observed),
+        baselines=tuple(summarize_baselines(baselines, pick.metric, pick.mode, beside)),
+        expected=pick.expected,
+        mean=pick.mean,
+        top_point=pick.top_point,
+        top_mean=pick.top_mean,
+        repeated=compare(pairs),
+    )
 
 
-def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str:
-    """Say what was found, in a few lines."""
+def observe_reserved(records: Sequence[Path], pick: Pick, diverged_above: float) -> Observations:
+    """Read the reserved repetitions of a pick.
+
+    Parameters
+    ----------
+    records
+        Of these repetitions.
+    diverged_above
+        The loss above which a training counts as diverged.
+    """
+    end = max(job_repetitions(record).stop for record in records)
+    names = list(pick.hyperparameters)
+    gathered = gather(records, names, end, pick.metric, pick.mode, diverged_above=diverged_above)
+    return observe(gathered.runs, {}, pick.metric, pick.mode)
+
+
+def describe_verified(verified: Verified, pick: Pick) -> str:
+    """Describe for the screen what was found about a pick."""
+    repeated = verified.repeated
     lines = [f"verified    {describe_point(pick.hyperparameters)}"]
     count = f"{repeated.trainings:,} training{'s' * (repeated.trainings != 1)}"
     if repeated.identical == repeated.trainings:
@@ -185,21 +292,29 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
             f"            {name} was {_plain(then, now)} and is {_plain(now, then)}"
             for name, (then, now) in repeated.made_with.items()
         ] or ["            although machine and packages are the same; please report this"]
+    lines += _describe_reserved(verified.reserved, pick)
+    baselines = describe_baselines(verified.baselines, pick.mode, reserved=True)
+    if baselines is not None:
+        lines.append(f"baselines   {baselines}")
+    return "\n".join(lines)
+
+
+def _describe_reserved(reserved: Reserved, pick: Pick) -> list[str]:
+    """Describe the score on the reserved repetitions beside those that chose the pick."""
     if reserved.mean is None:
-        lines.append(
+        return [
             f"new seeds   none of {reserved.repetitions} reserved repetitions has a "
             f"{pick.metric}: all of them diverged, or have no number"
-        )
-        return "\n".join(lines)
+        ]
     sure = (
         "no interval, as only one has a number"
         if reserved.low is None
         else f"95 % interval over seeds {reserved.low:.5g} to {reserved.high:.5g}"
     )
-    lines.append(
+    lines = [
         f"new seeds   {pick.metric} {reserved.mean:.5g} over {reserved.n} repetitions that chose "
         f"nothing ({sure})"
-    )
+    ]
     if reserved.n < reserved.repetitions:
         lines.append(
             f"            {reserved.repetitions - reserved.n} of {reserved.repetitions} reserved "
@@ -210,44 +325,27 @@ def describe_verified(pick: Pick, repeated: Repeated, reserved: Reserved) -> str
     lines.append(
         f"top mean    {pick.top_mean:.5g}, the best of {pick.configurations:,} in the study"
     )
-    return "\n".join(lines)
+    return lines
 
 
-def read_verified(path: Path, pick: Pick, setup: str) -> dict[str, Any] | None:
-    """Read what `write_verified` wrote; None if it is about another point or set-up."""
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = (content["point"], content["setup"], content["metric"])
-    same = found == (pick.point, setup, pick.metric)
-    return content if same else None
-
-
-def noted_baselines(content: Mapping[str, Any]) -> list[BaselineSummary]:
-    """Return the baselines that `read_verified` read."""
-    known: list[dict[str, Any]] = [
-        {name: math.nan if value is None else value for name, value in noted.items()}
-        for noted in content["baselines"]
-    ]
-    return [BaselineSummary(**noted) for noted in known]
-
-
-def describe_noted(content: Mapping[str, Any]) -> str:
-    """Describe in a sentence or two what `read_verified` read."""
-    reserved, repeated = content["reserved"], content["repeated"]
-    others = repeated["trainings"] - repeated["identical"]
+def describe_briefly(verified: Verified) -> str:
+    """Describe in a sentence or two what was found."""
+    reserved, repeated = verified.reserved, verified.repeated
+    others = repeated.trainings - repeated.identical
     again = (
         f"{others:,} of its trainings do not repeat bit for bit (see `verify.yaml`)."
         if others
         else "Its trainings repeat bit for bit."
     )
-    if reserved["mean"] is None:
-        return f"None of its reserved repetitions has a {content['metric']}. {again}"
+    if reserved.mean is None:
+        return f"None of its reserved repetitions has a {verified.metric}. {again}"
     interval = (
         ""
-        if reserved["low"] is None
-        else f" (95 % interval {reserved['low']:.4g} to {reserved['high']:.4g})"
+        if reserved.low is None
+        else f" (95 % interval {reserved.low:.4g} to {reserved.high:.4g})"
     )
     return (
-        f"Over {reserved['n']} repetitions that chose nothing, it scored {reserved['mean']:.4g}"
+        f"Over {reserved.n} repetitions that chose nothing, it scored {reserved.mean:.4g}"
         f"{interval}. {again}"
     )
 
