@@ -18,9 +18,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
+
+#: Folders that a run of `snakemake` needs, besides the Snakefile and a study.
 PARTS = (
-    "Snakefile",
-    "config",
     "gridloom",
     "models",
     "profiles",
@@ -34,13 +34,10 @@ PARTS = (
 def fresh_project() -> Iterator[Path]:
     """Yield a copy of the project in which nothing has run yet."""
     with tempfile.TemporaryDirectory(prefix="gridloom-bench-") as folder:
-        for part in PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, Path(folder) / part, ignore=ignored)
-            else:
-                shutil.copy(source, folder)
+        ignored = shutil.ignore_patterns("__pycache__")
+        for part in (*PARTS, "config"):
+            shutil.copytree(ROOT / part, Path(folder) / part, ignore=ignored)
+        shutil.copy(ROOT / "Snakefile", folder)
         yield Path(folder)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from common import PARTS  # of bench
 
 from tests.workflow.forked_snakemake import run_snakemake
 
@@ -43,14 +44,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in (
-            "gridloom",
-            "models",
-            "profiles",
-            "rules",
-            "scripts",
-            "snakemake_logger_plugin_gridloom",
-        ):
+        for part in PARTS:
             # Compiled code is copied, but not files that another process is writing.
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(ROOT / "Snakefile", folder)
