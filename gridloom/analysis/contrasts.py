@@ -13,8 +13,8 @@ from scipy.linalg import cho_solve, lapack, solve_triangular
 
 from gridloom.analysis.observations import Observations
 
-#: The name of the sum of the effects of three axes and more.
-HIGHER = "higher"
+#: The name of the sum of the effects of three axes and more. No axis can have a name in brackets.
+HIGHER = "(higher)"
 
 #: Below this, relative to the counts beside it, an eigenvalue or a pivot is one of rounding.
 _ROUNDING = 1e-9

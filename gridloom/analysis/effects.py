@@ -14,6 +14,9 @@ from gridloom.analysis.contrasts import Part, decompose, higher
 from gridloom.analysis.intervals import CONFIDENCE
 from gridloom.analysis.observations import Observations
 
+#: Names of the rows that are no effects; as for `HIGHER`, no axis can have them.
+REPETITION, NOISE = "(repetition)", "(noise)"
+
 #: Samples of the bootstrap behind the intervals of shares.
 DRAWS = 2000
 
@@ -61,13 +64,13 @@ class Effects:
 
         Intervals and `p` are NaN with one repetition.
 
-        The row `higher` sums up the effects of three axes and more. Two rows at the end are no
-        effects and have no share: `repetition`, the variance between repetitions that all
-        configurations share, and `noise`, what is left of the variance of one observation.
+        The row `HIGHER` sums up the effects of three axes and more. Two rows at the end are no
+        effects and have no share: `REPETITION`, the variance between repetitions that all
+        configurations share, and `NOISE`, what is left of the variance of one observation.
     notes
         Sentences on what was left out, and what cannot be said.
     axes
-        Of each effect, `higher` only where it is not a sum.
+        Of each effect, `HIGHER` only where it is not a sum.
     variances
         Theirs, corrected, shape (effects,).
     drawn
@@ -146,10 +149,10 @@ def effects(observations: Observations) -> Effects:
         )
     note = (
         f"One repetition: {last.name} serves as noise. Effects of few axes often meet more noise, "
-        "and may be smaller than they look. There are no intervals and tests, and `repetition`, "
-        "the luck that all configurations share, is unknown; raise `repetitions`."
+        "and may be smaller than they look. There are no intervals and tests, and the luck that "
+        "all configurations share is unknown; raise `repetitions`."
     )
-    noise = {"effect": "noise", "order": 0, "df": last.df, "variance": _mean_square(last)}
+    noise = {"effect": NOISE, "order": 0, "df": last.df, "variance": _mean_square(last)}
     return _estimated(rows, _against(last, rows, least), [noise], points, (*notes, note))
 
 
@@ -326,9 +329,9 @@ def _p_values(sums: _Sums) -> np.ndarray:
 
 
 def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
-    """Return the rows `repetition` and `noise`: what one observation varies by.
+    """Return the rows `REPETITION` and `NOISE`: what one observation varies by.
 
-    `repetition` is the mean covariance of two configurations, `noise` the mean variance of one
+    `REPETITION` is the mean covariance of two configurations, `NOISE` the mean variance of one
     without that; where noise is independent, the components of variance of points and repetitions.
     """
     points, repetitions = scores.shape
@@ -341,7 +344,7 @@ def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
     noise_low, noise_high = _mean_square_interval(noise, noise_df)
     return [
         {
-            "effect": "repetition",
+            "effect": REPETITION,
             "order": 0,
             "df": repetitions - 1,
             "variance": (common - noise) / points,
@@ -350,7 +353,7 @@ def _luck(scores: np.ndarray, least: float) -> list[dict[str, Any]]:
             "p": fdtrc(repetitions - 1, noise_df, common / noise) if noise else float(common == 0),
         },
         {
-            "effect": "noise",
+            "effect": NOISE,
             "order": 0,
             "df": (points - 1) * (repetitions - 1),
             "variance": noise,

@@ -57,17 +57,17 @@ def test_on_a_complete_grid_variances_are_those_of_the_textbook():
     table = anova_lm(ols(formula, long(points, scores)).fit(), typ=1)
     sums = {frozenset(name.split(":")): each for name, each in table["sum_sq"].items()}
     sums[frozenset({"units", "rate", "dropout", "C(repetition)"})] = sums[frozenset({"Residual"})]
-    effect = [name for name in found.index if name not in ("higher", "repetition", "noise")]
+    effect = [name for name in found.index if name not in ("(higher)", "(repetition)", "(noise)")]
     assert len(effect) == 7
     for name in effect:
         axes = frozenset(name.split(":"))
         expected = (sums[axes] - sums[axes | {"C(repetition)"}] / 4) / scores.size
         assert found.loc[name, "variance"] == pytest.approx(expected)
     noise = sum(sums[frozenset(name.split(":")) | {"C(repetition)"}] for name in effect) / 44
-    assert found.loc["noise", "variance"] == pytest.approx(noise)
+    assert found.loc["(noise)", "variance"] == pytest.approx(noise)
     common = (sums[frozenset({"C(repetition)"})] / 4 - noise) / 12
-    assert found.loc["repetition", "variance"] == pytest.approx(common)
-    assert found.loc["higher", "variance"] == found.loc["units:rate:dropout", "variance"]
+    assert found.loc["(repetition)", "variance"] == pytest.approx(common)
+    assert found.loc["(higher)", "variance"] == found.loc["units:rate:dropout", "variance"]
     assert found.loc[effect, "share"].sum() == pytest.approx(1)
     assert found.loc[effect, "df"].tolist() == [2, 1, 1, 2, 2, 1, 2]
 
@@ -97,8 +97,8 @@ def test_on_an_incomplete_grid_sums_of_squares_are_of_type_two():
     table = rows(found)
     for name in expected.index[:-1]:
         assert table.loc[name, "variance"] == pytest.approx(expected[name])
-    assert table.loc["higher", "variance"] == pytest.approx(expected["Residual"])
-    assert table.loc["higher", "df"] == fit.df_resid
+    assert table.loc["(higher)", "variance"] == pytest.approx(expected["Residual"])
+    assert table.loc["(higher)", "df"] == fit.df_resid
     assert "type II" in found.notes[0]
     assert "no noise" in found.notes[-1]
 
@@ -155,7 +155,13 @@ def test_a_value_that_failed_everywhere_leaves_a_complete_grid():
     scores[points["units"] == "64"] = np.nan
     scores[points["dropout"] == "0.3"] = np.nan
     found = effects(observed(points, scores))
-    assert found.table["effect"].tolist() == ["units", "rate", "units:rate", "repetition", "noise"]
+    assert found.table["effect"].tolist() == [
+        "units",
+        "rate",
+        "units:rate",
+        "(repetition)",
+        "(noise)",
+    ]
     assert "dropout has one value" in found.notes[1]
 
 
@@ -214,7 +220,7 @@ def test_one_repetition_takes_the_effect_of_most_axes_for_noise_and_tests_nothin
     expected = anova_lm(ols(pairs, points.assign(score=scores[:, 0])).fit(), typ=1)
     table = rows(found)
     noise = expected.loc["Residual", "mean_sq"]
-    assert table.loc["noise", "variance"] == pytest.approx(noise)
+    assert table.loc["(noise)", "variance"] == pytest.approx(noise)
     for name in expected.index[:-1]:
         variance = (expected.loc[name, "sum_sq"] - expected.loc[name, "df"] * noise) / 12
         assert table.loc[name, "variance"] == pytest.approx(variance)
@@ -228,7 +234,7 @@ def test_thousands_of_points_of_twelve_axes_take_no_time(left_out):
     started = time.perf_counter()
     found = effects(observed(points, scores))
     assert time.perf_counter() - started < 5
-    assert rows(found).loc["higher", "df"] == len(points) - 1 - 12 - 66
+    assert rows(found).loc["(higher)", "df"] == len(points) - 1 - 12 - 66
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -239,3 +245,10 @@ def test_a_pair_without_a_cell_of_its_own_is_named_and_not_a_mistake(seed):
     points = points.drop(index=left_out)
     found = effects(observed(points, drawn(points, generator)))
     assert found.table["variance"].notna().all()
+
+
+def test_an_axis_may_be_called_noise_or_higher():
+    points = grid({"noise": ["0", "1"], "higher": ["0", "1"], "units": ["1", "8"]})
+    names = rows(effects(observed(points, drawn(points, np.random.default_rng(10))))).index
+    assert names.is_unique
+    assert {"noise", "higher", "(noise)", "(higher)"} <= set(names)
