@@ -282,11 +282,11 @@ def _check_hyperparameters(given: Mapping[str, Any], expected: Mapping[str, Any]
     for name in sorted(given.keys() | expected.keys()):
         held = given.get(name)
         value = tuple(held) if type(held) is list else held
-        # By its text: 1, 1.0 and True are three.
+        # Texts are compared, because 1, 1.0 and True are equal.
         if name not in given or name not in expected or repr(value) != repr(expected[name]):
             folder = _shown(expected[name]) if name in expected else "nothing of it"
-            told = _shown(held) if name in given else "missing"
-            raise _DamageError(f"hyperparameters: {name} is {told}, its folder says {folder}")
+            found = _shown(held) if name in given else "missing"
+            raise _DamageError(f"hyperparameters: {name} is {found}, its folder says {folder}")
 
 
 def _study_of(setup: Mapping[str, Any]) -> tuple[int, tuple[str, ...], int]:

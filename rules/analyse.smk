@@ -132,7 +132,7 @@ rule baselines:
     params:
         baselines=json.dumps(STUDY.baselines),
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
-        # Any: its network tells what the metric is.
+        # Any point will do: the metric is read from its network.
         point=verbatim(next(iter(RUN.grid.points))),
         repetitions=STUDY.repetitions,
         objective=verbatim(STUDY.objective.metric),

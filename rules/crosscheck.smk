@@ -11,7 +11,7 @@ rule crosscheck:
         lambda wildcards: RUN.lost_records(),
         runs=f"{RESULTS}/runs.csv",
         best=f"{RESULTS}/best.yaml",
-        # As for `train`, their folder's name tells what is in them.
+        # As for `train`: the folder's name is a fingerprint of their content.
         train=ancient(f"{DATA}/train.{RUN.parts}"),
         split=ancient(f"{DATA}/split.json"),
         model=STUDY.model,

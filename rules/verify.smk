@@ -31,7 +31,7 @@ rule verify:
         history=f"{RESULTS}/history.parquet",
         records=ADAPTER.verified_records,
         reserved=ADAPTER.reserved_records,
-        # As for `train`, their folder's name tells what is in them.
+        # As for `train`: the folder's name is a fingerprint of their content.
         train=ancient(f"{DATA}/train.{RUN.parts}"),
         split=ancient(f"{DATA}/split.json"),
         model=STUDY.model,

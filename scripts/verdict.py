@@ -27,7 +27,7 @@ with report_mistakes(snakemake.log[0]):
     else:
         if params.confirmed:
             confirmed = Pick.read(Path(params.confirmed))
-            # Of a part of the study, its records may be missing.
+            # In a part of the study, its records may be missing.
             pick = confirmed if confirmed.point in set(summary["point"]) else pick
         verified = Verified.read(Path(params.verified)) if params.verified else None
         if verified is not None and verified.is_about(pick, params.setup):

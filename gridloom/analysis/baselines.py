@@ -96,13 +96,14 @@ def describe_baselines(
         return f"Simple models: {summaries[0].note}." if summaries else None
     best = (min if mode == "min" else max)(measured, key=lambda summary: summary.mean)
     means = ", ".join(f"{summary.baseline} {summary.mean:.4g}" for summary in measured)
-    told = f"Simple models on the same rows have these means: {means}."
+    models = f"Simple models on the same rows have these means: {means}."
     if np.isnan(best.gain_low):
-        return f"{told} It takes two repetitions of the pick and of a model to compare them."
+        return f"{models} It takes two repetitions of the pick and of a model to compare them."
     shown = "is better" if best.gain_low > 0 else "is not shown to be better"
     return (
-        f"{told} The pick {shown} than the best of them, {best.baseline}: it gains {best.gain:.3g} "
-        f"({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on these rows). "
+        f"{models} The pick {shown} than the best of them, {best.baseline}: it gains "
+        f"{best.gain:.3g} ({best.gain_low:.3g} to {best.gain_high:.3g}, 95 %, over more seeds on "
+        "these rows). "
         + (
             "The repetitions compared chose nothing."
             if reserved

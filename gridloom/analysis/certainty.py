@@ -22,7 +22,7 @@ _NORMAL_QUARTILES = 1.349
 
 @dataclass(frozen=True, eq=False)
 class Certainty:
-    """What the trainings tell of each point besides its mean.
+    """How sure the scores of the points are.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def certainty(runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | Non
     step = score_step(runs, metric, scoring)
     if repetitions == 1:
         notes.append(
-            "One repetition does not tell luck from merit: every configuration counts as tied "
+            "One repetition cannot separate luck from merit: every configuration counts as tied "
             "with the best, and regret_high is empty. Set `repetitions` to 2 or more."
         )
     else:
@@ -117,7 +117,7 @@ def with_certainty(summary: pd.DataFrame, found: Certainty) -> pd.DataFrame:
 def _drawn_rows(
     runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | None
 ) -> Observations | str:
-    """Return the scores on each draw of validation rows, or why they tell nothing of new rows.
+    """Return the scores on each draw of validation rows, or why they show nothing about new rows.
 
     A block is a draw: one fold of one repetition. If all repetitions validate on the same rows, it
     is one fold, and a score is the mean over the repetitions.
@@ -139,8 +139,7 @@ def _perfect(scores: np.ndarray, mode: str) -> float | None:
     """Return the score that none can pass; None if there is no such limit.
 
     ASSUME: it is 0 where less is better and no score is below, as with losses and errors; 1 where
-    more is better and no score is above, as with accuracies, AUC and R². Were the best point's
-    mean beyond, so were some of its scores.
+    more is better and no score is above, as with accuracies, AUC and R².
 
     Parameters
     ----------

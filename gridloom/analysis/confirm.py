@@ -233,8 +233,8 @@ def most_further(
 ) -> int:
     """Return the most repetitions, of all configurations together, until all is decided.
 
-    Two of which one surely beats the other are not left together. So m are left after R repetitions
-    only if m of them have m - 1 partners or more from which they are not decided then.
+    If one configuration surely beats another, the other one has left. So m configurations are left
+    after R repetitions only if m of them are each undecided against m - 1 others or more.
 
     Parameters
     ----------
@@ -545,7 +545,7 @@ def describe_confirmation(
     observed = observe(runs[runs["repetition"] < plan.own], {}, metric, mode)
     scores = observed.scores[observed.complete]
     if scores.shape[1] < 2 or len(scores) < 2:
-        lines.append("then        what it costs can be told after the first repetitions only")
+        lines.append("then        the cost is known after the first repetitions only")
     else:
         most = folds * most_further(
             scores,
@@ -573,7 +573,7 @@ def describe_round(last: Round, axes: Collection[str]) -> str:
     Parameters
     ----------
     axes
-        Hyperparameters that tell configurations apart.
+        Hyperparameters to show.
     """
     diverged = sum(gone.by is None for gone in last.gone.values())
     lines = [

@@ -79,7 +79,7 @@ def decompose(observations: Observations) -> Decomposition:
 
     Configurations without a score in every repetition are left out. If the others are a complete
     grid, the parts are exact, orthogonal and of every order: inclusion and exclusion of cell means.
-    Otherwise they are what `_incomplete` tells.
+    Otherwise they are least-squares estimates (see `_incomplete`).
     """
     complete = observations.complete
     total, kept = len(complete), int(complete.sum())
@@ -161,12 +161,12 @@ def higher(parts: Sequence[Part]) -> list[Part]:
 def _incomplete(
     codes: Mapping[str, np.ndarray], scores: np.ndarray
 ) -> tuple[list[Part], list[str]]:
-    """Split an incomplete grid by least squares, as far as pairs, and tell what that leaves out.
+    """Split an incomplete grid by least squares, as far as pairs; describe what that leaves out.
 
     Sums of squares are of type II: each effect is adjusted for all that do not contain it. An
     effect contains another if its cells subdivide the other's: the momentum that only some
     optimizers have contains the optimizer. What the model leaves over is one more part. Pairs stay
-    in it if fitting them takes too long, or if an axis could not be told from them.
+    in it if fitting them takes too long, or if an axis could not be separated from them.
     """
     names = tuple(codes)
     for order in range(_feasible_order(codes), 0, -1):
@@ -192,7 +192,7 @@ def _incomplete(
             for term in terms
             if len(term.axes) == 1 and len(term.within) > 1
         ),
-        *_untold([term.name for term in terms if not len(contrasts[term])]),
+        *_describe_aliased([term.name for term in terms if not len(contrasts[term])]),
     ]
 
 
@@ -204,12 +204,13 @@ def _feasible_order(codes: Mapping[str, np.ndarray]) -> int:
     return 2 if len(sizes) > 2 and work <= _MAX_WORK else 1
 
 
-def _untold(names: Sequence[str]) -> list[str]:
-    """Name the effects that cannot be told from others."""
+def _describe_aliased(names: Sequence[str]) -> list[str]:
+    """Name the effects that cannot be separated from others."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     listed = ", ".join(names[:_NAMED])
-    told = f"These configurations do not tell from other effects: {listed}{more}."
-    return [told] if names else []
+    if not names:
+        return []
+    return [f"These configurations cannot separate from other effects: {listed}{more}."]
 
 
 @dataclass(frozen=True)
@@ -283,16 +284,16 @@ def _contrasts(
     others, own
         Numbers of the columns.
     """
-    if not len(own):  # of a pair that meets only in cells that other effects tell
+    if not len(own):  # a pair whose cells other effects already determine
         return np.empty((0, moments.shape[1]))
     basis, factor = _independent(gram, others)
     shared = solve_triangular(factor, gram[np.ix_(basis, own)], lower=True)
     explained = solve_triangular(factor, moments[basis], lower=True)
     remaining = gram[np.ix_(own, own)] - shared.T @ shared
     sizes, directions = np.linalg.eigh(remaining)
-    told = sizes > _ROUNDING * gram[own, own].max()
+    kept = sizes > _ROUNDING * gram[own, own].max()
     adjusted = moments[own] - shared.T @ explained
-    contrasts: np.ndarray = (directions[:, told] / np.sqrt(sizes[told])).T @ adjusted
+    contrasts: np.ndarray = (directions[:, kept] / np.sqrt(sizes[kept])).T @ adjusted
     return contrasts
 
 

@@ -117,7 +117,7 @@ def effects(observations: Observations) -> Effects:
     This is a functional analysis of variance (Hooker 2007; Hutter, Hoos & Leyton-Brown 2014): the
     effect of a set of axes is what it adds to the effects of its subsets, and its variance is the
     mean of its squares over the grid. Noise adds to that mean. How much an effect varies between
-    repetitions tells what noise adds, which is subtracted. So variances are unbiased, whatever
+    repetitions shows what noise adds, which is subtracted. So variances are unbiased, whatever
     noise configurations share, and centre on 0 where there is no effect.
 
     An effect is tested against its own variation between repetitions by F, with the degrees of
@@ -133,8 +133,8 @@ def effects(observations: Observations) -> Effects:
     found = decompose(observations)
     parts, notes, (points, repetitions) = found.parts, found.notes, found.scores.shape
     if not parts:
-        told = "One configuration has" if points else "No configuration has"
-        return _nothing(*notes, f"{told} a score in each repetition: there is nothing to compare.")
+        has = "One configuration has" if points else "No configuration has"
+        return _nothing(*notes, f"{has} a score in each repetition: there is nothing to compare.")
     least = found.scores.size * (_ROUNDING * np.abs(found.scores).max()) ** 2
     if repetitions > 1:
         rows = [*parts, *higher(parts)]
@@ -181,7 +181,7 @@ def _against_repetitions(rows: Sequence[Part], least: float) -> _Sums:
         noise[place] = np.trace(products) / (repetitions - 1)
         effective[place] = row.df
         if noise[place] > least:
-            # Of the covariance's eigenvalues: the square of their sum, by the sum of their squares.
+            # (Sum of the covariance's eigenvalues)² / sum of their squares.
             effective[place] = np.clip(np.trace(products) ** 2 / (products**2).sum(), 1, row.df)
     return _Sums(
         squares=np.where(squares > least, squares, 0),
@@ -248,7 +248,7 @@ def _estimated(
     )
     return Effects(
         table=pd.concat([table, pd.DataFrame(luck, columns=COLUMNS)], ignore_index=True),
-        notes=(*notes, *_told(sums, variances[single])),
+        notes=(*notes, *_describe_limits(sums, variances[single])),
         axes=tuple(rows[place].axes for place in single),
         variances=variances[single],
         drawn=drawn,
@@ -312,7 +312,7 @@ def _shares(
         unknown = np.full(len(members), np.nan)
         return unknown, unknown, unknown
     share = np.array([variances[own].sum() for own in members]) / total
-    # Samples without any difference say nothing of shares.
+    # In a sample without any difference, shares are not defined.
     samples = drawn[~(drawn.sum(axis=1) <= 0)]
     shares = np.stack([samples[:, own].sum(axis=1) for own in members]) / samples.sum(axis=1)
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
@@ -369,8 +369,8 @@ def _mean_square_interval(mean_square: float, df: float) -> tuple[float, float]:
     return mean_square * df / above, mean_square * df / below
 
 
-def _told(sums: _Sums, variances: np.ndarray) -> list[str]:
-    """Say what the scores do not tell."""
+def _describe_limits(sums: _Sums, variances: np.ndarray) -> list[str]:
+    """Describe what the scores cannot show."""
     if not sums.squares.any() and not sums.noise.any():
         return ["All configurations have equal scores: no axis explains anything."]
     if not variances.sum() > 0:

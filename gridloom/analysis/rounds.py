@@ -211,8 +211,8 @@ def after(last: Round, confirm: Confirm, folds: int) -> Next:
         Trainings of each repetition.
     """
     if last.settled:
-        told = "one configuration is left" if len(last.left) == 1 else "those left have equal means"
-        return Next(None, told)
+        one = len(last.left) == 1
+        return Next(None, "one configuration is left" if one else "those left have equal means")
     # Longer rounds of few configurations: each round also costs seconds of its own.
     size = max(confirm.repetitions_per_round, last.repetitions // GROWTH)
     limits = {

@@ -11,7 +11,7 @@ from gridloom.analysis.intervals import CONFIDENCE
 from gridloom.analysis.moderation import Prior, fit_prior
 from gridloom.analysis.table import RESOLUTION
 
-#: Of so many points, evenly spread over the means, all pairs tell how variances are distributed.
+#: All pairs of so many points, evenly spread over the means, show how variances are distributed.
 _POINTS_OF_PRIOR = 300
 
 #: Points that are compared with all others at a time: 5 MB an array where there are 10,000.

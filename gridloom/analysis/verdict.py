@@ -177,7 +177,7 @@ def _why_unknown(pick: Pick) -> str:
     if pick.configurations == 1:
         return ", because there is one configuration"
     if pick.n == 1:
-        return ", because one repetition does not tell luck from merit"
+        return ", because one repetition cannot separate luck from merit"
     return ", because too few configurations have a score in every repetition"
 
 

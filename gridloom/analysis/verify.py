@@ -33,11 +33,12 @@ class Repeated:
     trainings
         How many were run once more.
     identical
-        Of how many each number of the history has the same bits.
+        How many of these have the same bits in each number of the history.
     largest_difference
-        Of any metric in any epoch, in its units; infinite where only one of both is finite.
+        The largest in any metric and epoch, in the metric's units; infinite where only one of the
+        two numbers is finite.
     made_with
-        What differs of machine and packages: name → (then, now). Of several records, the last.
+        What differs in machine and packages: name → (then, now), by the last record that differs.
     """
 
     trainings: int
@@ -89,18 +90,18 @@ def _difference(
 
 @dataclass(frozen=True)
 class Reserved:
-    """The objective over reserved repetitions, which no choice rests on.
+    """The objective over reserved repetitions, which play no part in any choice.
 
     Attributes
     ----------
     repetitions
         How many there are.
     n
-        Those with a score: no training of the others is without a number or diverged.
+        How many have a score: none of their trainings diverged or lacks a number.
     mean, se
-        Over the n, in units of the objective; None where n is too small.
+        Over these n, in units of the objective; None where n is too small.
     low, high
-        Of the interval of 95 % for the mean over seeds, on these rows: Student's t with n - 1
+        Ends of the 95 % interval for the mean over seeds, on these rows: Student's t with n - 1
         degrees of freedom. None where n is below 2.
     """
 

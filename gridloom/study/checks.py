@@ -97,8 +97,8 @@ def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
             values = (point.get(name) for point in points)
             others = [value for value in values if type(value) not in (int, float)]
             if others:
-                told = "null" if others[0] is None else repr(others[0])
-                yield f"{where}: {name} must be a number at every point, found {told}"
+                found = "null" if others[0] is None else repr(others[0])
+                yield f"{where}: {name} must be a number at every point, found {found}"
 
 
 #: Keras's metrics → the mode in which their best value is the best.

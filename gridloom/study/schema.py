@@ -202,8 +202,8 @@ class Pick(_Closed):
     cost: Annotated[list[str], Field(min_length=1)] = Field(
         ["parameters"],
         description="What makes a configuration cheap, the most important first: parameters, or "
-        "hyperparameters whose values are numbers. Of equal ones, the one with fewer steps x "
-        "parameters, then the first of the grid.",
+        "hyperparameters whose values are numbers. If several are equal, the one with fewer "
+        "steps x parameters, then the first of the grid.",
     )
 
 

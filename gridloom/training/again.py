@@ -1,4 +1,4 @@
-"""Trainings once more, to hold their records against."""
+"""Trainings that run once more, so that their records can be compared."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def train_again(records: Iterable[Path], request: Request, folder: Path) -> list
     Parameters
     ----------
     request
-        Of the point; each record tells its repetitions, and whether they trained in lockstep: both
-        ways give the same results, but only up to rounding.
+        The point and its files. The repetitions, and whether they train in lockstep, are taken from
+        each record: lockstep changes results by rounding.
     folder
-        Of the new records.
+        Folder of the new records.
 
     Returns
     -------

@@ -157,7 +157,7 @@ class Host:
         slot
             What the fork serves.
         connection
-            Of the client, which is told of a mistake.
+            Connection to the client, which gets a message if this fails.
         """
         host = os.getpid()
         worker = os.fork()
@@ -216,7 +216,7 @@ def _describe_end(status: int) -> str:
 
 
 def _answer(task: Task, connection: socket.socket) -> None:
-    """Run a task and tell its client how it ended."""
+    """Run a task, and report to its client how it ended."""
     done = threading.Event()
     threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
     error = task.run()

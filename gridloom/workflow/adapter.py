@@ -165,7 +165,7 @@ class Adapter:
         held: list[str] = []
         while not held or self.run.after_round(len(held) - 1).repetitions is not None:
             if not Path(self.run.round_file(len(held))).exists():
-                # Of a confirmation that a limit ended, Snakemake would take it for done.
+                # Otherwise Snakemake would take a confirmation that a limit ended for done.
                 self.workflow.dag.forcefiles.add(self.run.confirmed_pick)
             held += self.checkpoints.confirm_round.get(round=str(len(held))).output
         return held

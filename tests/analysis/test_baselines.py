@@ -57,16 +57,16 @@ def test_what_was_not_measured_keeps_its_note_and_the_order_of_the_study(tmp_pat
 def test_the_sentence_names_the_best_simple_model_and_claims_no_more_than_is_shown():
     both = pd.concat([table([0.9, 0.8, 0.9], "dummy"), table([0.5, 0.6, 0.4])])
 
-    def told(pick):
+    def sentence(pick):
         found = summarize_baselines(both, "val_loss", "min", pick)
         return describe_baselines(found, "min", reserved=False)
 
-    assert "dummy 0.8667, linear 0.5." in told({})
-    assert "It takes two repetitions" in told({0: 0.1})
-    better = told({0: 0.1, 1: 0.2, 2: 0.1})
+    assert "dummy 0.8667, linear 0.5." in sentence({})
+    assert "It takes two repetitions" in sentence({0: 0.1})
+    better = sentence({0: 0.1, 1: 0.2, 2: 0.1})
     assert "is better than the best of them, linear: it gains 0.367 (" in better
     assert better.endswith("The repetitions that chose the pick flatter it.")
-    assert "is not shown to be better" in told({0: 0.2, 1: 0.7, 2: 0.4})
+    assert "is not shown to be better" in sentence({0: 0.2, 1: 0.7, 2: 0.4})
     unmeasured = table([math.nan], note="not measured: no reason")
     found = summarize_baselines(unmeasured, "val_loss", "min", {})
     assert describe_baselines(found, "min", reserved=False) == (

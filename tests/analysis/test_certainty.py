@@ -1,4 +1,4 @@
-"""Promises of the columns that tell how sure the table of points is."""
+"""Promises of the columns that say how sure the table of points is."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def test_points_with_a_lost_training_are_not_compared_and_a_sentence_says_so():
 
 
 @pytest.mark.parametrize(
-    ("scores", "status", "told"),
+    ("scores", "status", "note"),
     [
-        (drawn(repetitions=1), "ok", "One repetition does not tell luck from merit"),
+        (drawn(repetitions=1), "ok", "One repetition cannot separate luck from merit"),
         (drawn(points=1), "ok", "only one configuration"),
         (drawn(), "diverged", "4 of 4 configurations"),
     ],
 )
-def test_what_cannot_be_said_is_a_sentence(scores, status, told):
+def test_what_cannot_be_said_is_a_sentence(scores, status, note):
     found = certainty(runs_of(scores, status), "score", "max", HOLDOUT)
-    assert told in " ".join(found.notes)
+    assert note in " ".join(found.notes)
     assert found.table["regret_high"].isna().all()
     assert found.table["regret_high_new_rows"].isna().all()
     if status == "ok":
@@ -95,25 +95,25 @@ def test_no_number_of_repetitions_makes_new_rows_certain():
     assert 2 < many["regret_high_new_rows"] < few["regret_high_new_rows"]
 
 
-def test_one_repetition_of_folds_tells_of_new_rows():
+def test_one_repetition_of_folds_says_something_about_new_rows():
     found = certainty(runs_of(drawn(repetitions=1, folds=5)), "score", "max", FOLDS)
     assert found.table["regret_high"].isna().all()
     assert found.table["regret_high_new_rows"].notna().all()
 
 
 @pytest.mark.parametrize(
-    ("scoring", "told"),
+    ("scoring", "note"),
     [
         (None, "split.json"),
         (Scoring(80, 20, 1, redrawn=False, ordered=False), "validate on the same rows"),
         (Scoring(80, 20, 1, redrawn=False, ordered=True), "an order in time"),
     ],
 )
-def test_where_rows_are_not_drawn_anew_nothing_is_said_of_new_ones(scoring, told):
+def test_where_rows_are_not_drawn_anew_nothing_is_said_of_new_ones(scoring, note):
     found = certainty(runs_of(drawn()), "score", "max", scoring)
     assert found.table["regret_high_new_rows"].isna().all()
     assert found.table["regret_high"].notna().all()
-    assert told in found.notes[0]
+    assert note in found.notes[0]
 
 
 def test_folds_that_stay_the_same_are_no_further_draws_of_rows():
@@ -126,7 +126,7 @@ def test_folds_that_stay_the_same_are_no_further_draws_of_rows():
     )
 
 
-def test_shares_of_the_validation_rows_are_told_from_other_scores_by_their_values():
+def test_shares_of_the_validation_rows_are_recognized_by_their_values():
     assert score_step(runs_of(drawn().astype(np.float32)), "score", HOLDOUT) == 1 / 20
     assert score_step(runs_of(drawn(folds=5)), "score", FOLDS) == 1 / 100
     assert score_step(runs_of(drawn() + 0.01), "score", HOLDOUT) is None

@@ -105,7 +105,7 @@ def test_equal_scores_in_steps_are_not_taken_for_always_equal():
     assert not screened.settled
 
 
-def test_no_course_costs_more_than_the_most_that_is_told():
+def test_no_course_costs_more_than_was_announced():
     scores = unequal_noise().draw(4000, np.random.default_rng(1))[:20]
     how = {"first": 10, "difference": 1.0, "configurations": 20}
     screened = screen(scores, **how)
@@ -197,7 +197,7 @@ def test_a_round_keeps_to_the_limits_and_the_end_has_a_reason(confirm, last, rep
     assert found.because.startswith(because)
 
 
-def test_what_is_left_at_a_limit_is_told_as_not_settled():
+def test_what_is_left_at_a_limit_is_called_not_settled():
     plan = plan_of(np.zeros((2, 2)))
     last = replace(LAST, left={"units=1": LAST.left["a"], "units=0": LAST.left["b"]})
     end = after(last, Confirm(max_trainings=100), 1)
@@ -235,16 +235,16 @@ def test_a_plan_counts_the_studys_own_repetitions_and_says_the_cost(tmp_path):
     assert (plan.first, plan.own, plan.difference) == (10, 3, 0.5)
     plan.write(tmp_path / "plan.json")
     assert Plan.read(tmp_path / "plan.json") == plan
-    told = describe_confirmation(plan, runs_of(scores), Confirm(), **OBJECTIVE)
-    assert "35 further trainings, 70 s" in told
-    assert "at most about" in told
+    text = describe_confirmation(plan, runs_of(scores), Confirm(), **OBJECTIVE)
+    assert "35 further trainings, 70 s" in text
+    assert "at most about" in text
     one = describe_confirmation(
         replace(plan, own=1), runs_of(scores[:, :1]), Confirm(), **OBJECTIVE
     )
     assert "after the first repetitions only" in one
 
 
-def test_a_changed_setting_that_the_plan_keeps_is_told():
+def test_a_changed_setting_that_the_plan_does_not_follow_is_reported():
     plan = plan_of(np.zeros((2, 5)))
     assert describe_kept(plan, Confirm(max_trainings=5), "confirm/plan.json") is None
     assert "confirm.difference was None and is 0.1" in describe_kept(

@@ -194,7 +194,7 @@ def test_a_hyperparameter_that_only_some_points_have_is_compared_among_them():
 
 
 @pytest.mark.parametrize(
-    ("points", "scores", "told"),
+    ("points", "scores", "note"),
     [
         (grid(), np.full((12, 3), np.nan), "No configuration has a score"),
         (grid()[:1], np.ones((1, 3)), "One configuration has a score"),
@@ -204,9 +204,9 @@ def test_a_hyperparameter_that_only_some_points_have_is_compared_among_them():
         (grid({"units": ["1", "8"]}), np.array([[1.0, 2.0], [2.0, 1.0]]), "no shares"),
     ],
 )
-def test_what_cannot_be_said_is_told(points, scores, told):
+def test_what_cannot_be_said_has_a_note(points, scores, note):
     found = effects(observed(points, scores))
-    assert told in found.notes[-1]
+    assert note in found.notes[-1]
     assert np.isnan(found.share_of(list(AXES)).share)
     assert found.table["share"].isna().all()
 

@@ -107,7 +107,7 @@ def test_a_pick_is_read_as_it_was_written(tmp_path):
     assert (pick.index, pick.epochs) == (2, 9)
 
 
-def test_a_study_without_a_pick_tells_its_readers_why(tmp_path):
+def test_a_study_without_a_pick_gives_its_readers_the_reason(tmp_path):
     write_nothing(tmp_path / "best.yaml", "all diverged")
     with pytest.raises(NothingToChooseError, match="all diverged"):
         Pick.read(tmp_path / "best.yaml")

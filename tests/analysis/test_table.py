@@ -56,7 +56,7 @@ def test_one_row_a_training_and_one_an_epoch(tmp_path):
     assert found.history["epoch"].tolist() == [1, 2] * 4
 
 
-def test_a_row_tells_how_its_training_ran_and_is_empty_where_its_record_does_not(tmp_path):
+def test_a_row_says_how_its_training_ran_and_is_empty_where_its_record_does_not(tmp_path):
     history = {"loss": [0.5], "val_accuracy": [0.5]}
     how = [{"engine": "lockstep"}, {"engine": "keras", "why_not_lockstep": "asked for"}, {}]
     paths = [
@@ -256,14 +256,14 @@ def test_the_best_epoch_is_the_first_of_the_best(values, mode, epoch):
     assert best_epoch(values, mode) == epoch
 
 
-def test_an_objective_that_was_not_measured_is_told_with_the_near_match(tmp_path):
+def test_an_objective_that_was_not_measured_is_named_with_the_near_match(tmp_path):
     path = record(tmp_path, {"units": 1}, [0.5])
     with pytest.raises(ObjectiveError, match=r"did you mean 'val_accuracy'\?"):
         gather([path], ["units"], 5, "val_acuracy", "max")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ('{"format": 1', "is cut short or damaged; delete it"),
         ("[]", "is not a record"),
@@ -272,12 +272,12 @@ def test_an_objective_that_was_not_measured_is_told_with_the_near_match(tmp_path
         ("\x00\x00", "is cut short or damaged"),
     ],
 )
-def test_a_damaged_record_is_named(tmp_path, content, told):
+def test_a_damaged_record_is_named(tmp_path, content, message):
     path = record(tmp_path, {"units": 1}, [0.5])
     path.write_text(content)
     with pytest.raises(RecordError) as caught:
         tables([path])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 
@@ -293,7 +293,7 @@ def test_a_record_of_another_point_or_version_is_named(tmp_path):
         tables([path])
 
 
-def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
+def test_mixed_package_versions_are_reported_and_equal_ones_are_not(tmp_path):
     paths = [
         record(
             tmp_path,
@@ -303,21 +303,21 @@ def test_mixed_package_versions_are_told_and_equal_ones_are_not(tmp_path):
         )
         for units, keras in ((1, "3"), (2, "3"), (3, "4"))
     ]
-    told = describe_versions(tables(paths).versions)
-    assert "2 records with keras 3" in told
-    assert "1 records with keras 4" in told
-    assert "tensorflow" not in told
+    text = describe_versions(tables(paths).versions)
+    assert "2 records with keras 3" in text
+    assert "1 records with keras 4" in text
+    assert "tensorflow" not in text
     assert describe_versions(tables(paths[:2]).versions) is None
 
 
-def test_records_of_another_kind_of_device_are_told(tmp_path):
+def test_records_of_another_kind_of_device_are_reported(tmp_path):
     paths = [
         record(tmp_path, {"units": units}, [0.5], machine=replace(MACHINE, gpus=gpus))
         for units, gpus in ((1, ["0"]), (2, []))
     ]
-    told = describe_versions(tables(paths).versions)
-    assert "1 records with device GPU" in told
-    assert "1 records with device CPU" in told
+    text = describe_versions(tables(paths).versions)
+    assert "1 records with device GPU" in text
+    assert "1 records with device CPU" in text
 
 
 def test_a_record_whose_point_only_ends_alike_is_named(tmp_path):

@@ -38,7 +38,7 @@ def test_the_expected_score_of_the_winner_centres_on_the_truth_where_its_mean_do
     assert found["mean_error"] > 0.003
 
 
-def test_repetitions_tell_points_apart():
+def test_repetitions_separate_points():
     tied = [
         compare_with_best(POPULATIONS["equal noise"]().draw(n, np.random.default_rng(0))).tied.sum()
         for n in (3, 10, 40, 160)

@@ -117,7 +117,7 @@ def test_the_end_of_a_list_is_said_with_value_and_price():
         pytest.param(
             made_runs(rising, repetitions=1),
             AXES,
-            "does not tell luck from merit",
+            "cannot separate luck from merit",
             id="one repetition",
         ),
         pytest.param(made_runs(lambda *_: 0.5, noise=0), AXES, "no axis explains", id="constant"),

@@ -1,4 +1,4 @@
-"""Promises of a verification: what differs is told, and the score rests on reserved repetitions."""
+"""Promises of a verification: differences are described, reserved repetitions are scored."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_equal_records_are_the_same_bit_for_bit(tmp_path):
     assert "2 trainings in a new process: the same, bit for bit" in text
 
 
-def test_what_differs_is_told_with_machine_and_packages(tmp_path):
+def test_what_differs_is_described_with_machine_and_packages(tmp_path):
     old = Machine("here", cpu="old", packages={"keras": "3", "tensorflow": "2"})
     new = Machine("here", cpu="new", packages={"keras": "4", "tensorflow": "2"})
     then = write_made_record(tmp_path / "then", POINT, [history(0.5, 0.25)], machine=old)

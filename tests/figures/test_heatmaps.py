@@ -47,8 +47,8 @@ def test_a_slice_holds_other_axes_at_the_given_value_or_the_best_points():
     assert best.subtitle == "at rate = 0.01"
     equal = slice_heatmap(table.assign(rank=1), AXES, "units", "dropout", {}, "score_mean")
     assert equal.subtitle == "at rate = 1"  # where the first of the smallest networks is
-    told = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
-    np.testing.assert_allclose(told.values, [[0.0, 0.3], [0.6, 0.9]])
+    chosen = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
+    np.testing.assert_allclose(chosen.values, [[0.0, 0.3], [0.6, 0.9]])
 
 
 def test_protected_values_of_tables_are_found(tmp_path, monkeypatch):

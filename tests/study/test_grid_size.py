@@ -44,7 +44,7 @@ def test_what_is_no_grid_is_left_to_other_messages(block):
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "message"),
     [
         (
             {"units": {"range": [1, 128, 1]}, "rate": {"linspace": [0, 1, 60]}, "a": list("bcd")},
@@ -55,15 +55,15 @@ def test_what_is_no_grid_is_left_to_other_messages(block):
         ([{"units": {"range": [0, 10**5, 1]}}, {"a": [1, 2]}], "[0] (100,000) + [1] (2); give"),
     ],
 )
-def test_a_grid_that_is_too_large_stops_at_once_with_the_sizes_of_its_axes(block, told):
+def test_a_grid_that_is_too_large_stops_at_once_with_the_sizes_of_its_axes(block, message):
     started = time.perf_counter()
     with pytest.raises(StudyError) as caught:
         read_grid(block)
     assert time.perf_counter() - started < 0.5
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_limit_is_told_once_and_may_be_raised_beside_another_mistake():
+def test_the_limit_is_reported_once_and_may_be_raised_beside_another_mistake():
     study = {
         "dataset": {"source": "builtin:iris"},
         "model": "models/mlp.py",

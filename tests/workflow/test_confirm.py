@@ -61,7 +61,7 @@ def test_rounds_train_what_is_left_and_end_in_a_pick_that_verify_takes(copied):
     assert best["by"] == "confirm"
     longest = max(blocks(copied).values(), key=lambda parts: parts[-1])
     assert longest[-1][1] + 1 == best["n"] == rounds["repetitions"].iloc[-1]
-    # The study's own tables are as they were; only the verdict tells of it.
+    # The study's own tables are as they were; only the verdict mentions the confirmation.
     assert copied.succeed() == {"verdict": 1}
     assert copied.runs().equals(tables)
     assert copied.succeed("confirm") == {}
@@ -104,7 +104,7 @@ def test_a_changed_grid_meets_no_stale_confirmation_and_more_repetitions_use_its
     copied.change(**settings(), hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("--until", "analyse")["train"] == 2
     assert copied.succeed("-n", "confirm")["confirm_plan"] == 1
-    # Of the former grid, nothing keeps the further records now.
+    # Nothing keeps the further records of the former grid now.
     assert "4 records" in copied.run("prune").stdout
 
 

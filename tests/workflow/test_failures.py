@@ -86,5 +86,5 @@ def test_the_summary_says_if_nothing_is_trained_yet(results):
 
 def test_the_retry_of_all_names_what_was_asked_for(results):
     failed = failed_records(str(results), records(results), since=100)
-    told = describe_failures(str(results), failed, 5, 1, targets=["confirm"])
-    assert "`snakemake confirm` retries" in told
+    text = describe_failures(str(results), failed, 5, 1, targets=["confirm"])
+    assert "`snakemake confirm` retries" in text

@@ -44,11 +44,11 @@ def test_a_config_file_that_cannot_be_read_is_named_with_the_place_of_the_mistak
         text=True,
         check=False,
     )
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode == 1
-    assert expected in told
-    assert "Traceback" not in told
-    assert len(told.splitlines()) <= 3, told
+    assert expected in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= 3, output
 
 
 def test_another_error_is_left_as_it_is():
@@ -60,9 +60,9 @@ def test_another_error_is_left_as_it_is():
 def test_a_dry_run_after_a_changed_setting_gives_no_advice_that_keeps_old_tables(copied):
     copied.change(objective={"metric": "val_loss", "mode": "min"})
     done = copied.run("-n")
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode == 0
-    assert "params have changed since last execution" in told
+    assert "params have changed since last execution" in output
     for wrong in ("--rerun-triggers", "--cleanup-metadata", "jobs above", "order of jobs"):
-        assert wrong not in told
-    assert "nothing was done. `snakemake plan` says what would train" in told
+        assert wrong not in output
+    assert "nothing was done. `snakemake plan` says what would train" in output

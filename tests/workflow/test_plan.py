@@ -131,7 +131,7 @@ def test_a_changed_set_up_is_named_and_earlier_records_are_counted(tmp_path):
     assert any(line.startswith(expected) for line in lines)
 
 
-def test_a_value_that_was_exchanged_is_told_with_the_records_that_are_kept(tmp_path):
+def test_a_value_that_was_exchanged_is_shown_with_the_records_that_are_kept(tmp_path):
     for units in (1, 2):
         write_made_record(tmp_path, {"epochs": 25, "units": units}, [{"loss": [0.5]}])
     wanted = [f"results/points/5/epochs=10/units={n}/reps=0-0.json" for n in (1, 2)]

@@ -102,9 +102,9 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     knobs = {"units": [1, 2, 3], "batch_size": 64, "epochs": 1}
     study = {"model": "models/hangs.py", "trainer": {"warm": warm}, "hyperparameters": knobs}
     untrained.write({**TINY, **study})
-    told = untrained.fail()
-    assert "1 of 3 jobs of `train` failed; what was trained is kept" in told
-    assert f"1 × this training did not end within {minutes} minutes and was ended; if" in told
+    output = untrained.fail()
+    assert "1 of 3 jobs of `train` failed; what was trained is kept" in output
+    assert f"1 × this training did not end within {minutes} minutes and was ended; if" in output
     assert len(untrained.records()) == 2
     assert processes_with(Path("86421")) == []
 
