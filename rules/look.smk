@@ -19,14 +19,14 @@ rule plan:
     """Say what a run would train, why, and how long it would take; train nothing."""
     input:
         # Reading the data finds a misspelt column; a study with a record has read it before.
-        lambda wildcards: [] if RUN.existing_records else f"{DATA}/split.json",
+        lambda wildcards: [] if RUN.coverage.existing else f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/plan.log",
     params:
         arguments=verbatim(RUN.invocation.same_study()),
-        records=lambda wildcards: RUN.records,
-        finished=lambda wildcards: RUN.existing_records,
-        cut_short=lambda wildcards: sorted(RUN.cut_short),
+        records=lambda wildcards: RUN.coverage.needed,
+        finished=lambda wildcards: RUN.coverage.existing,
+        cut_short=lambda wildcards: sorted(RUN.coverage.cut_short),
         points=f"{RESULTS}/points",
         name=RUN.identity.setup.name,
         setup=verbatim(json.dumps(RUN.identity.setup.as_json())),
@@ -69,9 +69,9 @@ use rule gather as gather_partial with:
         f"{RESULTS}/logs/gather_partial.log",
     params:
         # Not inputs: Snakemake would train records that changed settings have outdated.
-        records=lambda wildcards: RUN.existing_records,
+        records=lambda wildcards: RUN.coverage.existing,
         newest=lambda wildcards: max(
-            map(os.path.getmtime, RUN.existing_records), default=0
+            map(os.path.getmtime, RUN.coverage.existing), default=0
         ),
         trainings=RUN.trainings,
 

@@ -109,12 +109,12 @@ class Adapter:
 
         Only the job that trains such a record removes it; a look at the study leaves it.
         """
-        self.workflow.dag.forcefiles.update(self.run.cut_short)
+        self.workflow.dag.forcefiles.update(self.run.coverage.cut_short)
         return records
 
     def records(self, wildcards: Any) -> list[str]:
         """List the records that the study needs."""
-        return self._with_truncated(self.run.records)
+        return self._with_truncated(self.run.coverage.needed)
 
     def for_training(self, file: str) -> str | Callable[[Any], str]:
         """Return an input of `train` that never outdates a finished record, even if new or lost.
@@ -125,14 +125,14 @@ class Adapter:
         records get such an input.
         """
         always: str = ancient(file)
-        if Path(file).exists() or not self.run.existing_records:
+        if Path(file).exists() or not self.run.coverage.existing:
             return always
         record = f"{self.run.results}/points/{{setup}}/{{point}}={{first}}-{{last}}.json"
 
         def needed(wildcards: Any) -> str:
             settings = self.workflow.dag_settings
             asked = settings.forceall or settings.forcerun
-            if asked or not self.run.is_there(record.format(**wildcards)):
+            if asked or not self.run.coverage.is_there(record.format(**wildcards)):
                 return always
             return f"{file} is not needed"
 

@@ -1,4 +1,4 @@
-"""What the rules ask for: a study's folders, records, figures and resources.
+"""What the rules ask for: a study's folders, figures, resources, confirmation and verification.
 
 Nothing heavy is imported here, because each job's Snakemake imports this module.
 """
@@ -27,7 +27,7 @@ from gridloom.identity.setup import (
     library_modules_of,
     used_validation,
 )
-from gridloom.naming.blocks import FIRST_RESERVED, cover, existing_blocks, point_of
+from gridloom.naming.blocks import FIRST_RESERVED, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
@@ -38,6 +38,7 @@ from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.coverage import Coverage
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
 from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
@@ -92,6 +93,11 @@ class StudyRun:
         Arguments and settings of `snakemake`.
     digests
         Digests of the files that were read.
+
+    Attributes
+    ----------
+    coverage
+        The records of the study.
     """
 
     def __init__(
@@ -101,8 +107,12 @@ class StudyRun:
         self.identity = identity
         self.invocation = invocation
         self.digests = digests
-        #: Records beyond the study's own that this run was asked for.
-        self.asked: dict[str, None] = {}
+        self.coverage = Coverage(
+            f"{study.results}/points/{identity.setup.name}",
+            study.grid.points,
+            study.repetitions,
+            study.repetitions_per_job,
+        )
 
     @classmethod
     def open(cls, invocation: Invocation, environment: Mapping[str, str]) -> StudyRun:
@@ -140,11 +150,6 @@ class StudyRun:
     def results(self) -> str:
         """Folder of the study's results."""
         return self.study.results
-
-    @property
-    def points(self) -> str:
-        """Folder of the records, named by the set-up."""
-        return f"{self.results}/points/{self.identity.setup.name}"
 
     @property
     def data(self) -> str:
@@ -212,93 +217,17 @@ class StudyRun:
         cores = self.invocation.cores
         return max(cores // self.resource("train", "threads"), 1) if cores else None
 
-    @cached_property
-    def _blocks(self) -> tuple[list[str], set[str]]:
-        """The records that the study needs, in the order of its points, and truncated records."""
-        needed: list[str] = []
-        cut_short: set[str] = set()
-        for path in self.grid.points:
-            whole, cut = existing_blocks(Path(self.points, path))
-            blocks = cover(whole, self.study.repetitions, self.study.repetitions_per_job)
-            needed += [f"{self.points}/{path}/{block.file}" for block in blocks]
-            cut_short.update(f"{self.points}/{path}/{block.file}" for block in cut)
-        return needed, cut_short
-
-    @property
-    def records(self) -> list[str]:
-        """The records that the study needs, in the order of its points."""
-        return self._blocks[0]
-
-    @property
-    def cut_short(self) -> set[str]:
-        """Truncated records, which will be trained again."""
-        return self._blocks[1]
-
-    def is_there(self, record: str) -> bool:
-        """Return whether a record exists and is not truncated."""
-        return os.path.exists(record) and record not in self.cut_short  # noqa: PTH110 (10,000 calls)
-
-    @cached_property
-    def existing_records(self) -> list[str]:
-        """The needed records that existed when this was first called."""
-        return [record for record in self.records if self.is_there(record)]
-
-    def missing_records(self) -> list[str]:
-        """List the needed records that do not exist yet."""
-        return [record for record in self.records if not self.is_there(record)]
-
     def lost_records(self) -> list[str]:
         """List the missing records of a study whose tables exist; none for a new study.
 
         If a table exists, Snakemake assumes that its inputs are done, so it trains missing records
         only if they are targets. In a new study, targets would make it plan the records twice.
         """
-        return self.missing_records() if Path(self.results, "runs.csv").exists() else []
-
-    def further_records(
-        self, points: Iterable[str], repetitions: int, *, first: int = 0
-    ) -> list[str]:
-        """List the records of repetitions that need not be the study's own, in the order given.
-
-        The study's own records come first, also where they are not there yet: more repetitions
-        train only what is new, whichever of the two asked first.
-
-        Parameters
-        ----------
-        points
-            Their paths.
-        repetitions
-            Repetitions `first` to `repetitions` - 1.
-        """
-        per_job = self.study.repetitions_per_job
-        needed: list[str] = []
-        for path in points:
-            whole, cut = existing_blocks(Path(self.points, path))
-            own = cover(whole, self.study.repetitions, per_job)
-            blocks = cover([*whole, *own], repetitions, per_job, first=first)
-            needed += [f"{self.points}/{path}/{block.file}" for block in blocks]
-            self.cut_short.update(f"{self.points}/{path}/{block.file}" for block in cut)
-        self.asked.update(dict.fromkeys(needed))
-        return needed
+        return self.coverage.missing() if Path(self.results, "runs.csv").exists() else []
 
     def used_records(self) -> list[str]:
-        """List the records that `prune` keeps.
-
-        The study's own; those that continue them, as long as there is a confirmation of this
-        study; reserved ones of its points.
-        """
-        used = list(self.records)
-        confirming = Path(self.plan_file).exists()
-        for path in self.grid.points:
-            whole, _ = existing_blocks(Path(self.points, path))
-            there = {block.first: block for block in sorted(whole)}
-            kept = [block for block in there.values() if block.first >= FIRST_RESERVED]
-            start = 0
-            while confirming and start in there:
-                kept.append(there[start])
-                start = there[start].last + 1
-            used += [f"{self.points}/{path}/{block.file}" for block in kept]
-        return used
+        """List the records that `prune` keeps."""
+        return self.coverage.used(confirming=Path(self.plan_file).exists())
 
     @cached_property
     def _question(self) -> str:
@@ -358,7 +287,7 @@ class StudyRun:
         points: Iterable[str] = self.grid.points
         if number > 0:
             points = Round.read(Path(self.round_file(number - 1))).left
-        return self.further_records(points, self.round_repetitions(number))
+        return self.coverage.further(points, self.round_repetitions(number))
 
     @property
     def verified_pick(self) -> str:
@@ -369,12 +298,12 @@ class StudyRun:
         """List the records that chose the pick that is being verified."""
         pick = Pick.read(Path(self.verified_pick))
         repetitions = pick.n if pick.by == "confirm" else self.study.repetitions
-        return self.further_records([pick.point], repetitions)
+        return self.coverage.further([pick.point], repetitions)
 
     def reserved_records(self) -> list[str]:
         """List the records of reserved repetitions of the pick that is being verified."""
         point = point_of(self.verified_records()[0])
-        return self.further_records([point], FIRST_RESERVED + RESERVED, first=FIRST_RESERVED)
+        return self.coverage.further([point], FIRST_RESERVED + RESERVED, first=FIRST_RESERVED)
 
     @property
     def trainings(self) -> int:
@@ -488,7 +417,7 @@ class StudyRun:
             dataset = self.study.dataset
             sources = [dataset.source, dataset.test_source]
             versions.ask_anew(list(filter(None, sources)), self.versions)
-        if self.study.trainer.warm and self.invocation.here and self.missing_records():
+        if self.study.trainer.warm and self.invocation.here and self.coverage.missing():
             start_host(own_folder())
 
     def outlook(self, pending: Collection[str]) -> Outlook:
@@ -497,7 +426,7 @@ class StudyRun:
         return Outlook(
             study=self.study.name,
             pending=tuple(pending),
-            existing=tuple(record for record in self.existing_records if record not in trained),
+            existing=tuple(record for record in self.coverage.existing if record not in trained),
             axes=tuple(self.grid.axes),
             metric=self.study.objective.metric,
             mode=self.study.objective.mode,
@@ -534,7 +463,7 @@ class StudyRun:
         targets
             What `snakemake` was asked for.
         """
-        needed = list(dict.fromkeys([*self.records, *self.asked]))
+        needed = list(dict.fromkeys([*self.coverage.needed, *self.coverage.asked]))
         failed = failed_records(self.results, needed, since)
         if not failed:
             return ""

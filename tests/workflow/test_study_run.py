@@ -36,26 +36,26 @@ def finish(record: str, text: str = "{}\n") -> None:
 
 def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
     run = run_of()
-    assert len(run.records) == len(run.grid.points) == 4
+    assert len(run.coverage.needed) == len(run.grid.points) == 4
     folder = f"results/points/{run.identity.setup.name}"
-    assert run.records[0].startswith(f"{folder}/activation=relu/")
-    assert all(record.endswith("/reps=0-1.json") for record in run.records)
+    assert run.coverage.needed[0].startswith(f"{folder}/activation=relu/")
+    assert all(record.endswith("/reps=0-1.json") for record in run.coverage.needed)
     assert run.trainings == 8
 
 
 def test_reading_a_study_writes_nothing(run_of):
-    run_of().missing_records()
+    run_of().coverage.missing()
     assert sorted(path.name for path in Path().iterdir()) == ["config", "models"]
 
 
 def test_missing_records_include_truncated_ones(run_of):
-    first, second, *others = run_of().records
+    first, second, *others = run_of().coverage.needed
     finish(first)
     finish(second, '{"format"')
     run = run_of()
-    assert run.existing_records == [first]
-    assert run.missing_records() == [second, *others]
-    assert run.cut_short == {second}
+    assert run.coverage.existing == [first]
+    assert run.coverage.missing() == [second, *others]
+    assert run.coverage.cut_short == {second}
     # They are targets only if tables exist, which would hide that records are missing.
     assert run.lost_records() == []
     finish("results/runs.csv")
@@ -63,11 +63,11 @@ def test_missing_records_include_truncated_ones(run_of):
 
 
 def test_more_repetitions_need_only_a_record_of_the_new_ones(run_of):
-    for record in run_of().records:
+    for record in run_of().coverage.needed:
         finish(record)
     run = run_of({"repetitions": 5})
-    assert len(run.missing_records()) == 4
-    assert all(record.endswith("/reps=2-4.json") for record in run.missing_records())
+    assert len(run.coverage.missing()) == 4
+    assert all(record.endswith("/reps=2-4.json") for record in run.coverage.missing())
 
 
 def test_resources_come_from_the_study_and_those_of_refit_from_train(run_of):
@@ -148,27 +148,31 @@ def test_the_study_arguments_name_the_same_study(run_of):
 def test_further_records_follow_the_studys_own_also_where_these_are_not_there_yet(run_of):
     run = run_of()
     point = next(iter(run.grid.points))
-    names = [record.rpartition("/")[2] for record in run.further_records([point], 10)]
+    names = [record.rpartition("/")[2] for record in run.coverage.further([point], 10)]
     assert names == ["reps=0-1.json", "reps=2-9.json"]
 
 
 def test_prune_keeps_further_records_while_there_is_a_confirmation_and_reserved_ones_always(run_of):
     run = run_of()
     point = next(iter(run.grid.points))
-    folder = f"{run.points}/{point}"
+    folder = f"{run.coverage.folder}/{point}"
     for block in ("0-1", "2-9", "20-29", "1000000-1000019"):
         finish(f"{folder}/reps={block}.json")
     reserved = f"{folder}/reps=1000000-1000019.json"
-    assert set(run_of().used_records()) == {*run.records, reserved}
+    assert set(run_of().used_records()) == {*run.coverage.needed, reserved}
     finish(run.plan_file)
-    assert set(run_of().used_records()) == {*run.records, reserved, f"{folder}/reps=2-9.json"}
+    assert set(run_of().used_records()) == {
+        *run.coverage.needed,
+        reserved,
+        f"{folder}/reps=2-9.json",
+    }
 
 
 def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it(run_of):
-    for record in run_of().records:
+    for record in run_of().coverage.needed:
         finish(record)
     run = run_of()
-    failed = run.further_records(run.grid.points, 10)[1]
+    failed = run.coverage.further(run.grid.points, 10)[1]
     log = Path(failed.replace("results/", "results/logs/", 1)).with_suffix(".log")
     log.parent.mkdir(parents=True)
     log.write_text("error: too wide\n")
