@@ -3,7 +3,7 @@
 Needs   <results>/best.yaml, or <results>/confirm/<fingerprint>/best.yaml if there is one,
         <results>/data/<fingerprint>/…, the model file
 Makes   <results>/model/model.keras, preparation.joblib, model.json, a copy of the model file,
-        README.md, figures; adds a line to <results>/test_reads.jsonl
+        README.md, report.txt, figures; adds a line to <results>/test_reads.jsonl
 """
 
 
@@ -24,6 +24,7 @@ rule refit:
         card=f"{RESULTS}/model/model.json",
         model=f"{RESULTS}/model/{Path(STUDY.model).name}",
         readme=f"{RESULTS}/model/README.md",
+        report=f"{RESULTS}/model/report.txt",
         figures=RUN.model_figures(f"{RESULTS}/model"),
     log:
         f"{RESULTS}/logs/refit.log",

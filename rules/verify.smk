@@ -2,7 +2,7 @@
 
 Needs   <results>/confirm/<fingerprint>/best.yaml if there is one, else <results>/best.yaml, the
         records of that point, and what training needs
-Makes   <results>/verify/<fingerprint>/pick.yaml, again/, verify.yaml, and a record of reserved
+Makes   <results>/verify/<fingerprint>/pick.yaml, again/, verify.yaml, report.txt, and a record of reserved
         repetitions in <results>/points
 """
 
@@ -39,6 +39,7 @@ rule verify:
     output:
         again=directory(f"{RUN.verify_folder}/again"),
         verified=f"{RUN.verify_folder}/verify.yaml",
+        report=f"{RUN.verify_folder}/report.txt",
     log:
         f"{RESULTS}/logs/verify.log",
     threads: asks("verify", "threads")

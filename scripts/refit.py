@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gridloom.analysis.pick import Pick
 from gridloom.errors import report_mistakes
+from gridloom.files import write_text
 from gridloom.identity.setup import Setup
 from gridloom.study.schema import Dataset
 from gridloom.workers.devices import require_devices, visible_devices
@@ -41,4 +42,4 @@ with report_mistakes(snakemake.log[0]):
             title=snakemake.params.title,
             dpi=snakemake.params.dpi,
         )
-    print(describe_fit(refitted.card, looks))
+    write_text(snakemake.output.report, f"{describe_fit(refitted.card, looks)}\n")

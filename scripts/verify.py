@@ -8,6 +8,7 @@ from gridloom.analysis.divergence import read_bound
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.verify import describe_verified, observe_reserved, verify
 from gridloom.errors import report_mistakes
+from gridloom.files import write_text
 from gridloom.identity.setup import Setup
 from gridloom.naming.blocks import job_repetitions
 from gridloom.naming.points import read_path
@@ -48,4 +49,4 @@ with report_mistakes(snakemake.log[0]):
     )
     verified = verify(pick, setup.name, pairs, reserved, baselines)
     verified.write(Path(snakemake.output.verified))
-    print(describe_verified(verified, pick))
+    write_text(snakemake.output.report, f"{describe_verified(verified, pick)}\n")

@@ -207,6 +207,11 @@ class Adapter:
         if whole or outlook.pending:
             seconds = time.time() - self._started
             logger.info("\n" + self.run.describe_end(outlook, seconds, whole=whole))
+        # What a job prints on a cluster stays in its own log there.
+        for job in self.workflow.dag.needrun_jobs(exclude_finished=False):
+            report = job.output.get("report")
+            if report is not None:
+                logger.info("\n" + Path(report).read_text(encoding="utf-8").rstrip())
 
     def report_failed(self) -> None:
         """Report which points failed, if any did."""

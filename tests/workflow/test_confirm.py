@@ -68,7 +68,7 @@ def test_rounds_train_what_is_left_and_end_in_a_pick_that_verify_takes(copied):
     assert "uses every record" in copied.run("prune").stdout
     done = copied.run("verify")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{best['n']} trainings in a new process: the same, bit for bit" in done.stdout
+    assert f"{best['n']} trainings in a new process: the same, bit for bit" in done.stderr
     (file,) = (copied.results / "verify").rglob("verify.yaml")
     verified = yaml.safe_load(file.read_text())
     assert verified["point"] == best["point"]
