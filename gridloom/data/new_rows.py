@@ -13,10 +13,11 @@ import pandas as pd
 
 from gridloom.data.arrays import check_features, load_arrays
 from gridloom.data.description import SplitDescription
+from gridloom.data.kinds import CATEGORY, FLAG, NUMBER, as_kind, check_finite
 from gridloom.data.rows import MISSING, Features
 from gridloom.data.sources import unpack
 from gridloom.data.split import shaped
-from gridloom.data.tables import CATEGORY, FLAG, NUMBER, as_kind, check_finite, read_raw_table
+from gridloom.data.tables import read_raw_table
 from gridloom.errors import DataError, nearest
 from gridloom.study.schema import Dataset
 from gridloom.study.sources import ending_format, table_format

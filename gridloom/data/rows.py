@@ -42,7 +42,7 @@ class Rows:
     test
         Which rows are given as the test set, shape (rows,); None if it is to be drawn.
     kinds
-        Column of a table's features → number, flag or category; see `gridloom.data.tables`.
+        Column of a table's features → number, flag or category; see `gridloom.data.kinds`.
     dropped
         Column left out → reason.
     columns

@@ -14,10 +14,11 @@ import pandas as pd
 
 from gridloom.data.arrays import read_arrays
 from gridloom.data.description import SplitDescription
+from gridloom.data.kinds import column_kinds, typed_columns
 from gridloom.data.partition import Traits, hold_out
 from gridloom.data.rows import Features, Rows, write_rows
 from gridloom.data.sources import LIMITS, Limits
-from gridloom.data.tables import column_kinds, read_table, typed_columns
+from gridloom.data.tables import read_table
 from gridloom.errors import DataError
 from gridloom.study.schema import Dataset, Split
 
