@@ -78,7 +78,7 @@ def choose(
         )
     elif len(whole) == 1:
         chosen = whole.iloc[0]
-        rule = "it is the only configuration of which every training has a finite result"
+        rule = "it is the only configuration whose trainings all have a finite result"
     else:
         chosen = scored.sort_values(["rank", *cheapest]).iloc[0]
         rule = (

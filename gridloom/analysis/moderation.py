@@ -1,4 +1,4 @@
-"""Moderated variances: each one's few repetitions, steadied by those of all others."""
+"""Moderated variances: each is estimated from few repetitions, and steadied by all others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri, fdtri
 
-#: The prior is read off these quantiles of the variances, so that a tenth of outliers leaves it.
+#: The prior is fitted to these quantiles of the variances, so that a tenth may be outliers.
 _MIDDLE, _UPPER = 0.5, 0.9
 
 _DEGREES = np.geomspace(0.5, 1000, 200)
@@ -48,8 +48,8 @@ def fit_prior(variances: np.ndarray, df: int) -> Prior:
 
     The empirical Bayes model of Smyth (2004): sample variances over the prior one follow an F
     distribution with `df` and the prior's degrees of freedom. The prior is the one whose F
-    distribution has the median and the 90 % quantile of the sample. Quantiles, where Smyth takes
-    moments, serve the aim of Phipson et al. (2016): a few very noisy points do not move it.
+    distribution has the median and the 90 % quantile of the sample. Smyth takes moments; quantiles
+    are used here so that a few very noisy points do not move the prior (as in Phipson et al. 2016).
 
     Parameters
     ----------

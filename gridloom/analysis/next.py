@@ -15,7 +15,7 @@ from gridloom.analysis.matched import matched_differences
 from gridloom.analysis.observations import Observations
 from gridloom.files import write_text
 
-#: Two positive values that differ by a larger factor are taken for steps of a factor.
+#: Two positive values that differ by a larger factor are taken as steps of a constant factor.
 MIN_FACTOR = 4
 
 Number = int | float
@@ -54,8 +54,8 @@ def ends(
 ) -> list[End]:
     """Find the axes whose best value is surely at the end of its list.
 
-    Surely: the interval of its difference to the value next to it lies above 0, at 95 % for all
-    ends of all axes together (Bonferroni), and no other value has a better mean.
+    That is sure if the interval of its difference to the value next to it lies above 0, at 95 % for
+    all ends of all axes together (Bonferroni), and no other value has a better mean.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def ends(
                 for other in along[-2::-1]
             ]
             nearest = better[0]
-            # NaN, of no pairs or one repetition, is not above 0.
+            # Without pairs, or with one repetition, it is NaN, which is not above 0.
             if not nearest.low > 0 or any(each.mean <= 0 for each in better):
                 continue
             count = int((observations.points[axis] == text[best]).sum())

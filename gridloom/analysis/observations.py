@@ -1,4 +1,4 @@
-"""Observations: one number a point and repetition, which all comparisons of points rest on."""
+"""Observations: one number for each point and repetition, from which points are compared."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pandas as pd
 class Observations:
     """The objective of each point in each repetition.
 
-    Repetition r meets the same seeds and validation rows at every point, so that a column of
-    `scores` is a block and points compare by their differences within it.
+    In repetition r, all points have the same seeds and validation rows. So a column of `scores` is
+    a block, and points are compared by their differences within it.
 
     Attributes
     ----------

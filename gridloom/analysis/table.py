@@ -225,9 +225,10 @@ class _Collected:
 
 
 def _fractions(history: pd.DataFrame, metrics: Sequence[str]) -> set[str]:
-    """Name the metrics that are never below 0 nor above 1, in no epoch of no training.
+    """Name the metrics that are between 0 and 1 in every epoch of every training.
 
-    Among them are accuracies, AUC and precision under any name. A loss may be larger than it was.
+    Among them are accuracies, AUC and precision under any name. Losses are left out, because a
+    further training may have a larger one.
     """
     return {
         name

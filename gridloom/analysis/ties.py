@@ -17,7 +17,7 @@ _POINTS_OF_PRIOR = 300
 #: Points that are compared with all others at a time: 5 MB an array where there are 10,000.
 _CHUNK = 64
 
-#: A variance below this share of what it is the difference of is one of rounding.
+#: A variance is the difference of two sums; below this share of them, it is rounding.
 _ROUNDING = 1e-12
 
 
@@ -30,8 +30,8 @@ class Comparison:
     tied
         Which points may be the best; bool, shape (N,).
     regret_high
-        At most so much is each point's expected score below the best one's; shape (N,). All
-        bounds hold together, with a probability of 95 %.
+        Upper bounds on how far each point's expected score is below the best one's; shape (N,).
+        All bounds hold together, with a probability of 95 %.
     """
 
     tied: np.ndarray
@@ -49,16 +49,16 @@ def compare_with_best(
     Let k be the best point. With 95 % probability, for all j together, its expected score is at
     most ``mean_k - mean_j + c * se_kj`` above that of j. Since k is the best, it is among the
     points i for which all these bounds are at least 0 (`tied`), and no point's regret is above the
-    largest of its bounds over the tied points (`regret_high`). Nor is it above the bound of its
-    difference to a perfect score: else one very noisy point, which may be anything, would say of
-    all others that they may be as bad. c is the quantile of Student's t for these N - 1 + N
-    comparisons: Šidák's, which holds for positively correlated differences (Slepian's inequality).
+    largest of its bounds over the tied points (`regret_high`). A regret is also at most the bound
+    of the difference to a perfect score; without this, one very noisy point would make the regret
+    of all others large. c is the quantile of Student's t for these N - 1 + N comparisons, by
+    Šidák's inequality, which holds for positively correlated differences (Slepian).
 
-    The variance of each pair's differences is moderated (see `fit_prior`), and never below what
-    was measured: a pair noisier than most keeps its noise. The prior has no trend on the means:
-    a point that sometimes fails looks good and quiet where it did not, and would get the variance
-    of good ones (the bounds then cover 94 %, not 97 %, in 250 studies of 10 repetitions drawn from
-    the seed study's population).
+    The variance of each pair's differences is moderated (see `fit_prior`), but never reduced: a
+    pair noisier than most keeps its noise. The prior does not depend on the means: a point that
+    sometimes fails looks good and quiet if it did not fail here, and would get the variance of
+    good points (the bounds would then cover 94 %, not 97 %, in 250 studies of 10 repetitions drawn
+    from the seed study's population).
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def compare_with_best(
     noise
         Variance of the mean difference, in units of the variance of one; None for 1 / r.
     least_variance
-        The least variance of a pair's differences that scores of a finite number of rows can show,
-        where they show any.
+        The smallest variance above 0 of a pair's differences that scores of a finite number of
+        rows can show.
     perfect
         No score is above it; None for no limit.
     """

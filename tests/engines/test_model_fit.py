@@ -236,7 +236,8 @@ def test_features_that_train_one_by_one_give_the_curves_and_weights_of_model_fit
     (mine,) = fit([training], model, batch_size=BATCH, epochs=EPOCHS, stopping=None)
     keras_own, trained = fit_keras(builder, training)
     assert_same(mine.history, keras_own.history)
-    if "ema" not in feature:  # which ends each call of `fit` in its own way
+    # `plain_fit` calls `fit` for each epoch; each call ends by replacing weights with averages.
+    if "ema" not in feature:
         assert_same(keras_own.history, plain_fit(builder, training, BATCH, EPOCHS, 3)[0])
     for one, other in zip(fit.program.weights_of(0), trained.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
