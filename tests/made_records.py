@@ -38,7 +38,7 @@ def write_made_record(
     Parameters
     ----------
     folder
-        Of the study; the record's set-up is called `5`.
+        Folder of the study; the record's set-up is called `5`.
     histories
         In the order of repetitions, and of the folds of each that `setup` has.
     restored_epoch

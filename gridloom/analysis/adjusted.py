@@ -118,8 +118,8 @@ def _mixtures(
     Parameters
     ----------
     cell, tied, found
-        Of each point: its cell, the class of cells that the grid lets compare, whether it has a
-        value.
+        For each point: its cell, the class of cells that can be compared in this grid, whether it
+        has a value.
     others
         Codes of each other axis.
     design

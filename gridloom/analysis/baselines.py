@@ -24,7 +24,8 @@ class BaselineSummary:
     n
         Repetitions that have a score.
     mean, sd, se
-        Of the objective over these; `sd` with n - 1; NaN where it cannot be said.
+        Mean, standard deviation (``ddof=1``) and standard error of the objective over these; NaN
+        where there are too few.
     gain, gain_low, gain_high
         How much better the pick is (above 0: the pick is better, whether more or less of the
         objective is), the mean of the differences within the repetitions that both have, and its

@@ -39,7 +39,7 @@ def make_plan(
     Parameters
     ----------
     runs
-        Of the study, as `gridloom.analysis.table.gather` makes them.
+        Trainings of the study, as `gridloom.analysis.table.gather` makes them.
     best
         What the study itself chose.
     own

@@ -254,7 +254,8 @@ def _type_two(
     Returns
     -------
     contrasts
-        Of each term, orthonormal, adjusted for all that do not contain it, shape (df, r).
+        Orthonormal contrasts of each term, adjusted for all terms that do not contain it, shape
+        (df, r).
     rest, rest_df
         What the model leaves over, shape (N, r), and its degrees of freedom.
     """

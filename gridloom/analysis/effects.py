@@ -70,9 +70,9 @@ class Effects:
     notes
         Sentences on what was left out, and what cannot be said.
     axes
-        Of each effect, `HIGHER` only where it is not a sum.
+        Axes of each effect; `HIGHER` is among the effects only if it is not a sum of others.
     variances
-        Theirs, corrected, shape (effects,).
+        Corrected variance of each effect, shape (effects,).
     drawn
         The same in each sample of the bootstrap, shape (draws, effects); NaN with one repetition.
     """
@@ -97,7 +97,7 @@ class _Sums:
     Attributes
     ----------
     squares
-        Of the effects' means over the r repetitions, times r.
+        Sums of squares of the effects' means over the r repetitions, times r.
     noise
         What `squares` is expected to be without an effect, an estimate.
     effective, noise_df

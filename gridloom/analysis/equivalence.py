@@ -23,7 +23,7 @@ class Equivalence:
     n
         How many pairs.
     mean
-        Of the differences.
+        Mean of the differences.
     low, high
         Ends of the interval of the mean with confidence 1 - 2 · `LEVEL`: the tests reject if it
         lies within ±margin.

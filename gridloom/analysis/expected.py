@@ -62,7 +62,7 @@ def _posterior_means(means: np.ndarray, errors: np.ndarray, values: np.ndarray) 
     Parameters
     ----------
     means, errors
-        Of each point: its mean and standard error, shape (n,).
+        Mean and standard error of each point, shape (n,).
     values
         Shape (values,).
     """

@@ -54,7 +54,7 @@ def fit_prior(variances: np.ndarray, df: int) -> Prior:
     Parameters
     ----------
     variances
-        Of any shape, at least one.
+        Sample variances, in an array of any shape; at least one.
     df
         Degrees of freedom of each, at least 1.
     """

@@ -146,7 +146,7 @@ def write_next(found: Sequence[End], trainings: int, seconds: float, path: Path)
     Parameters
     ----------
     trainings
-        Of each configuration.
+        Trainings of each configuration.
     seconds
         Mean seconds of a training.
     """

@@ -43,7 +43,7 @@ class Pick:
     rule
         Why it was chosen, in one sentence.
     mean, se, n
-        Of the objective over its n repetitions.
+        Mean and standard error of the objective over its n repetitions.
     n_diverged, n_missing
         Its trainings that diverged, or have no number.
     expected
@@ -64,7 +64,7 @@ class Pick:
     epochs
         The median, over its trainings, of the epoch whose weights were kept.
     parameters
-        Of its network.
+        Number of its network's parameters.
     """
 
     point: str

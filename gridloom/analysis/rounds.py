@@ -25,16 +25,16 @@ GROWTH = 4
 class Plan:
     """What is settled before the first further training, and kept.
 
-    How many repetitions a round has is no part of it, as no result depends on that.
+    The number of repetitions of a round is no part of it, because no result depends on that number.
 
     Attributes
     ----------
     difference
-        Of the objective, in its units, that is not worth a training.
+        Difference of the objective that is not worth a training, in the objective's units.
     first
         Repetitions that each configuration gets before any is left out.
     own
-        Repetitions that the study itself had then: they are the first ones.
+        Repetitions that the study itself had then. They are the first ones.
     configurations
         How many are compared.
     alpha
@@ -80,7 +80,7 @@ def describe_kept(plan: Plan, confirm: Confirm, file: str) -> str | None:
     Parameters
     ----------
     file
-        Of the plan.
+        File of the plan.
     """
     today = asked_of(confirm)
     changed = [
@@ -103,11 +103,11 @@ class Left:
     Attributes
     ----------
     mean, se
-        Of the objective, in its units, over all repetitions so far.
+        Mean and standard error over all repetitions so far, in units of the objective.
     epochs
         The median, over its trainings, of the epoch whose weights were kept.
     parameters
-        Of its network.
+        Number of its network's parameters.
     """
 
     mean: float
@@ -139,12 +139,12 @@ class Round:
     Attributes
     ----------
     number
-        From 0, the round of the first repetitions.
+        Number of the round; 0 is the round of the first repetitions.
     repetitions
-        Of each configuration that was left before it, in all.
+        Repetitions that each configuration has which was left before it, in all.
     left, gone
-        By the paths of their points; those that are left with the best mean first, and of equal
-        means the fewest parameters.
+        Configurations by the paths of their points. Those that are left are in the order of their
+        means, the best first; among equal means, the one with the fewest parameters is first.
     settled
         Whether nothing is left to decide.
     last
@@ -191,7 +191,7 @@ class Next:
     Attributes
     ----------
     repetitions
-        Of the next round, in all; None if there is none.
+        Repetitions that the next round has in all; None if there is no next round.
     because
         What ended it, in words.
     """

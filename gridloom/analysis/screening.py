@@ -85,7 +85,8 @@ def screen(
     of all others by `difference`. Repetitions are blocks (common random numbers), so all is about
     differences within a repetition, whose variances need not be equal.
 
-    Whoever lacks a score leaves with that repetition: its training diverged or has no number.
+    A configuration without a score in a repetition, because its training diverged or has no number,
+    leaves with that repetition.
 
     Parameters
     ----------
@@ -94,8 +95,8 @@ def screen(
     first
         Repetitions that the variances are taken from; later ones leave them as they are.
     difference
-        Of the means, in their units, that is not worth a training: the indifference zone δ, above
-        0.
+        Difference of the means that is not worth a training, in their units: the indifference zone
+        δ, above 0.
     configurations
         How many the procedure began with, N or more.
     since
@@ -137,7 +138,7 @@ class _Triangle:
     Parameters
     ----------
     scores
-        Of the first repetitions, shape (N, first).
+        Scores of the first repetitions, shape (N, first).
     difference
         The indifference zone δ.
     constant
@@ -148,10 +149,10 @@ class _Triangle:
         first = scores.shape[1]
         self.difference = difference
         self.constant = constant
-        # ASSUME: equal differences do not show that all are equal. Where scores come in steps, such
-        # as of one validation row, the variance is at least that of one difference a step off.
+        # ASSUME: equal differences so far do not show that all are equal. If scores come in steps,
+        # such as one validation row, the variance is at least that of one difference a step off.
         self.floor = step(scores) ** 2 / first
-        # Of their squares, the sum is the variance (`ddof=1`).
+        # The sum of their squares is the variance (`ddof=1`).
         self.centred = (scores - scores.mean(axis=1, keepdims=True)) / math.sqrt(first - 1)
 
     def _ends(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -193,7 +194,7 @@ class _Triangle:
             Over all repetitions so far, of each place.
         """
         winners = np.full(len(places), NOBODY)
-        # Numbers of 32 bits: smaller differences of means are none.
+        # Scores have 32 bits: smaller differences of means are rounding.
         ahead = means - RESOLUTION * np.abs(means)
         start = 0
         for part in self._parts(places):

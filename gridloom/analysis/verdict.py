@@ -35,7 +35,7 @@ class Evidence:
     Attributes
     ----------
     name
-        Of the study.
+        Name of the study.
     axes
         Axis → its values as texts.
     summary
@@ -43,13 +43,13 @@ class Evidence:
     pick
         By `snakemake confirm` if it is done, else by the study.
     effects
-        Of the axes.
+        Effects of the axes.
     left_alone
         Axes that surely do not matter near the best.
     ends
         Axes whose best value is at the end of its list.
     trainings, seconds
-        Of each configuration; mean seconds of one.
+        Trainings of each configuration; mean seconds of a training.
     baselines, verified
         Sentences about the simple models, and about `snakemake verify`; None for none.
     """
@@ -84,7 +84,7 @@ def weigh(
     Parameters
     ----------
     observations, summary
-        Of the study, in the same order of its configurations.
+        Observations and summary of the study, with its configurations in the same order.
     numbers
         Axis of numbers → its values.
 
@@ -256,8 +256,8 @@ def _describe_largest(effects: Effects) -> list[str]:
 def most_explained(effects: Effects) -> tuple[tuple[str, ...], Share] | None:
     """Return the fewest axes that explain `MOST` of the differences, and their share.
 
-    Of as many axes, those with the largest share. None if `MAX_NAMED` axes do not, if only all
-    axes together do, or if no share is known.
+    If several sets of as many axes do, it is the one with the largest share. None if no set of
+    `MAX_NAMED` axes does, if only all axes together do, or if no share is known.
     """
     names = list(dict.fromkeys(axis for axes in effects.axes for axis in axes))
     for count in range(1, min(MAX_NAMED, len(names) - 1) + 1):

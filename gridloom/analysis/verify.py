@@ -119,7 +119,7 @@ def score(observed: Observations) -> Reserved:
     Parameters
     ----------
     observed
-        Of that point alone.
+        Observations of that point alone.
     """
     scores = observed.sign * observed.scores[0]
     finite = scores[np.isfinite(scores)]
@@ -267,7 +267,7 @@ def observe_reserved(records: Sequence[Path], pick: Pick, diverged_above: float)
     Parameters
     ----------
     records
-        Of these repetitions.
+        Records of these repetitions.
     diverged_above
         The loss above which a training counts as diverged.
     """
@@ -352,7 +352,7 @@ def describe_briefly(verified: Verified) -> str:
 
 
 def _plain(value: Any, other: Any) -> str:
-    """Show a value; of packages, only those that are other ones there."""
+    """Show a value; of a mapping, such as packages, show only what differs from `other`."""
     if isinstance(value, dict) and isinstance(other, dict):
         differing = sorted(
             name for name in value.keys() | other.keys() if value.get(name) != other.get(name)

@@ -187,9 +187,9 @@ def check_finite(values: np.ndarray, name: str, place: Callable[[Any], str]) -> 
     Parameters
     ----------
     values
-        Of the column; categories pass.
+        Values of the column; categories pass.
     name
-        Of the column, for messages.
+        Name of the column, for messages.
     place
         Returns the place of the first flagged row, as `row_of` does.
 

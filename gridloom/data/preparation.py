@@ -69,8 +69,9 @@ class TargetScale:
     Attributes
     ----------
     mean, deviation
-        Of each target over the rows that a training fits on (``ddof=0``, as for features),
-        float64, shape (targets,). A target that does not vary has deviation 1.
+        Mean and standard deviation of each target over the rows that a training fits on
+        (``ddof=0``, as for features), float64, shape (targets,). A target that does not vary has
+        deviation 1.
     """
 
     mean: np.ndarray

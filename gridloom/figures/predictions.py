@@ -216,8 +216,8 @@ def _one_against_others(
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return, for each class or label, its name, which rows have it, and its probability.
 
-    Of two classes, only the second has a curve: that of the first is its mirror image. A class or
-    label that no row or every row has gets no curve.
+    If there are two classes, only the second has a curve: that of the first is its mirror image. A
+    class or label that no row or every row has gets no curve.
     """
     probabilities = predictions.probabilities
     assert probabilities is not None

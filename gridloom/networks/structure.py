@@ -66,7 +66,7 @@ class Structure:
     rates
         Rates of the `Dropout` layers, in the order in which they are found.
     learning_rate
-        Of the optimizer; None if it follows a schedule.
+        Learning rate of the optimizer; None if it follows a schedule.
     own
         The first part that is not Keras's, such as ``activation of dense: soft``; None if there is
         none. Such a part may depend on things that the walk does not see, such as a global

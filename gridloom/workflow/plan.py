@@ -163,7 +163,7 @@ def other_records(folder: Path, jobs: Iterable[Job]) -> dict[Path, Point]:
     Parameters
     ----------
     folder
-        Of the set-up.
+        Folder of the set-up's records.
     """
     used = {Path(job.path) for job in jobs}
     found = {}
