@@ -7,7 +7,7 @@ from gridloom.analysis.baselines import describe_baselines, read_baselines
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.next import write_next
 from gridloom.analysis.observations import observe
-from gridloom.analysis.pick import NothingToChooseError, Pick
+from gridloom.analysis.pick import NothingToChooseError, read_pick
 from gridloom.analysis.verdict import describe_nothing, describe_verdict, weigh
 from gridloom.analysis.verify import Verified, describe_briefly
 from gridloom.errors import report_mistakes
@@ -20,15 +20,12 @@ with report_mistakes(snakemake.log[0]):
     observations = observe(runs, axes, metric, mode)
     trainings, seconds = params.trainings, float(summary["seconds_mean"].mean())
     try:
-        pick = Pick.read(Path(given.best))
+        confirmed = Path(params.confirmed) if params.confirmed else None
+        pick = read_pick(Path(given.best), confirmed, set(summary["point"]))
     except NothingToChooseError as nothing:
         why = "; ".join(nothing.problems)
         text, found = describe_nothing(params.name, why, axes, summary), []
     else:
-        if params.confirmed:
-            confirmed = Pick.read(Path(params.confirmed))
-            # In a part of the study, its records may be missing.
-            pick = confirmed if confirmed.point in set(summary["point"]) else pick
         verified = Verified.read(Path(params.verified)) if params.verified else None
         if verified is not None and verified.is_about(pick, params.setup):
             baselines = describe_baselines(verified.baselines, mode, reserved=True)

@@ -6,7 +6,7 @@ Nothing heavy is imported here: Snakemake's own process reads a pick.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -136,6 +136,32 @@ class Pick:
             width=100,
         )
         write_text(path, text)
+
+
+def read_pick(best: Path, confirmed: Path | None, points: Collection[str]) -> Pick:
+    """Read the confirmed pick if it is one of some points, else the study's own.
+
+    Parameters
+    ----------
+    best
+        The study's own pick.
+    confirmed
+        The pick of `snakemake confirm`; None if there is none.
+    points
+        Paths of points; a part of the study may lack the confirmed one.
+
+    Raises
+    ------
+    NothingToChooseError
+        If the study has no pick.
+    StudyError
+        If a file holds no pick.
+    """
+    own = Pick.read(best)
+    if confirmed is None:
+        return own
+    chosen = Pick.read(confirmed)
+    return chosen if chosen.point in points else own
 
 
 def write_nothing(path: Path, why: str) -> None:

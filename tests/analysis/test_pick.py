@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from gridloom.analysis.choice import choose
-from gridloom.analysis.pick import NothingToChooseError, Pick, write_nothing
+from gridloom.analysis.pick import NothingToChooseError, Pick, read_pick, write_nothing
 from gridloom.errors import StudyError
+from tests.made_picks import BEST
 
 POINTS = {
     f"units={units}": {"batch_size": batch_size, "epochs": 10, "rate": rate, "units": units}
@@ -111,3 +114,12 @@ def test_a_study_without_a_pick_gives_its_readers_the_reason(tmp_path):
     write_nothing(tmp_path / "best.yaml", "all diverged")
     with pytest.raises(NothingToChooseError, match="all diverged"):
         Pick.read(tmp_path / "best.yaml")
+
+
+def test_a_confirmed_pick_comes_before_the_studys_own_where_its_point_is_there(tmp_path):
+    own, confirmed = tmp_path / "own.yaml", tmp_path / "confirmed.yaml"
+    BEST.write(own)
+    replace(BEST, point="units=1", by="confirm").write(confirmed)
+    assert read_pick(own, confirmed, ["units=0", "units=1"]).by == "confirm"
+    assert read_pick(own, confirmed, ["units=0"]) == BEST
+    assert read_pick(own, None, ["units=0"]) == BEST
