@@ -132,7 +132,7 @@ def engine() -> SimpleNamespace:
     )
 
 
-# The draw: from a number to a study.
+# Drawing a study from a number.
 
 
 @dataclass
@@ -176,8 +176,8 @@ class Scaled(keras.layers.Layer):
     def call(self, x):
         return x * self.factor
 """,
-    "Told": """
-class Told(keras.layers.Layer):
+    "Configured": """
+class Configured(keras.layers.Layer):
     def __init__(self, factor=1.0, **rest):
         super().__init__(**rest)
         self.factor = factor
@@ -291,8 +291,8 @@ class Columns(keras.regularizers.Regularizer):
     def __call__(self, w):
         return self.strength * keras.ops.sum(keras.ops.sqrt(keras.ops.sum(w ** 2, axis=0) + 1e-6))
 """,
-    "ToldNorm": """
-class ToldNorm(keras.regularizers.Regularizer):
+    "ConfiguredNorm": """
+class ConfiguredNorm(keras.regularizers.Regularizer):
     def __init__(self, strength):
         self.strength = strength
     def __call__(self, w):
@@ -391,8 +391,19 @@ ACTIVATIONS = [
     and not name.startswith("_")
 ]
 
-OWN_LAYERS = tuple(
-    "Scaled Told Counting Noisy Penalized Watched Weighted Mixing Drawn Wide Wild Traced".split()
+OWN_LAYERS = (
+    "Scaled",
+    "Configured",
+    "Counting",
+    "Noisy",
+    "Penalized",
+    "Watched",
+    "Weighted",
+    "Mixing",
+    "Drawn",
+    "Wide",
+    "Wild",
+    "Traced",
 )
 
 #: Layers that take and return (rows, …) of any rank, with their required arguments.
@@ -911,7 +922,7 @@ class Draw:
 
     def regularizer(self, matrix: bool) -> str:
         if self.chance(self.odd / 2):
-            name = self.pick(["OwnNorm", "Columns", "ToldNorm"])
+            name = self.pick(["OwnNorm", "Columns", "ConfiguredNorm"])
             return f"{self.uses(name)}({self.size(0.01, 0.2)})"
         if self.chance(self.odd / 4):
             self.note("a function as regularizer")
@@ -1548,7 +1559,7 @@ def _with_points(draw: Draw, number: int, text: str) -> Study:
     )
 
 
-# What both sides train on.
+# The rows that both sides train on.
 
 
 def write_data(study: Study, folder: Path) -> None:

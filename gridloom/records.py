@@ -219,7 +219,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _DamageError(f"holds {name}, which is no number")
 
 
-#: Python's own reads NaN and Infinity, which JSON has not.
+#: Python's own decoder reads NaN and Infinity, which are no JSON.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 

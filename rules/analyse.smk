@@ -36,7 +36,7 @@ rule gather:
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         diverged_above=STUDY.objective.diverged_above,
-        # No input: finished trainings outlive their data.
+        # No input, because the data of finished trainings may be lost.
         split=f"{DATA}/split.json",
         validation=STUDY.validation.model_dump_json(),
         redrawn="validation" in STUDY.vary,
@@ -68,7 +68,7 @@ rule analyse:
         mode=STUDY.objective.mode,
         cost=verbatim(json.dumps(STUDY.pick.cost)),
         close_enough=STUDY.pick.close_enough,
-        # No input: finished trainings outlive their data.
+        # No input, because the data of finished trainings may be lost.
         split=f"{DATA}/split.json",
         validation=verbatim(STUDY.validation.model_dump_json()),
         redrawn="validation" in STUDY.vary,
@@ -101,7 +101,7 @@ rule verdict:
         mode=STUDY.objective.mode,
         name=verbatim(STUDY.name),
         trainings=STUDY.repetitions * RUN.folds,
-        # No inputs: what the verdict reports is not made again for it.
+        # No inputs, because the verdict reports what exists, and makes nothing anew.
         confirmed=RUN.confirmed,
         verified=RUN.verified,
         content=fingerprint(filter(None, [RUN.confirmed, RUN.verified])),
@@ -122,7 +122,7 @@ rule baselines:
         table=f"{RESULTS}/baselines.csv",
     log:
         f"{RESULTS}/logs/baselines.log",
-    # Where cores are left: trainings, tables and figures come first.
+    # Trainings, tables and figures come first; this takes cores that are left.
     priority: -1
     threads: asks("baselines", "threads")
     resources:

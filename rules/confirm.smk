@@ -6,7 +6,7 @@ Makes   <results>/confirm/<fingerprint>/plan.json, round=<number>.json, best.yam
 """
 
 
-# On a cluster, too short to queue for.
+# Too short for the queue of a cluster.
 localrules:
     confirm_plan,
     confirm_round,
@@ -16,7 +16,7 @@ localrules:
 checkpoint confirm_plan:
     """Settle what is compared and by what, once; say the most that it can cost."""
     input:
-        # A plan that is there is kept, whatever changes before it.
+        # An existing plan is kept, even if these files change.
         best=ancient(f"{RESULTS}/best.yaml"),
         runs=ancient(f"{RESULTS}/runs.csv"),
         history=ancient(f"{RESULTS}/history.parquet"),
@@ -30,7 +30,7 @@ checkpoint confirm_plan:
         runtime=asks("confirm", "runtime"),
         gpu=asks("confirm", "gpu"),
     params:
-        # Snakemake takes a param that is made from the input for no reason to run again.
+        # Functions of `input`, because Snakemake runs no rule again for a change of such params.
         confirm=lambda wildcards, input: STUDY.confirm.model_dump_json(),
         repetitions=lambda wildcards, input: STUDY.repetitions,
         metric=verbatim(STUDY.objective.metric),

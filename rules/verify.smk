@@ -7,7 +7,7 @@ Makes   <results>/verify/<fingerprint>/pick.yaml, again/, verify.yaml, report.tx
 """
 
 
-# On a cluster, too short to queue for.
+# Too short for the queue of a cluster.
 localrules:
     verify_pick,
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-#: Below this, relative to the largest, an eigenvalue or a difference is one of rounding.
+#: An eigenvalue or a difference below this share of the largest is rounding.
 _ROUNDING = 1e-9
 
 
@@ -86,7 +86,7 @@ def adjusted_means(
     adjusted = mean[:, 0]
     unlike = difference.any(axis=1)
     if unlike.any():
-        # Within cells, so that only the few effects of the others are to be solved for.
+        # Centred within cells, so that only the few effects of the other axes must be solved for.
         within = design[found] - design_mean[cell[found]]
         residual = values[found] - adjusted[cell[found]]
         sizes, directions = np.linalg.eigh(within.T @ within)

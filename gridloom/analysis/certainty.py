@@ -13,10 +13,10 @@ from gridloom.analysis.table import RESOLUTION
 from gridloom.analysis.ties import compare_with_best
 from gridloom.data.scoring import Scoring
 
-#: Fractions of more rows than this look whole in numbers of 32 bits, whatever they are.
+#: With more rows than this, any score times the rows looks whole in numbers of 32 bits.
 _MOST_ROWS = 100_000
 
-#: The quartiles of a normal distribution are so many standard deviations apart.
+#: Distance between the quartiles of a normal distribution, in standard deviations.
 _NORMAL_QUARTILES = 1.349
 
 
@@ -40,7 +40,7 @@ class Certainty:
 
 
 def certainty(runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | None) -> Certainty:
-    """Tell how sure the comparison of the points is.
+    """Estimate how sure the comparison of the points is.
 
     Points with a training that diverged, or has no number, are not compared.
 

@@ -51,7 +51,7 @@ def choose(
     table = summary.assign(_place=range(len(summary)), **_costs(runs, summary))
     for name in cost:
         if name != "parameters":
-            # As numbers: a table whose points lack one elsewhere may hold texts.
+            # Taken from the points: if some points lack a hyperparameter, its column holds texts.
             table[name] = np.array([points[path][name] for path in table["point"]], float)
     cheapest = [*cost, "_steps", "_place"]
     scored = table[table["n"] > 0]

@@ -16,16 +16,16 @@ from gridloom.analysis.observations import Observations
 #: The name of the sum of the effects of three axes and more. No axis can have a name in brackets.
 HIGHER = "(higher)"
 
-#: Below this, relative to the counts beside it, an eigenvalue or a pivot is one of rounding.
+#: An eigenvalue or a pivot below this, relative to the counts beside it, is rounding.
 _ROUNDING = 1e-9
 
 #: Multiplications that fitting pairs may take: about a second.
 _MAX_WORK = 3e10
 
-#: Effects of three axes and more are listed one by one for so many axes at most.
+#: Most axes for which effects of three axes and more are listed one by one.
 _MAX_LISTED = 8
 
-#: So many effects are named in a note.
+#: Most effects that are named in a note.
 _NAMED = 5
 
 

@@ -59,7 +59,7 @@ def default_bound(history: pd.DataFrame) -> float:
 
 
 def exploded(runs: pd.DataFrame, bound: float) -> pd.Series:
-    """Tell which trainings end, with status ok, with a loss above a bound."""
+    """Return which trainings have the status ok, but end with a loss above a bound."""
     ending = runs[[name for name in LOSSES if name in runs]].max(axis=1)
     return (runs["status"] == "ok") & (ending > bound)
 

@@ -33,7 +33,7 @@ COLUMNS = (
     "p",
 )
 
-#: Smaller differences, relative to the largest score, are of rounding.
+#: Differences below this share of the largest score are rounding.
 _ROUNDING = 1e-9
 
 

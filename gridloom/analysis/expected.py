@@ -6,12 +6,13 @@ import numpy as np
 
 from gridloom.analysis.moderation import fit_prior
 
-#: Values that the distribution of true scores is estimated at, between the least and the best mean.
+#: Number of values, from the least to the best mean, at which the distribution of true scores is
+#: estimated.
 _VALUES = 301
 
 _ROUNDS = 200
 
-#: A point's expected score is at most so many standard errors from its mean.
+#: Largest distance of a point's expected score from its mean, in standard errors.
 _FURTHEST = 3
 
 
@@ -42,7 +43,7 @@ def expected_scores(scores: np.ndarray) -> np.ndarray:
     means = scores.mean(axis=1)
     residuals = scores - scores.mean(axis=0)
     residuals -= residuals.mean(axis=1, keepdims=True)
-    # Taking out the blocks' means takes one of N parts of the noise with it.
+    # Subtracting the means of the blocks removes one of N parts of the noise.
     variances = (residuals**2).sum(axis=1) / (blocks - 1) * points / (points - 1)
     moderated = fit_prior(variances, blocks - 1).moderate(variances, blocks - 1)
     errors = np.sqrt(moderated / blocks)

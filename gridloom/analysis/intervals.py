@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-#: Of every interval and bound.
+#: Confidence of every interval and bound.
 CONFIDENCE = 0.95
 
 

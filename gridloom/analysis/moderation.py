@@ -66,6 +66,6 @@ def fit_prior(variances: np.ndarray, df: int) -> Prior:
     chi_squared = chdtri(df, 1 - np.array([_MIDDLE, _UPPER])) / df
     if upper / middle <= chi_squared[1] / chi_squared[0]:
         return Prior(float(middle / chi_squared[0]), np.inf)
-    # The more degrees of freedom, the smaller the spread; `interp` wants it to rise.
+    # `interp` needs rising values, and the spread falls with the degrees of freedom.
     prior_df = float(np.interp(-upper / middle, -spreads, _DEGREES))
     return Prior(float(middle / fdtri(df, prior_df, _MIDDLE)), prior_df)

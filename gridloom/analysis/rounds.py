@@ -17,7 +17,7 @@ from gridloom.files import write_text
 from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.study.schema import Confirm
 
-#: A round has at least this part (one in so many) of the repetitions before it.
+#: A round has at least the number of repetitions before it, divided by this.
 GROWTH = 4
 
 
@@ -213,7 +213,7 @@ def after(last: Round, confirm: Confirm, folds: int) -> Next:
     if last.settled:
         one = len(last.left) == 1
         return Next(None, "one configuration is left" if one else "those left have equal means")
-    # Longer rounds of few configurations: each round also costs seconds of its own.
+    # Later rounds are longer, because each round costs some seconds besides its trainings.
     size = max(confirm.repetitions_per_round, last.repetitions // GROWTH)
     limits = {
         "": min(size, last.last - last.repetitions),

@@ -18,13 +18,13 @@ from gridloom.analysis.observations import Observations
 from gridloom.analysis.pick import Pick
 from gridloom.naming.points import describe_point, read_path
 
-#: Axes are said to explain the differences if they explain at least so much of them.
+#: Axes are named as those that explain the differences if their share is at least this.
 MOST = 0.5
 
-#: So many axes at most are named together.
+#: Most axes that are named together.
 MAX_NAMED = 3
 
-#: An interaction that explains at least so much is worth tuning its axes together.
+#: If an interaction has at least this share, its axes are worth tuning together.
 MATTERS = 0.05
 
 

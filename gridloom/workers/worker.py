@@ -140,7 +140,7 @@ class Host:
                     _end_group(worker)
         elif "task" in asked:
             task = Task(**asked["task"])
-            # If there is a refusal, the client gets no answer, and meets the same one itself.
+            # After a refusal, the client gets no answer; it then finds the reason by itself.
             if self.refusal is None:
                 self._fork("task", connection, lambda: _answer(task, connection))
         elif self.refusal is not None:

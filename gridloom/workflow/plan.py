@@ -29,7 +29,7 @@ MAX_REASONS = 12
 #: Longest value that a plan shows, in characters.
 MAX_VALUE = 40
 
-#: What of a set-up is the fingerprint of a content.
+#: Keys of a set-up whose values are fingerprints.
 _FINGERPRINTS = ("data", "model file", "training code")
 
 #: Why a record is to be trained.

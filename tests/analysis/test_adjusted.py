@@ -61,7 +61,7 @@ def test_a_cell_that_nothing_can_be_compared_with_is_named_and_gets_no_value():
     values[of_cell != (points["dropout"] == "0.6")] = np.nan  # it alone has 0.6, and nothing else
     found = adjusted_means(points, values, AXES, "units", "rate")
     assert found.not_estimable.tolist() == [[False, False], [False, True]]
-    # The others are compared over what they have.
+    # The other cells are compared over the points that they have.
     np.testing.assert_allclose(found.values, [[0.5, 1.5], [5.5, np.nan]])
 
 
@@ -89,7 +89,7 @@ def test_values_that_vary_together_are_part_of_their_axis():
     found = adjusted_means(points, values, axes, "units", "rate")
     np.testing.assert_allclose(found.values, [[0, 1], [8, 5]])
     assert found.together == ("epochs",)
-    # Beside another pair, both are others, and no puzzle.
+    # In the heatmap of another pair, both are averaged over, so nothing has to be separated.
     values[0] = np.nan
     assert not adjusted_means(points, values, axes, "rate", "dropout").not_estimable.any()
 

@@ -37,7 +37,7 @@ class Scored(BaseEstimator):
     def score(self, x):
         if self.rate == 0.5 and self.layers == [4] and self.units == 1:
             return np.nan
-        # Two points of one mean, and each split another score.
+        # Two points have the same mean, and each split another score.
         return -float(self.rate + len(self.layers) + (self.kind == "b") + x[0] ** 2 / 7)
 
 
@@ -58,7 +58,7 @@ def runs(search):
             "point": point_path({name: canonical(value) for name, value in params.items()}),
             "repetition": split // 2,
             "fold": split % 2,
-            # A finite number that does not count, as a diverged training has one.
+            # A diverged training may have a finite number, which does not count.
             "status": "diverged"
             if np.isnan(score := theirs[f"split{split}_test_score"][row])
             else "ok",

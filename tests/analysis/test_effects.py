@@ -110,7 +110,7 @@ def test_absent_effects_centre_on_0_and_are_rarely_found_where_values_share_thei
     error = variances.std(axis=0) / np.sqrt(len(variances))
     assert (np.abs(variances.mean(axis=0)) < 4 * error).all()
     found = np.array([table["p"][:-2] < 0.05 for table in tables]).mean(axis=0)
-    # One noise for all would find an effect of units in most.
+    # With one noise for all effects, most studies would show an effect of units.
     assert (found < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 200)).all()
 
 
@@ -134,7 +134,7 @@ def test_intervals_cover_the_truth():
                 ]
             )
         )
-    # Of 150, 136 or fewer are unlikely (1 in 100) if the chance is 95 %.
+    # If the chance is 95 %, 136 or fewer of 150 have a probability of 1 %.
     assert (np.mean(covered, axis=0) > 136 / 150).all()
 
 
@@ -187,7 +187,7 @@ def test_a_hyperparameter_that_only_some_points_have_is_compared_among_them():
     found = effects(observed(points, np.stack([effect, effect], axis=1)))
     table = rows(found)
     assert table.loc["momentum", "df"] == 1
-    # Among the six points with sgd, 1 and 3; of all nine, sgd's mean of 2 and adam's 10.
+    # The six points with sgd have the values 1 and 3. All nine have sgd's mean of 2 and adam's 10.
     assert table.loc["momentum", "variance"] == pytest.approx(6 * 1 / 9)
     assert table.loc["optimizer", "variance"] == pytest.approx((6 * 3 * 8**2 / 9) / 9)
     assert any("momentum subdivides optimizer" in note for note in found.notes)

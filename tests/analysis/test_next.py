@@ -43,7 +43,7 @@ def test_the_best_value_at_the_end_of_its_list_gets_a_value_beyond_it():
 
 def test_the_lower_end_of_a_list_counts_too():
     observations = observed(slope=-0.1)
-    # Below 1 there is no whole number above 0.
+    # No whole number between 0 and 1 could be added.
     assert ends(observations, everything(observations), NUMBERS) == []
     (end,) = ends(observations, everything(observations), {"units": [0.5, 32, 64]})
     assert (end.best, end.added) == (0.5, 0.0078)

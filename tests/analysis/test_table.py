@@ -151,7 +151,7 @@ def test_diverged_trainings_are_counted_left_out_and_ranked_last(tmp_path):
 
 
 def test_folds_of_a_repetition_are_one_observation(tmp_path):
-    # Folds differ by their rows: 0.165 and 0.185, give or take, in each of 20 repetitions.
+    # The folds differ: about 0.165 and 0.185 in each of 20 repetitions.
     first = 0.165 + np.linspace(-0.005, 0.005, 20)
     scores = np.stack([first, first[::-1] + 0.02], axis=1)
     paths = [record(tmp_path, {"units": 1}, scores.ravel().tolist(), folds=2)]
@@ -189,7 +189,7 @@ def test_a_score_that_is_not_a_number_is_counted_left_out_and_ranked_with_the_di
 
 
 def test_equal_means_share_a_rank(tmp_path):
-    # 0.3 is 0.1 + 0.2 but for the last bit.
+    # 0.1 + 0.2 differs from 0.3 in the last bit.
     scores = {1: [0.9, 0.6], 2: [0.1, 0.2, 0.3], 3: [0.2] * 3, 4: [0.75], 5: [0.7], 6: [0.75, 0.75]}
     paths = [record(tmp_path, {"units": units}, given) for units, given in scores.items()]
     assert tables(paths).summary["rank"].tolist() == [1, 5, 5, 1, 4, 1]

@@ -25,7 +25,7 @@ def simulated(name, repetitions):
 @pytest.mark.parametrize("repetitions", [5, 10])
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_all_bounds_of_regret_hold_together_in_95_of_100_studies(name, repetitions):
-    # Less two standard errors of a share among so many studies.
+    # Two standard errors of a share among so many studies.
     margin = 2 * math.sqrt(0.05 * 0.95 / STUDIES.get(name, 40))
     assert simulated(name, repetitions)["covered"] >= 0.95 - margin
 
@@ -33,7 +33,7 @@ def test_all_bounds_of_regret_hold_together_in_95_of_100_studies(name, repetitio
 @pytest.mark.parametrize("repetitions", [5, 10])
 def test_the_expected_score_of_the_winner_centres_on_the_truth_where_its_mean_does_not(repetitions):
     found = simulated("seed study", repetitions)
-    # Luck that all points share puts 120 studies off by 0.0006 (one standard error).
+    # One standard error over 120 studies is 0.0006, from luck that all points share.
     assert abs(found["expected_error"]) < 0.002
     assert found["mean_error"] > 0.003
 
@@ -68,7 +68,7 @@ def test_with_two_points_it_is_students_t_of_the_paired_difference():
     found = compare_with_best(scores)
     assert found.regret_high[1] == pytest.approx(difference.mean() + half, rel=1e-5)
     assert found.regret_high[0] == pytest.approx(half - difference.mean(), rel=1e-5)
-    # New rows: the variance of the mean is that of one difference times 1 / 5 + 91 / 364.
+    # For new rows, the variance of the mean is that of one difference times 1 / 5 + 91 / 364.
     found = compare_with_best(scores, noise=1 / 5 + 91 / 364)
     widened = half * math.sqrt(1 + 5 * 91 / 364)
     assert found.regret_high[1] == pytest.approx(difference.mean() + widened, rel=1e-5)

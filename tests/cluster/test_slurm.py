@@ -186,7 +186,7 @@ def test_confirm_and_verify_train_on_the_cluster(study):
     assert verified["point"] == confirmed.point
     assert verified["reserved"]["repetitions"] == 20
     assert "trainings in a new process: the same, bit for bit" in study.printed
-    # Once more for the reserved repetitions, once more for those that chose the pick.
+    # One is for the reserved repetitions, and one for the repetitions that chose the pick.
     assert len(study.marks()) == 8
 
 

@@ -16,7 +16,7 @@ NAMES = ["loss", "categorical_accuracy", "val_loss", "val_categorical_accuracy",
     [
         ("val_categorical_acuracy", "(did you mean 'val_categorical_accuracy'?)"),
         ("VAL_Categorical_Accuracy", "(did you mean 'val_categorical_accuracy'?)"),
-        # Not the one of the training rows, which is nearer.
+        # The metric of validation rows is suggested, although that of training rows is nearer.
         ("categorical_acuracy", "(did you mean 'val_categorical_accuracy'?)"),
         ("nrom", "(did you mean 'norm'?)"),
         ("auc", "there is no 'auc'; there are"),

@@ -57,7 +57,7 @@ STUDIES = {
     "a file that is not there": (data(source="mine.csv"), "mine.csv does not exist"),
     "a folder": (data(source="models"), "models is a folder; name a file in it"),
     "a data key misspelt": (data(targt="y"), "dataset.targt: unknown key (did you mean 'target'?)"),
-    "two classes to tell": (data(target=["a", "b"]), "set dataset.task to multilabel"),
+    "two targets for classes": (data(target=["a", "b"]), "set dataset.task to multilabel"),
     "a target twice": (data(target=["a", "a"], task="multilabel"), "names a column twice"),
     "a task": (data(task="classify"), "is not one of classification, multilabel, regression"),
     "a short sum": (data(sha256="abc"), "dataset.sha256: must be 64 hexadecimal digits"),

@@ -124,7 +124,7 @@ def test_a_changed_set_up_is_named_and_earlier_records_are_counted(tmp_path):
     expected = "  again: changed seed (1 → 0), model file; 1 record kept in case"
     lines = describe(jobs((1, 0.1, 0, 1, "missing")), earlier=earlier)
     assert any(line.startswith(expected) for line in lines)
-    # Also where the new set-up has some of its records.
+    # The new set-up may already have some of its records.
     lines = describe(
         jobs((1, 0.1, 0, 1, None), (2, 0.2, 0, 1, None), (1, 0.2, 0, 1, "missing")), earlier=earlier
     )

@@ -93,7 +93,7 @@ def build_model(input_shape, outputs, units):
 def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_go_on(
     untrained, warm, minutes
 ):
-    # Of Snakemake's own resource, a whole minute is the least.
+    # Snakemake's own resource is a whole number of minutes, at least 1.
     rules = untrained.folder / "rules" / "train.smk"
     text = rules.read_text()
     assert "{resources.runtime}" in text
