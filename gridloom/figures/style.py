@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,25 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 #: Colour of cells without a value.
 MISSING = "#d9d9d9"
 
+#: What figures call Keras's metrics, where their names with spaces are not plain words.
+_METRICS = {
+    "acc": "accuracy",
+    "auc": "AUC",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "f1_score": "F1 score",
+    "mae": "mean absolute error",
+    "mape": "mean absolute percentage error",
+    "mse": "mean squared error",
+    "r2_score": "R²",
+    "sparse_categorical_accuracy": "accuracy",
+    "sparse_top_k_categorical_accuracy": "top-k accuracy",
+    "top_k_categorical_accuracy": "top-k accuracy",
+}
+
+#: What figures call the columns of the tables that are no metrics.
+_COLUMNS = {"parameters": "parameters", "seconds": "seconds a training"}
+
 matplotlib.rcParams.update(
     {
         "font.family": "DejaVu Sans",  # ships with matplotlib, so it is the same on every machine
@@ -32,6 +52,35 @@ matplotlib.rcParams.update(
         "svg.hashsalt": "gridloom",
     }
 )
+
+
+def readable(metric: str, labels: Mapping[str, str]) -> str:
+    """Return what figures call a metric, or the column `parameters` or `seconds`.
+
+    `labels` are the study's own names, ``figures.labels``; where it has none, Keras's words become
+    plain ones. Each figure names its metrics with this function, so that all use the same words.
+
+    Examples
+    --------
+    >>> readable("val_categorical_accuracy", {})
+    'validation accuracy'
+    >>> readable("loss", {})
+    'training loss'
+    >>> readable("val_loss", {"val_loss": "cross-entropy"})
+    'cross-entropy'
+    """
+    if metric in labels:
+        return labels[metric]
+    if metric in _COLUMNS:
+        return _COLUMNS[metric]
+    rows = "validation" if metric.startswith("val_") else "training"
+    name = metric.removeprefix("val_")
+    return f"{rows} {_METRICS.get(name, name.replace('_', ' '))}"
+
+
+def readable_axis(name: str, labels: Mapping[str, str]) -> str:
+    """Return what figures call a hyperparameter: the study's label, or its name in words."""
+    return labels.get(name, name.replace("_", " "))
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:

@@ -309,6 +309,12 @@ class Figures(_Closed):
     dpi: Annotated[int, Field(ge=50, le=600)] = Field(
         150, description="Dots per inch of PNG files."
     )
+    labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        {},
+        description="What figures call metrics and hyperparameters, such as {val_loss: "
+        "cross-entropy}; else val_categorical_accuracy is validation accuracy and learning_rate "
+        "is learning rate.",
+    )
     slices: list[Slice] = Field([], description="Heatmaps with all but two axes held fixed.")
 
 
