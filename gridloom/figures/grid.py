@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from gridloom.analysis.cells import read_csv
+import pandas as pd
+
 from gridloom.figures.heatmaps import draw_all
 from gridloom.figures.lines import draw_line, read_line
+from gridloom.figures.numbers import StudyNumbers, largest_pairs
 from gridloom.figures.style import save
+from gridloom.figures.wanted import LARGEST, Wanted
 from gridloom.files import write_text
 
 #: What stands in place of a figure where the grid has no axis.
@@ -20,17 +23,16 @@ NO_FIGURE = (
 )
 
 #: Names of the files that this module writes.
-_OURS = re.compile(r"(heatmap_.+_x_.+_(mean|slice)|line_.+)\.(png|svg|pdf)|no_figure\.txt")
+_OURS = re.compile(
+    r"(heatmap_(.+_x_.+|largest_\d+)_(mean|best|slice)(_.+)?|line_.+)\.(png|svg|pdf)|no_figure\.txt"
+)
 
 
 def draw_grid(
-    summary: Path,
-    runs: Path,
+    study: StudyNumbers,
+    wanted: Sequence[Wanted],
+    effects: Path,
     *,
-    axes: Mapping[str, Sequence[str]],
-    slices: Sequence[Mapping[str, Any]],
-    metric: str,
-    mode: str,
     title: str,
     dpi: int,
     files: Sequence[Path],
@@ -40,29 +42,27 @@ def draw_grid(
 
     Parameters
     ----------
-    summary, runs
-        ``summary.csv`` and ``runs.csv``.
-    axes, slices, metric, mode, title, dpi, files, processes
+    effects
+        ``effects.csv``; read for a grid of very many axes.
+    study, wanted, title, dpi, files, processes
         See `gridloom.figures.heatmaps.draw_all`.
     """
-    points = read_csv(summary, axes)
-    if "partial" in points:
-        title = f"{title}: {points['partial'].iloc[0]}"
-    if len(axes) > 1:
-        draw_all(
-            points,
-            axes=axes,
-            slices=slices,
-            metric=metric,
-            mode=mode,
-            title=title,
-            dpi=dpi,
-            files=files,
-            processes=processes,
-        )
-    elif axes:
-        ((axis, values),) = axes.items()
-        line = read_line(points, read_csv(runs, axes), axis, values, metric, mode)
+    if "partial" in study.summary:
+        title = f"{title}: {study.summary['partial'].iloc[0]}"
+    if len(study.axes) > 1:
+        if any(one.place is not None for one in wanted):
+            pairs = largest_pairs(pd.read_csv(effects), list(study.axes), LARGEST)
+            wanted = [
+                one
+                if one.place is None
+                else replace(one, rows=pairs[one.place][0], columns=pairs[one.place][1])
+                for one in wanted
+            ]
+        draw_all(study, wanted, title=title, dpi=dpi, files=files, processes=processes)
+    elif study.axes:
+        ((axis, values),) = study.axes.items()
+        metric, mode = study.metric, study.mode
+        line = read_line(study.summary, study.runs, axis, values, metric, mode)
         figure = draw_line(line, title=title, metric=metric, mode=mode)
         for file in files:
             save(figure, file, dpi)
@@ -86,5 +86,5 @@ def remove_earlier(folder: Path, files: Collection[Path]) -> list[Path]:
         if _OURS.fullmatch(file.name) and file.name not in kept
     ]
     for file in earlier:
-        file.unlink()
+        file.unlink(missing_ok=True)  # two jobs may do so at once
     return earlier

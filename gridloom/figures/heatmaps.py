@@ -1,350 +1,454 @@
-"""Heatmaps of the objective over pairs of axes."""
+"""Heatmaps over pairs of axes: drawn for a column or the width of a page."""
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
-from gridloom.analysis.adjusted import adjusted_means
-from gridloom.figures.style import COLOUR_MAPS, MISSING, save, text_colour
+from gridloom.figures.numbers import MAX_LOST, Heatmap, Quantity, StudyNumbers, grouped, heatmaps_of
+from gridloom.figures.style import (
+    COLOUR_MAPS,
+    COLUMN,
+    MISSING,
+    PAGE,
+    save,
+    short_name,
+    text_colour,
+)
+from gridloom.figures.wanted import Wanted
+from gridloom.naming.metrics import Mode
 
-#: Most cells in a row or column for which numbers are drawn.
-MAX_ANNOTATED = 25
-
-
-#: Marks lost trainings, which no mean includes: they diverged or their objective has no value.
+#: Marks lost trainings, which no mean includes: they diverged or have no number.
 LOST = "✕"
 
-#: A cell that lost a larger share of its trainings gets no value and no colour.
-MAX_LOST = 0.5
+#: Marks the study's choice.
+PICK = "★"
+
+#: Sizes of the numbers in cells that are tried, in points, the largest first.
+_SIZES = (7.0, 6.5, 6.0, 5.5, 5.0)
+
+#: Size of a cell's further lines, in units of that of its value.
+_SMALLER = 0.85
+
+#: Sizes of other texts, in points.
+_TITLE, _LABEL, _TICK, _NOTE = 8.0, 7.5, 7.0, 6.0
+
+#: Width of a character and height of a line, in units of the size of the text; upper estimates.
+_CHARACTER, _LINE = 0.62, 1.3
+
+#: Lowest cell with numbers, and largest height of all cells together, in inches.
+_LOWEST_CELL, _HEIGHT = 0.2, 6.5
+
+#: Height of the bar of colours with its numbers and label, in inches.
+_BAR_HEIGHT = 0.75
+
+#: An axis with more values is drawn in groups of neighbours.
+MAX_VALUES = 150
+
+_Lines = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Heatmap:
-    """The numbers of one heatmap.
+class Scale:
+    """Colours of values.
 
     Attributes
     ----------
-    rows, columns
-        Names of the axes down the side and along the bottom.
-    values
-        Means of the objective, shape (values of rows, values of columns); NaN where there is none,
-        or where more than `MAX_LOST` of the trainings are lost.
-    lost, trainings
-        Number of lost trainings (see `LOST`) and of all trainings; whole numbers, same shape.
-    not_estimable
-        Cells that cannot be compared with the others, same shape.
-    subtitle
-        Says what each cell shows.
-    name
-        File name without its suffix.
+    norm
+        From values to 0 … 1.
+    worst
+        The worst value, if it is beyond the scale; else None.
     """
 
-    rows: str
-    columns: str
-    values: np.ndarray
-    lost: np.ndarray
-    trainings: np.ndarray
-    not_estimable: np.ndarray
-    subtitle: str
-    name: str
+    norm: Normalize
+    worst: float | None = None
 
 
-def mean_heatmap(
-    summary: pd.DataFrame, axes: Mapping[str, Sequence[str]], rows: str, columns: str, column: str
-) -> Heatmap:
-    """Average the objective over all other axes, so that cells compare like with like.
+def colour_scale(heatmaps: Sequence[Heatmap], mode: Mode | None) -> Scale:
+    """Return one scale for several heatmaps, so that a colour means the same value in each.
 
-    The cells are adjusted means (see `gridloom.analysis.adjusted`). These are plain means if every
-    cell has results for the same values of the other axes.
+    The better half of the cells gets at least half of the colours: where a few bad cells would
+    take most of them, the scale ends at twice the distance from the best value to the median, and
+    all worse cells have its last colour. It is at least four standard errors wide, so that noise
+    alone does not look like large differences.
 
     Parameters
     ----------
-    summary
-        ``summary.csv`` with the axes as text.
-    axes
-        Axis → its values as text, in the order in which they are drawn.
-    rows, columns
-        Names of the axes of the heatmap.
-    column
-        Column of the summary, such as ``val_loss_mean``.
+    mode
+        Which end is better; None if it is not known, and then no end is cut off.
     """
-    means = adjusted_means(summary, summary[column].to_numpy(), axes, rows, columns)
-    others = [name for name in axes if name not in (rows, columns, *means.together)]
-    if not others:
-        subtitle = "mean of repetitions"
-    elif means.adjusted_for:
-        subtitle = f"mean of repetitions, adjusted for {', '.join(others)}"
-    else:
-        subtitle = f"mean over {', '.join(others)} and repetitions"
-    if means.together:
-        subtitle += f"; varying along with the two: {', '.join(means.together)}"
-    return _heatmap(
-        summary, axes, rows, columns, means.values, means.not_estimable, subtitle, "mean"
-    )
+    coloured = [heatmap.coloured for heatmap in heatmaps]
+    pairs = list(zip(heatmaps, coloured, strict=True))
+    values = np.concatenate([heatmap.values[cells] for heatmap, cells in pairs])
+    errors = np.concatenate([heatmap.errors[cells] for heatmap, cells in pairs])
+    if not len(values):
+        return Scale(Normalize(0.0, 1.0))
+    sign = -1.0 if mode == "min" else 1.0
+    best, worst = float((sign * values).max()), float((sign * values).min())
+    end = worst
+    half = best - float(np.median(sign * values))
+    if mode is not None and half > 0 and best - worst > 3 * half:
+        end = best - 2 * half
+    if np.isfinite(errors).any():
+        end = min(end, best - 4 * float(np.nanmedian(errors)))
+    if end == best:
+        end = best - 1e-9 * max(abs(best), 1.0)
+    low, high = sorted((sign * end, sign * best))
+    return Scale(Normalize(low, high), sign * worst if worst < end else None)
 
 
-def _heatmap(
-    points: pd.DataFrame,
-    axes: Mapping[str, Sequence[str]],
-    rows: str,
-    columns: str,
-    values: np.ndarray,
-    not_estimable: np.ndarray,
-    subtitle: str,
-    kind: str,
-) -> Heatmap:
-    """Count the trainings of each cell, and remove the value of cells that lost most of them."""
-    grouped = points.assign(lost=points["n_diverged"] + points["n_missing"])
-    counts = grouped.groupby([rows, columns])[["lost", "n_trainings"]].sum()
-    lost, trainings = (
-        counts[name]
-        .unstack()
-        .reindex(index=list(axes[rows]), columns=list(axes[columns]))
-        .fillna(0)
-        .to_numpy(int)
-        for name in ("lost", "n_trainings")
-    )
-    values = np.where(lost > MAX_LOST * trainings, np.nan, values)
-    name = f"heatmap_{rows}_x_{columns}_{kind}"
-    return Heatmap(rows, columns, values, lost, trainings, not_estimable, subtitle, name)
+@dataclass(frozen=True)
+class _Plan:
+    """How large the parts of a figure are.
+
+    Attributes
+    ----------
+    width
+        Of the figure, in inches.
+    cell
+        Width and height of a cell, in inches.
+    across, down
+        Panels side by side, and rows of panels.
+    size
+        Of the numbers, in points; 0 for no numbers.
+    lines
+        Most lines of a cell: one if there is room for its value only.
+    """
+
+    width: float
+    cell: tuple[float, float]
+    across: int
+    down: int
+    size: float
+    lines: int
 
 
-def slice_heatmap(
-    summary: pd.DataFrame,
-    axes: Mapping[str, Sequence[str]],
-    rows: str,
-    columns: str,
-    at: Mapping[str, str],
-    column: str,
-) -> Heatmap:
-    """Return the objective over two axes, with all other axes held fixed.
+def _plan(panels: int, shape: tuple[int, int], beside: float, texts: Sequence[_Lines]) -> _Plan:
+    """Choose the narrowest figure and the largest numbers that fit.
 
     Parameters
     ----------
-    summary, axes, rows, columns, column
-        As for `mean_heatmap`.
-    at
-        Values of other axes, as text; axes that are not named have the best point's value.
+    shape
+        Rows and columns of a panel.
+    beside
+        Width in inches of what stands at its side.
+    texts
+        Lines of each cell.
     """
-    best = _best_point(summary)
-    held = {name: at.get(name, best[name]) for name in axes if name not in (rows, columns)}
-    chosen = summary
-    for name, value in held.items():
-        chosen = chosen[chosen[name] == value]
-    fixed = "at " + ", ".join(f"{name} = {value or '—'}" for name, value in held.items())
-    subtitle = fixed if held else "mean of repetitions"
-    means = chosen.groupby([rows, columns])[column].mean().unstack()
-    values = means.reindex(index=list(axes[rows]), columns=list(axes[columns])).to_numpy()
-    nowhere = np.zeros(values.shape, bool)
-    return _heatmap(chosen, axes, rows, columns, values, nowhere, subtitle, "slice")
+    rows, columns = shape
+    most = max(map(len, texts))
+    for lines in dict.fromkeys((most, 1)):
+        for width in (COLUMN, PAGE) if panels == 1 else (PAGE,):
+            for size in _SIZES:
+                sizes = (size, *[size * _SMALLER] * (lines - 1))
+                needed = max(
+                    _width(line, each)
+                    for text in texts
+                    for line, each in zip(text, sizes, strict=False)
+                )
+                height = max(sum(sizes) * _LINE / 72 + 0.08, _LOWEST_CELL)
+                across = min(panels, int((width - beside) / (columns * (needed + 0.06))))
+                down = -(-panels // max(across, 1))
+                if across and rows * down * height <= _HEIGHT:
+                    across = -(-panels // down)
+                    cell = ((width - beside) / across / columns, height)
+                    return _Plan(width, cell, across, down, size, lines)
+    across = min(panels, 3)
+    down = -(-panels // across)
+    cell = ((PAGE - beside) / across / columns, min(_LOWEST_CELL, _HEIGHT / rows / down))
+    return _Plan(PAGE, cell, across, down, 0, 0)
 
 
-def _best_point(summary: pd.DataFrame) -> pd.Series:
-    """Return the row of rank 1; of several, the one with the fewest parameters, then the first."""
-    row: pd.Series = summary.sort_values(["rank", "parameters"], kind="stable").iloc[0]
-    return row
+def _width(text: str, size: float) -> float:
+    """Estimate the width of a text in inches."""
+    return len(text) * _CHARACTER * size / 72
 
 
-def colour_scale(heatmaps: Sequence[Heatmap]) -> Normalize:
-    """Return one scale for all heatmaps, so that a colour means the same value in each."""
-    values = np.concatenate([heatmap.values.ravel() for heatmap in heatmaps])
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return Normalize(low, high if high > low else low + 1e-9)
+def _wrapped(text: str, width: float, size: float) -> str:
+    """Break a text into lines that fit a width in inches."""
+    return textwrap.fill(text, max(int(width / _width("x", size)), 10))
 
 
 def draw(
-    heatmap: Heatmap,
-    axes: Mapping[str, Sequence[str]],
-    scale: Normalize,
+    panels: Sequence[Heatmap],
+    scale: Scale,
+    study: StudyNumbers,
+    quantity: Quantity,
     *,
     title: str,
-    metric: str,
-    mode: str,
 ) -> Figure:
-    """Draw one heatmap, with the value of each cell as a number.
+    """Draw a heatmap, or several side by side, with the evidence in each cell.
 
     Parameters
     ----------
-    heatmap
-        The numbers.
-    axes
-        Axis → its values as text, in the order in which they are drawn.
+    panels
+        Heatmaps of the same two axes.
     scale
         Scale of the colours.
+    study, quantity
+        What the heatmaps are of.
     title
-        Title of the study.
-    metric
-        Name of the objective.
-    mode
-        ``max`` if more is better, else ``min``. The bright end of the colours, at the top of the
-        bar, is better.
+        Title of the figure.
     """
-    height, width = heatmap.values.shape
-    colours = matplotlib.colormaps[COLOUR_MAPS[mode]].with_extremes(bad=MISSING)
-    row_labels, column_labels = (
-        [text or "—" for text in axes[name]] for name in (heatmap.rows, heatmap.columns)
+    together = [grouped(panel, MAX_VALUES) for panel in panels]
+    panels, sizes = [panel for panel, _ in together], together[0][1]
+    names = (panels[0].rows, panels[0].columns)
+    labels = [
+        [short_name(text or "—") for text in study.axes[name][::size]]
+        for name, size in zip(names, sizes, strict=True)
+    ]
+    texts = [_cell_texts(panel, _number_format(scale)) for panel in panels]
+    widths = [max(_width(label, _TICK) for label in each) for each in labels]
+    every = [lines for cells in texts for lines in cells.values()]
+    plan = _plan(len(panels), panels[0].values.shape, 0.4 + widths[0], every)
+    turned = widths[1] > plan.cell[0] - 0.04
+    headings = [panel.heading or _wrapped(panel.subtitle, plan.width, _TICK) for panel in panels]
+    told = [panels[0].subtitle] if panels[0].heading else []
+    told.append("; ".join(_notes(panels, study, plan, sizes)))
+    notes = "\n".join(_wrapped(note, plan.width, _NOTE) for note in told)
+    title = _wrapped(title, plan.width, _TITLE)
+    under = 0.35 + (0.75 * widths[1] if turned else 0)
+    height = (
+        plan.down * (len(labels[0]) * plan.cell[1] + under + _height(headings[0], _TICK))
+        + _height(title, _TITLE)
+        + _height(notes, _NOTE)
+        + _BAR_HEIGHT
     )
-    longest = max(len(text) for text in [*row_labels, *column_labels, "0.0000"])
-    cell = min(0.62 + 0.05 * max(longest - 6, 0), 1.4)
-    drawn_width = min(max(cell * width, 2.6), 14.0)
-    drawn_height = min(max(0.5 * height, 1.6), 12.0)
-    figure = Figure(figsize=(drawn_width + 2.6, drawn_height + 1.5), layout="constrained")
-    plot = figure.add_subplot()
-    plot.imshow(np.ma.masked_invalid(heatmap.values), cmap=colours, norm=scale, aspect="auto")
-    many = width > MAX_ANNOTATED or height > MAX_ANNOTATED
-    turned = sum(map(len, column_labels)) * 0.09 > drawn_width
-    plot.set_xticks(
-        range(width),
-        column_labels,
-        rotation=45 if turned else 0,
-        ha="right" if turned else "center",
-        rotation_mode="anchor",
-    )
-    plot.set_yticks(range(height), row_labels)
-    plot.set_xlabel(heatmap.columns)
-    plot.set_ylabel(heatmap.rows)
-    plot.tick_params(length=0)
-    for side in plot.spines.values():
-        side.set_visible(False)
-    _hatch(plot, heatmap, colours, scale)
-    if not many:
-        _write_cells(plot, heatmap, colours, scale, drawn_width / width)
-    better = "higher" if mode == "max" else "lower"
-    # Two lines, because a metric's name alone may be as long as the bar.
-    label = f"{metric}\n({better} is better)"
-    bar = figure.colorbar(ScalarMappable(scale, colours), ax=plot, label=label)
-    if mode == "min":
-        bar.ax.invert_yaxis()
-    bar.outline.set_visible(False)
-    figure.suptitle(title, fontsize=10, fontweight="bold")
-    characters = max(int((drawn_width + 2.0) * 14), 20)
-    lines = [heatmap.subtitle, *_legend(heatmap)]
-    plot.set_title("\n".join(textwrap.fill(line, characters) for line in lines), fontsize=8)
-    # The layout takes half of the time of drawing, so it is done once and not for each file.
-    figure.draw_without_rendering()
+    figure = Figure(figsize=(plan.width, height), layout="constrained")
+    plots = figure.subplots(plan.down, plan.across, squeeze=False, sharex=True, sharey=True)
+    colours = matplotlib.colormaps[COLOUR_MAPS[quantity.mode or "max"]].with_extremes(bad=MISSING)
+    for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):
+        _draw_cells(plot, panel, colours, scale, plan, cells)
+        plot.set_title(heading, fontsize=_TICK)
+        _set_ticks(plot, labels, plan, turned=turned)
+    for plot in plots.flat[len(panels) :]:
+        plot.set_axis_off()
+    for plot in plots[:, 0]:
+        plot.set_ylabel(study.called(names[0]), fontsize=_LABEL)
+    for plot in plots[-1]:
+        plot.set_xlabel(study.called(names[1]), fontsize=_LABEL)
+    _draw_bar(figure, plots.ravel().tolist(), colours, scale, quantity)
+    figure.suptitle(title, fontsize=_TITLE, fontweight="bold")
+    figure.supxlabel(notes, x=0.02, ha="left", fontsize=_NOTE)
+    # Once, not for each file: this takes as long as drawing.
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.set(h_pad=0.02)
+    layout.execute(figure)
     figure.set_layout_engine("none")
     return figure
 
 
-def _background(value: float, colours: Colormap, scale: Normalize) -> Any:
-    return colours(scale(value)) if np.isfinite(value) else to_rgba(MISSING)
+def _height(text: str, size: float) -> float:
+    """Estimate the height of a text in inches."""
+    return (text.count("\n") + 1) * _LINE * size / 72
 
 
-def _hatch(plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize) -> None:
-    """Hatch the cells that lost trainings."""
-    for row, column in np.argwhere(heatmap.lost > 0):
-        background = _background(float(heatmap.values[row, column]), colours, scale)
-        lines = to_rgba(text_colour(background), 0.4)
-        plot.add_patch(
-            Rectangle(
-                (column - 0.5, row - 0.5),
-                1,
-                1,
-                facecolor="none",
-                edgecolor=lines,
-                linewidth=0,
-                hatch="////",
-            )
-        )
+def _number_format(scale: Scale) -> Callable[[float], str]:
+    """Return how values are written: with the decimals that show a hundredth of the scale."""
+    low, high = float(scale.norm.vmin or 0.0), float(scale.norm.vmax or 0.0)
+    span = max(high - low, 1e-3 * max(abs(low), abs(high)))
+    decimals = max(int(np.ceil(2 - np.log10(span))), 0) if span > 0 else 0
+
+    def write(value: float) -> str:
+        if decimals > 5 or abs(value) >= 1e6:
+            return f"{value:.3g}"
+        return f"{value:.{decimals}f}"
+
+    return write
 
 
-def _write_cells(
-    plot: Axes, heatmap: Heatmap, colours: Colormap, scale: Normalize, cell_width: float
-) -> None:
-    """Write the value of each cell and the number of its lost trainings.
-
-    Parameters
-    ----------
-    cell_width
-        In inches.
-    """
-    size = min(9.0, 72 * 0.9 * cell_width / (0.62 * 6))
-    digits = _digits(scale)
-    for row, column in np.ndindex(heatmap.values.shape):
-        value, lost = float(heatmap.values[row, column]), int(heatmap.lost[row, column])
-        background = _background(value, colours, scale)
-        share = f"{LOST} {lost:,} of {heatmap.trainings[row, column]:,}"
+def _cell_texts(heatmap: Heatmap, write: Callable[[float], str]) -> dict[tuple[int, int], _Lines]:
+    """Return the lines of each cell: its value, its standard error, how many trainings."""
+    texts = {}
+    differ = len(np.unique(heatmap.trainings[heatmap.trainings > 0])) > 1
+    for cell in np.ndindex(heatmap.values.shape):
+        value, error = float(heatmap.values[cell]), float(heatmap.errors[cell])
+        lost, trainings = heatmap.lost[cell], heatmap.trainings[cell]
+        lines = []
         if np.isfinite(value):
-            lines = [f"{value:.{digits}f}"] + [share] * bool(lost)
-        elif lost > MAX_LOST * heatmap.trainings[row, column]:
-            lines = [share]
-        else:
-            lines = ["?" if heatmap.not_estimable[row, column] else "—"]
-        heights = (5, -6) if len(lines) == 2 else (0,)
-        for line, height_above in zip(lines, heights, strict=True):
-            plot.annotate(
+            lines.append(f"{PICK} {write(value)}" if heatmap.pick[cell] else write(value))
+            if np.isfinite(error):
+                lines.append(f"± {write(error)}")
+        elif not lost:
+            lines.append("?" if heatmap.not_estimable[cell] else "—")
+        if lost:
+            lines.append(f"{LOST} {lost:,} of {trainings:,}")
+        elif differ and trainings:
+            lines.append(f"n = {trainings:,}")
+        texts[cell] = tuple(lines)
+    return texts
+
+
+def _draw_cells(
+    plot: Axes,
+    heatmap: Heatmap,
+    colours: Colormap,
+    scale: Scale,
+    plan: _Plan,
+    texts: Mapping[tuple[int, int], _Lines],
+) -> None:
+    """Draw the cells' colours, marks and numbers."""
+    rows, columns = heatmap.values.shape
+    values = np.where(heatmap.coloured, heatmap.values, np.nan)
+    plot.pcolormesh(
+        np.arange(columns + 1) - 0.5,
+        np.arange(rows + 1) - 0.5,
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        norm=scale.norm,
+        edgecolors="white" if plan.size else "face",
+        linewidth=0.6 if plan.size else 0.0,
+        rasterized=not plan.size,
+    )
+    plot.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
+    plot.spines[:].set_visible(False)
+    if not plan.size:
+        down, right = np.nonzero(heatmap.pick)
+        plot.plot(right, down, "*", markersize=8, color="white", markeredgecolor="black")
+        return
+    # In units of a cell.
+    aside, above = (1.6 / 72 / length for length in plan.cell)
+    for (row, column), lines in texts.items():
+        value = values[row, column]
+        background = colours(scale.norm(value)) if np.isfinite(value) else to_rgba(MISSING)
+        colour = text_colour(background)
+        if heatmap.lost[row, column]:
+            box = Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0, fill=False)
+            box.set(hatch="/////", edgecolor=to_rgba(colour, 0.35))
+            plot.add_patch(box)
+        if heatmap.tied[row, column]:
+            corner = (column - 0.5 + aside, row - 0.5 + above)
+            size = (1 - 2 * aside, 1 - 2 * above)
+            plot.add_patch(Rectangle(*(corner, *size), fill=False, edgecolor=colour, linewidth=1))
+        shown = lines[: plan.lines]
+        spacing = _LINE * plan.size * 0.92 / 72 / plan.cell[1]
+        for place, line in enumerate(shown):
+            text = plot.text(
+                column,
+                row + (place - (len(shown) - 1) / 2) * spacing,
                 line,
-                (column, row),
-                xytext=(0, height_above),
-                textcoords="offset points",
-                fontsize=size * 0.75 if line == share else size,
-                color=text_colour(background),
+                fontsize=plan.size * (_SMALLER if place else 1),
+                color=colour,
                 ha="center",
                 va="center",
-                # The lines of a hatch would make the number hard to read.
-                bbox={"facecolor": background, "edgecolor": "none", "pad": 1} if lost else None,
             )
+            text.set_in_layout(False)
+            if heatmap.lost[row, column]:
+                # The lines of the hatch would make it hard to read.
+                text.set_bbox({"facecolor": background, "edgecolor": "none", "pad": 0.6})
 
 
-def _legend(heatmap: Heatmap) -> list[str]:
-    """Explain the marks in the cells."""
-    lines = []
-    if heatmap.lost.any():
-        none = bool((heatmap.lost > MAX_LOST * heatmap.trainings).any())
-        lines.append(f"{LOST}: diverged, not in the mean" + "; no colour: over half" * none)
-    if heatmap.not_estimable.any():
-        lines.append("?: shares no values of the other axes with the other cells")
-    return lines
+def _set_ticks(plot: Axes, labels: Sequence[Sequence[str]], plan: _Plan, *, turned: bool) -> None:
+    """Name the values of the axes, and leave out labels where they would overlap."""
+    width, height = plan.cell
+    line = _LINE * _TICK / 72
+    every = int(np.ceil(line / height)), int(np.ceil(1.2 * line / width)) if turned else 1
+    places = [range(0, len(names), step) for names, step in zip(labels, every, strict=True)]
+    rows, columns = (
+        [names[place] for place in some] for names, some in zip(labels, places, strict=True)
+    )
+    plot.set_yticks(places[0], rows, fontsize=_TICK)
+    plot.set_xticks(
+        places[1],
+        columns,
+        fontsize=_TICK,
+        rotation=45 if turned else 0,
+        ha="right" if turned else "center",
+        rotation_mode="anchor",
+    )
+    plot.tick_params(length=0)
 
 
-def _digits(scale: Normalize) -> int:
-    """Return the number of decimals that show a hundredth of the scale, 0 to 4."""
-    span = float(scale.vmax or 1.0) - float(scale.vmin or 0.0)
-    return int(np.clip(np.ceil(2 - np.log10(max(span, 1e-12))), 0, 4))
+def _draw_bar(
+    figure: Figure, plots: Sequence[Axes], colours: Colormap, scale: Scale, quantity: Quantity
+) -> None:
+    """Draw the bar of the colours: better is at the right, and an arrow where it is cut off."""
+    label, extend = quantity.label, "neither"
+    if quantity.mode is not None:
+        label += f" ({'higher' if quantity.mode == 'max' else 'lower'} is better)"
+    if scale.worst is not None:
+        extend, end, beyond = "min", scale.norm.vmin, "lower, down to"
+        if quantity.mode == "min":
+            extend, end, beyond = "max", scale.norm.vmax, "higher, up to"
+        write = _number_format(scale)
+        label += f"\ndarkest: {write(float(end or 0.0))} and {beyond} {write(scale.worst)}"
+    bar = figure.colorbar(
+        ScalarMappable(scale.norm, colours),
+        ax=plots,
+        location="bottom",
+        extend=extend,
+        aspect=35,
+        pad=0.02,
+        ticks=MaxNLocator(5),
+    )
+    bar.set_label(label, fontsize=_TICK)
+    bar.ax.tick_params(labelsize=_NOTE)
+    bar.outline.set_visible(False)
+    if quantity.mode == "min":
+        bar.ax.invert_xaxis()
+
+
+def _notes(
+    panels: Sequence[Heatmap], study: StudyNumbers, plan: _Plan, sizes: tuple[int, int]
+) -> list[str]:
+    """Explain the marks, and say what is left out."""
+
+    def anywhere(part: str) -> bool:
+        return any(np.any(getattr(panel, part)) for panel in panels)
+
+    notes = []
+    if max(sizes) > 1:
+        notes.append(f"each cell is the mean of {sizes[0]} × {sizes[1]} neighbouring cells")
+    if not plan.size:
+        notes.append(
+            "too many cells for numbers; those in grey have no value, or lost over a "
+            "quarter of their trainings"
+        )
+    elif plan.lines > 1 and any(np.isfinite(panel.errors).any() for panel in panels):
+        notes.append("±: standard error over repetitions")
+    if anywhere("pick"):
+        notes.append(f"{PICK}: the study's pick is here")
+    if plan.size and anywhere("tied"):
+        notes.append(f"outlined: not told apart from the best by {study.objective.label}")
+    if plan.size and anywhere("lost"):
+        notes.append(f"hatched, {LOST}: trainings that diverged or have no number, left out")
+        if any((panel.lost > MAX_LOST * panel.trainings).any() for panel in panels):
+            notes.append("no colour: more than a quarter of its trainings")
+    if plan.size and anywhere("not_estimable"):
+        notes.append("?: shares no values of the other axes with the other cells")
+    return notes
 
 
 def draw_all(
-    summary: pd.DataFrame,
+    study: StudyNumbers,
+    wanted: Sequence[Wanted],
     *,
-    axes: Mapping[str, Sequence[str]],
-    slices: Sequence[Mapping[str, Any]],
-    metric: str,
-    mode: str,
     title: str,
     dpi: int,
     files: Sequence[Path],
     processes: int = 1,
 ) -> None:
-    """Draw all heatmaps of a study, on one colour scale.
+    """Draw heatmaps; all of a kind and metric on one colour scale, each slice on its own.
 
     Parameters
     ----------
-    summary
-        ``summary.csv`` with the axes as text.
-    axes
-        Axis → its values as the summary spells them.
-    slices
-        Slices, each ``{"rows": axis, "columns": axis, "at": {axis: value}}``.
-    metric, mode
-        The objective; ``min`` or ``max``.
+    wanted
+        All heatmaps of the study that share a scale with one that is drawn.
     title
         Title of the study.
     dpi
@@ -354,36 +458,43 @@ def draw_all(
     processes
         Number of processes that draw at once.
     """
-    column = f"{metric}_mean"
-    heatmaps = [
-        mean_heatmap(summary, axes, rows, columns, column)
-        for rows, columns in itertools.combinations(axes, 2)
+    paths = {one.name: [path for path in files if path.stem == one.name] for one in wanted}
+    drawn = [one for one in wanted if paths[one.name]]
+    quantities = {
+        metric: study.quantity(metric) for metric in dict.fromkeys(one.metric for one in drawn)
+    }
+    numbers = [heatmaps_of(study, one, quantities[one.metric]) for one in drawn]
+    shared: dict[tuple[str, ...], list[Heatmap]] = {}
+    scales = [(one.kind, one.metric, one.name * (one.kind == "slice")) for one in drawn]
+    for key, heatmaps in zip(scales, numbers, strict=True):
+        shared.setdefault(key, []).extend(heatmaps)
+    tasks = [
+        (
+            heatmaps,
+            colour_scale(shared[key], quantities[one.metric].mode),
+            quantities[one.metric],
+            paths[one.name],
+        )
+        for one, key, heatmaps in zip(drawn, scales, numbers, strict=True)
     ]
-    heatmaps += [
-        slice_heatmap(summary, axes, part["rows"], part["columns"], part["at"], column)
-        for part in slices
-    ]
-    scale = colour_scale(heatmaps)
-    paths = [[path for path in files if path.stem == heatmap.name] for heatmap in heatmaps]
-    write = partial(_write, axes=axes, scale=scale, title=title, metric=metric, mode=mode, dpi=dpi)
-    if processes == 1 or len(heatmaps) < 2:
-        list(map(write, heatmaps, paths))
+    write = partial(_write, study=study, title=title, dpi=dpi)
+    if processes == 1 or len(tasks) < 2:
+        list(map(write, *zip(*tasks, strict=True)))
     else:
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-            list(pool.map(write, heatmaps, paths))
+            list(pool.map(write, *zip(*tasks, strict=True)))
 
 
 def _write(
-    heatmap: Heatmap,
+    heatmaps: Sequence[Heatmap],
+    scale: Scale,
+    quantity: Quantity,
     paths: Sequence[Path],
     *,
-    axes: Mapping[str, Sequence[str]],
-    scale: Normalize,
+    study: StudyNumbers,
     title: str,
-    metric: str,
-    mode: str,
     dpi: int,
 ) -> None:
-    figure = draw(heatmap, axes, scale, title=title, metric=metric, mode=mode)
+    figure = draw(heatmaps, scale, study, quantity, title=title)
     for path in paths:
         save(figure, path, dpi)

@@ -13,16 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from gridloom.figures.style import SERIES, save, text_colour
+from gridloom.figures.style import SERIES, save, short_name, text_colour
 
 #: Most classes for which the confusion matrix shows numbers.
 _MAX_NUMBERED = 20
 
 #: Most targets that have a panel.
 _MAX_PANELS = 9
-
-#: Characters of a name that are drawn.
-_MAX_NAME = 20
 
 #: Bins of predicted probabilities, of equal width.
 _BINS = 10
@@ -88,7 +85,7 @@ def confusion(predictions: Predictions) -> Figure:
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     plot = figure.add_subplot()
     image = plot.imshow(shares, cmap="cividis", vmin=0, vmax=1)
-    shown = [_short(name) for name in names]
+    shown = [short_name(name) for name in names]
     turned = sum(map(len, shown)) * 0.09 > size - 1.5
     alignment: dict[str, Any] = (
         {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -245,7 +242,7 @@ def _calibrated(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, str, 
             "share of rows that have it",
         )
     if len(predictions.names) == 2:
-        name = _short(predictions.names[1])
+        name = short_name(predictions.names[1])
         return (
             probabilities[:, 1],
             (target == 1).astype(float),
@@ -302,11 +299,6 @@ def _square() -> tuple[Figure, Axes]:
 
 def _subtitle(plot: Axes, *lines: str) -> None:
     plot.set_title("\n".join(filter(None, lines)), fontsize=8)
-
-
-def _short(name: str) -> str:
-    """Cut the middle out of a long name: names that begin alike often end differently."""
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
 
 
 def _sentence(text: str) -> Figure:

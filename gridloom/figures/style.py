@@ -22,6 +22,12 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 #: Colour of cells without a value.
 MISSING = "#d9d9d9"
 
+#: Widths in inches at which figures are printed: a column of a two-column page, and the whole page.
+COLUMN, PAGE = 3.5, 7.2
+
+#: Characters of a name that are drawn.
+_MAX_NAME = 20
+
 #: What figures call Keras's metrics, where their names with spaces are not plain words.
 _METRICS = {
     "acc": "accuracy",
@@ -39,15 +45,24 @@ _METRICS = {
 }
 
 #: What figures call the columns of the tables that are no metrics.
-_COLUMNS = {"parameters": "parameters", "seconds": "seconds a training"}
+_COLUMNS = {
+    "diverged": "share of trainings lost",
+    "parameters": "parameters",
+    "seconds": "seconds a training",
+}
 
 matplotlib.rcParams.update(
     {
-        "font.family": "DejaVu Sans",  # ships with matplotlib, so it is the same on every machine
+        # DejaVu Sans ships with matplotlib, so that it is the same on every machine. A viewer of an
+        # SVG without it takes Verdana, whose letters are as wide.
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans", "Verdana"],
         "font.size": 9,
         "axes.titlesize": 10,
         "hatch.linewidth": 0.7,
+        # Text stays text, to be searched and edited.
         "svg.fonttype": "none",
+        "pdf.fonttype": 42,
         # Without this, names inside an SVG are random, and two runs would differ.
         "svg.hashsalt": "gridloom",
     }
@@ -55,7 +70,7 @@ matplotlib.rcParams.update(
 
 
 def readable(metric: str, labels: Mapping[str, str]) -> str:
-    """Return what figures call a metric, or the column `parameters` or `seconds`.
+    """Return what figures call a metric, or `parameters`, `seconds`, `diverged`, ``<metric>_sd``.
 
     `labels` are the study's own names, ``figures.labels``; where it has none, Keras's words become
     plain ones. Each figure names its metrics with this function, so that all use the same words.
@@ -68,9 +83,13 @@ def readable(metric: str, labels: Mapping[str, str]) -> str:
     'training loss'
     >>> readable("val_loss", {"val_loss": "cross-entropy"})
     'cross-entropy'
+    >>> readable("val_loss_sd", {})
+    'sd of validation loss over repetitions'
     """
     if metric in labels:
         return labels[metric]
+    if metric.endswith("_sd"):
+        return f"sd of {readable(metric.removesuffix('_sd'), labels)} over repetitions"
     if metric in _COLUMNS:
         return _COLUMNS[metric]
     rows = "validation" if metric.startswith("val_") else "training"
@@ -81,6 +100,11 @@ def readable(metric: str, labels: Mapping[str, str]) -> str:
 def readable_axis(name: str, labels: Mapping[str, str]) -> str:
     """Return what figures call a hyperparameter: the study's label, or its name in words."""
     return labels.get(name, name.replace("_", " "))
+
+
+def short_name(name: str) -> str:
+    """Cut the middle out of a long name: names that begin alike often end differently."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:

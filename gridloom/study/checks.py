@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from gridloom.errors import nearest
 from gridloom.naming.blocks import FIRST_RESERVED, Block
 from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
+from gridloom.naming.metrics import better_end
 from gridloom.naming.points import MAX_COMPONENT_BYTES
 from gridloom.naming.values import Value, canonical
 from gridloom.study.grid import Grid
@@ -101,49 +102,10 @@ def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
                 yield f"{where}: {name} must be a number at every point, found {found}"
 
 
-#: Keras's metrics → the mode in which their best value is the best.
-_MODES = {
-    **dict.fromkeys(
-        (
-            "acc",
-            "accuracy",
-            "auc",
-            "binary_accuracy",
-            "categorical_accuracy",
-            "f1_score",
-            "precision",
-            "r2_score",
-            "recall",
-            "sparse_categorical_accuracy",
-            "sparse_top_k_categorical_accuracy",
-            "top_k_categorical_accuracy",
-        ),
-        "max",
-    ),
-    **dict.fromkeys(
-        (
-            "binary_crossentropy",
-            "categorical_crossentropy",
-            "loss",
-            "mae",
-            "mape",
-            "mean_absolute_error",
-            "mean_absolute_percentage_error",
-            "mean_squared_error",
-            "mean_squared_logarithmic_error",
-            "mse",
-            "root_mean_squared_error",
-            "sparse_categorical_crossentropy",
-        ),
-        "min",
-    ),
-}
-
-
 def _check_direction(objective: Objective) -> Iterator[str]:
     """Find a mode that would rank the worst value of a known metric first."""
-    right = _MODES.get(objective.metric.removeprefix("val_"), objective.mode)
-    if right != objective.mode:
+    right = better_end(objective.metric)
+    if right not in (None, objective.mode):
         better = "more" if right == "max" else "less"
         yield (
             f"objective.mode: is {objective.mode}, but {better} of {objective.metric} is better; "

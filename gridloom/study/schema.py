@@ -290,24 +290,41 @@ class Resources(_Closed):
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
 
 
+Kind = Literal["mean", "best", "slice"]
+
+
 class Slice(_Closed):
     """A heatmap of two axes, with all other axes held fixed; drawn if both axes are swept."""
 
     rows: str = Field(description="Hyperparameter down the side.")
     columns: str = Field(description="Hyperparameter along the bottom.")
     at: dict[str, Any] = Field(
-        {}, description="Values of other axes; those not named stay at the best point's."
+        {}, description="Values of other axes; those not named stay at the pick's."
+    )
+    panels: str | None = Field(
+        None, description="Hyperparameter that has a heatmap for each of its values, side by side."
     )
 
 
 class Figures(_Closed):
-    """How the figures look."""
+    """Which figures are drawn, and how they look."""
 
     formats: list[Literal["png", "svg", "pdf"]] = Field(
         ["png", "svg"], min_length=1, description="File formats of every figure."
     )
     dpi: Annotated[int, Field(ge=50, le=600)] = Field(
-        150, description="Dots per inch of PNG files."
+        200, description="Dots per inch of PNG files."
+    )
+    heatmaps: list[Kind] = Field(
+        list(get_args(Kind)),
+        description="Heatmaps of each pair of axes: mean over the other axes, best configuration "
+        "of each cell, slice with the other axes at the pick's values; [] for none but `slices`.",
+    )
+    metrics: list[Annotated[str, Field(pattern="^[^/{}]+$")]] = Field(
+        [],
+        description="What heatmaps show besides the objective: metrics of the history such as "
+        "val_loss, their standard deviation over repetitions (val_loss_sd), seconds, parameters, "
+        "or diverged (share of trainings that diverged or have no number).",
     )
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {},
@@ -315,7 +332,7 @@ class Figures(_Closed):
         "cross-entropy}; else val_categorical_accuracy is validation accuracy and learning_rate "
         "is learning rate.",
     )
-    slices: list[Slice] = Field([], description="Heatmaps with all but two axes held fixed.")
+    slices: list[Slice] = Field([], description="Heatmaps with other axes at chosen values.")
 
 
 class Study(_Closed):
@@ -383,7 +400,7 @@ class Study(_Closed):
         "says so; strict trains anew.",
     )
     resources: dict[Rule, Resources] = Field({}, description="By rule: what one job requests.")
-    figures: Figures = Field(Figures(), description="How the figures look.")
+    figures: Figures = Field(Figures(), description="Which figures are drawn, and how.")
 
     @cached_property
     def grid(self) -> Grid:

@@ -1,0 +1,447 @@
+"""The numbers of heatmaps: what each cell shows, how sure it is, and its marks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from gridloom.analysis.adjusted import adjusted_means
+from gridloom.analysis.observations import observe
+from gridloom.analysis.ties import compare_with_best
+from gridloom.errors import StudyError, nearest
+from gridloom.figures.style import readable, readable_axis
+from gridloom.figures.wanted import Wanted
+from gridloom.naming.metrics import Mode, better_end
+
+#: A cell that lost a larger share of its trainings has no colour: the others are a selection.
+MAX_LOST = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A number of each point that heatmaps show; N points, r repetitions.
+
+    Attributes
+    ----------
+    label
+        Its name in figures.
+    mode
+        ``max`` if more is better, ``min`` if less is, None if neither is known.
+    values, errors
+        float64, shape (N,): of each point, and its standard error. NaN where there is none.
+    repetitions
+        Its values in each repetition, float64, shape (N, r), NaN where there is none; r is 0 for
+        what repetitions do not measure.
+    without_lost
+        Whether it leaves out lost trainings: those that diverged or have no number.
+    """
+
+    label: str
+    mode: Mode | None
+    values: np.ndarray
+    errors: np.ndarray
+    repetitions: np.ndarray
+    without_lost: bool
+
+
+@dataclass(frozen=True, eq=False)
+class StudyNumbers:
+    """A study's tables.
+
+    Attributes
+    ----------
+    summary, runs
+        ``summary.csv`` and ``runs.csv`` with the axes as text.
+    axes
+        Axis → its values as text, in the order in which they are drawn.
+    metric, mode
+        The objective.
+    pick
+        Path of the configuration that the study chose; None if there is none.
+    labels
+        The study's own names of metrics and hyperparameters.
+    """
+
+    summary: pd.DataFrame
+    runs: pd.DataFrame
+    axes: Mapping[str, Sequence[str]]
+    metric: str
+    mode: Mode
+    pick: str | None
+    labels: Mapping[str, str]
+
+    @cached_property
+    def objective(self) -> Quantity:
+        """The objective of each point."""
+        return self.quantity(self.metric)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all that heatmaps may show."""
+        columns = map(str, self.summary)
+        measured = [name.removesuffix("_mean") for name in columns if name.endswith("_mean")]
+        metrics = [name for name in measured if name != "seconds"]
+        further = ["seconds", "parameters", "diverged"]
+        return [*metrics, *further, *(f"{name}_sd" for name in metrics)]
+
+    def quantity(self, metric: str) -> Quantity:
+        """Return one of `metrics`.
+
+        Raises
+        ------
+        StudyError
+            If there is no such metric.
+        """
+        if metric not in self.metrics:
+            raise StudyError(
+                f"figures.metrics: there is no {metric!r}{nearest(metric, self.metrics)}; "
+                f"there are {', '.join(self.metrics)}"
+            )
+        summary, label = self.summary, readable(metric, self.labels)
+        unknown, none = np.full(len(summary), np.nan), np.empty((len(summary), 0))
+        if metric == "diverged":
+            lost = (summary["n_diverged"] + summary["n_missing"]) / summary["n_trainings"]
+            return Quantity(label, "min", lost.to_numpy(float), unknown, none, without_lost=False)
+        if metric in ("seconds", "parameters"):
+            column = "seconds_mean" if metric == "seconds" else metric
+            values = summary[column].to_numpy(float)
+            return Quantity(label, "min", values, unknown, none, without_lost=False)
+        if f"{metric}_mean" not in summary:
+            values = summary[metric].to_numpy(float)
+            return Quantity(label, "min", values, unknown, none, without_lost=True)
+        mode = self.mode if metric == self.metric else better_end(metric)
+        seen = observe(self.runs, {}, metric, "max")
+        scores = pd.DataFrame(seen.scores, index=seen.points["point"])
+        return Quantity(
+            label,
+            mode,
+            summary[f"{metric}_mean"].to_numpy(float),
+            summary[f"{metric}_se"].to_numpy(float),
+            scores.reindex(summary["point"]).to_numpy(),
+            without_lost=True,
+        )
+
+    def called(self, name: str) -> str:
+        """Return what figures call a hyperparameter."""
+        return readable_axis(name, self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """The numbers of one heatmap; arrays have the shape (values of rows, values of columns).
+
+    Attributes
+    ----------
+    rows, columns
+        Names of the axes down the side and along the bottom.
+    values, errors
+        float64: what the cells show and its standard error; NaN where there is none.
+    trainings, lost
+        int64: number of the trainings behind each value, and how many of them diverged or have no
+        number, so that the value leaves them out.
+    tied
+        bool: which cells cannot be told apart from the best, by the objective.
+    pick
+        bool: the cell that the study's pick is in.
+    not_estimable
+        bool: cells that cannot be compared with the others.
+    subtitle
+        Says what each cell shows.
+    heading
+        Value of the axis that this is a panel of; else empty.
+    """
+
+    rows: str
+    columns: str
+    values: np.ndarray
+    errors: np.ndarray
+    trainings: np.ndarray
+    lost: np.ndarray
+    tied: np.ndarray
+    pick: np.ndarray
+    not_estimable: np.ndarray
+    subtitle: str
+    heading: str = ""
+
+    @property
+    def coloured(self) -> np.ndarray:
+        """Which cells have a colour: those with a value that lost few trainings."""
+        coloured: np.ndarray = np.isfinite(self.values) & (self.lost <= MAX_LOST * self.trainings)
+        return coloured
+
+
+def heatmaps_of(study: StudyNumbers, wanted: Wanted, quantity: Quantity) -> list[Heatmap]:
+    """Return the numbers of a heatmap, or of each of its panels."""
+    rows, columns = wanted.rows, wanted.columns
+    if wanted.kind == "mean":
+        return [mean_heatmap(study, quantity, rows, columns)]
+    if wanted.kind == "best":
+        return [best_heatmap(study, quantity, rows, columns)]
+    if wanted.panels is None:
+        return [slice_heatmap(study, quantity, rows, columns, wanted.at)]
+    panels = []
+    for value in study.axes[wanted.panels]:
+        at = {**wanted.at, wanted.panels: value}
+        panels.append(slice_heatmap(study, quantity, rows, columns, at, wanted.panels))
+    return panels
+
+
+def mean_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> Heatmap:
+    """Average over all other axes, so that cells compare like with like.
+
+    The cells are adjusted means (see `gridloom.analysis.adjusted`). These are plain means if every
+    cell has results for the same values of the other axes. The standard error is over repetitions:
+    each repetition alone gives a mean of each cell, and these vary. So it counts what all points of
+    a cell have in common, such as their validation rows. Cells are tied by the rule for
+    configurations (`compare_with_best`), with these means as scores.
+    """
+    means = adjusted_means(study.summary, quantity.values, study.axes, rows, columns)
+    by_repetition = _by_repetition(study, quantity, rows, columns)
+    of_objective = by_repetition
+    if quantity is not study.objective:
+        of_objective = _by_repetition(study, study.objective, rows, columns)
+    count = by_repetition.shape[-1]
+    errors = np.full(means.values.shape, np.nan)
+    if count > 1:
+        errors = by_repetition.std(axis=-1, ddof=1) / np.sqrt(count)
+    others = [name for name in study.axes if name not in (rows, columns, *means.together)]
+    names = ", ".join(map(study.called, others))
+    repeated = "repetitions" if count else "points"
+    if not others:
+        subtitle = f"mean of {repeated}"
+    elif means.adjusted_for:
+        subtitle = f"mean of {repeated}, adjusted for {names}"
+    else:
+        subtitle = f"mean over {names}" + " and repetitions" * bool(count)
+    if means.together:
+        together = ", ".join(map(study.called, means.together))
+        subtitle += f"; varying along with the two: {together}"
+    trainings, lost = _sums(study, quantity, rows, columns)
+    heatmap = Heatmap(
+        rows,
+        columns,
+        means.values,
+        errors,
+        trainings,
+        lost,
+        np.zeros(lost.shape, bool),
+        _cells_of(study, rows, columns, study.summary["point"] == study.pick),
+        means.not_estimable,
+        subtitle,
+    )
+    return replace(heatmap, tied=_tied_means(of_objective, heatmap.coloured, study.mode))
+
+
+def _by_repetition(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> np.ndarray:
+    """Return the mean of each cell in each repetition alone, shape (rows, columns, repetitions)."""
+    shape = (len(study.axes[rows]), len(study.axes[columns]), 0)
+    means = [
+        adjusted_means(study.summary, values, study.axes, rows, columns).values
+        for values in quantity.repetitions.T
+    ]
+    return np.stack(means, axis=-1) if means else np.empty(shape)
+
+
+def _tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> np.ndarray:
+    """Return which of some cells cannot be told apart from the best of them.
+
+    Parameters
+    ----------
+    by_repetition
+        Their means of the objective in each repetition, shape (rows, columns, repetitions).
+    compared
+        bool, shape (rows, columns).
+    """
+    complete = compared & np.isfinite(by_repetition).all(axis=-1)
+    tied = np.zeros(complete.shape, bool)
+    if complete.sum() > 1 and by_repetition.shape[-1] > 1:
+        sign = -1 if mode == "min" else 1
+        tied[complete] = compare_with_best(sign * by_repetition[complete]).tied
+    return tied
+
+
+def _sums(
+    study: StudyNumbers, quantity: Quantity, rows: str, columns: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the trainings of each cell and those that are lost."""
+    points = study.summary
+    trainings = _spread(study, rows, columns, points, points["n_trainings"], 0)
+    lost = points["n_diverged"] + points["n_missing"]
+    if not quantity.without_lost:
+        lost = 0 * lost
+    return trainings, _spread(study, rows, columns, points, lost, 0)
+
+
+def best_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> Heatmap:
+    """Show the configuration of each cell that has the best objective.
+
+    Those with a lost training come after all others. Whatever `quantity` is shown, the objective
+    chooses.
+    """
+    summary = study.summary
+    chosen = summary.sort_values("rank", kind="stable").drop_duplicates([rows, columns]).index
+    others = [study.called(name) for name in study.axes if name not in (rows, columns)]
+    subtitle = "mean of repetitions"
+    if others:
+        subtitle = f"best configuration of each cell, of all {', '.join(others)}"
+    pick = _cells_of(study, rows, columns, summary["point"] == study.pick)
+    return _of_points(study, quantity, rows, columns, chosen, pick, subtitle)
+
+
+def slice_heatmap(
+    study: StudyNumbers,
+    quantity: Quantity,
+    rows: str,
+    columns: str,
+    at: Mapping[str, str],
+    panels: str | None = None,
+) -> Heatmap:
+    """Hold all other axes fixed.
+
+    Parameters
+    ----------
+    at
+        Values of other axes, as text; axes that are not named have the pick's value.
+    panels
+        Axis whose value is the heading of a panel, and no part of the subtitle.
+    """
+    summary = study.summary
+    centre = _centre(study)
+    held = {name: at.get(name, centre[name]) for name in study.axes if name not in (rows, columns)}
+    chosen = np.ones(len(summary), bool)
+    for name, value in held.items():
+        chosen &= (summary[name] == value).to_numpy()
+    told = {
+        # In one line, whatever its length.
+        name: f"{study.called(name)} = {value or '—'}".replace(" ", "\N{NO-BREAK SPACE}")
+        for name, value in held.items()
+    }
+    heading = told.pop(panels) if panels is not None else ""
+    subtitle = "mean of repetitions"
+    if told:
+        at_pick = study.pick is not None and all(held[name] == centre[name] for name in told)
+        subtitle = ("at the pick: " if at_pick else "at ") + ", ".join(told.values())
+    pick = _cells_of(study, rows, columns, (summary["point"] == study.pick) & chosen)
+    points = summary.index[chosen]
+    return _of_points(study, quantity, rows, columns, points, pick, subtitle, heading)
+
+
+def _centre(study: StudyNumbers) -> pd.Series:
+    """Return the row of the pick; without one, that of the best rank."""
+    summary = study.summary
+    row = (summary["point"] == study.pick).to_numpy().argmax()
+    if study.pick is None:
+        row = summary["rank"].to_numpy().argmin()
+    centre: pd.Series = summary.iloc[row]
+    return centre
+
+
+def _of_points(
+    study: StudyNumbers,
+    quantity: Quantity,
+    rows: str,
+    columns: str,
+    chosen: pd.Index,
+    pick: np.ndarray,
+    subtitle: str,
+    heading: str = "",
+) -> Heatmap:
+    """Return a heatmap of chosen points, at most one a cell."""
+    points = study.summary.assign(_value=quantity.values, _error=quantity.errors).loc[chosen]
+    lost = points["n_diverged"] + points["n_missing"]
+
+    def spread(values: pd.Series, empty: float) -> np.ndarray:
+        return _spread(study, rows, columns, points, values, empty)
+
+    return Heatmap(
+        rows,
+        columns,
+        spread(points["_value"], np.nan),
+        spread(points["_error"], np.nan),
+        spread(points["n_trainings"], 0),
+        spread(lost if quantity.without_lost else 0 * lost, 0),
+        spread(points["tied_with_best"].astype(int), 0) > 0,
+        pick,
+        np.zeros(pick.shape, bool),
+        subtitle,
+        heading,
+    )
+
+
+def _spread(
+    study: StudyNumbers,
+    rows: str,
+    columns: str,
+    points: pd.DataFrame,
+    values: pd.Series,
+    empty: float,
+) -> np.ndarray:
+    """Sum the values of points by cell; `empty` where a cell has no point."""
+    kind = float if np.isnan(empty) else int
+    cells = values.groupby([points[rows], points[columns]]).sum(min_count=1).unstack()
+    ordered = cells.reindex(index=list(study.axes[rows]), columns=list(study.axes[columns]))
+    return ordered.fillna(empty).to_numpy(kind)
+
+
+def _cells_of(study: StudyNumbers, rows: str, columns: str, which: pd.Series) -> np.ndarray:
+    """Return which cells hold any of some points."""
+    return _spread(study, rows, columns, study.summary, which.astype(int), 0) > 0
+
+
+def grouped(heatmap: Heatmap, most: int) -> tuple[Heatmap, tuple[int, int]]:
+    """Average neighbouring cells of a heatmap with more than `most` rows or columns.
+
+    Returns
+    -------
+    heatmap
+        With at most `most` rows and columns.
+    sizes
+        So many rows and columns are a group.
+    """
+    height, width = heatmap.values.shape
+    sizes = (-(-height // most), -(-width // most))
+    if sizes == (1, 1):
+        return heatmap, sizes
+
+    def blocks(cells: np.ndarray, empty: float) -> np.ndarray:
+        """Return the cells of each group, shape (rows, columns, cells of a group)."""
+        ends = [(0, -height % sizes[0]), (0, -width % sizes[1])]
+        filled = np.pad(cells, ends, constant_values=empty)
+        rows, columns = filled.shape[0] // sizes[0], filled.shape[1] // sizes[1]
+        split = filled.reshape(rows, sizes[0], columns, sizes[1])
+        return split.swapaxes(1, 2).reshape(rows, columns, -1)
+
+    coloured = np.where(heatmap.coloured, heatmap.values, np.nan)
+    means = np.ma.masked_invalid(blocks(coloured, np.nan)).mean(axis=-1).filled(np.nan)
+    return replace(
+        heatmap,
+        values=means,
+        errors=np.full(means.shape, np.nan),
+        trainings=blocks(heatmap.trainings, 0).sum(axis=-1),
+        lost=np.zeros(means.shape, int),
+        tied=np.zeros(means.shape, bool),
+        pick=blocks(heatmap.pick, False).max(axis=-1),
+        not_estimable=np.zeros(means.shape, bool),
+    ), sizes
+
+
+def largest_pairs(effects: pd.DataFrame, axes: Sequence[str], count: int) -> list[tuple[str, str]]:
+    """Return the pairs of axes that explain most, the largest first.
+
+    Parameters
+    ----------
+    effects
+        ``effects.csv``. A pair explains what its two axes do alone and together.
+    """
+    variance = dict(zip(effects["effect"], effects["variance"].fillna(0), strict=True))
+
+    def explained(pair: tuple[str, str]) -> float:
+        a, b = pair
+        return float(sum(variance.get(name, 0) for name in (a, b, f"{a}:{b}", f"{b}:{a}")))
+
+    return sorted(itertools.combinations(axes, 2), key=explained, reverse=True)[:count]
