@@ -46,4 +46,5 @@ rule all:
         rules.verdict.output,
         RUN.baselines,
         rules.heatmaps.output,
+        rules.heatmaps_further.output,
         lambda wildcards: RUN.lost_records(),

@@ -5,6 +5,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from gridloom.files import fingerprint

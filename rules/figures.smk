@@ -1,24 +1,27 @@
 """Figures: from tables to pictures.
 
-Needs   <results>/summary.csv, runs.csv
-Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|slice>.{png,svg}; line_<a>.{png,svg} of one axis,
-        no_figure.txt of none
+Needs   <results>/summary.csv, runs.csv, effects.csv, best.yaml
+Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|best|slice>.{png,svg}; line_<a>.{png,svg} of one
+        axis, no_figure.txt of none
 """
 
 
 # Too short for the queue of a cluster.
 localrules:
     heatmaps,
+    heatmaps_further,
 
 
 rule heatmaps:
-    """Draw a heatmap of each pair of axes and the slices of the study, or a line of one axis."""
+    """Draw a heatmap of means for each pair of axes, or a line of one axis."""
     input:
         summary=f"{RESULTS}/summary.csv",
         runs=f"{RESULTS}/runs.csv",
+        effects=f"{RESULTS}/effects.csv",
+        best=f"{RESULTS}/best.yaml",
         code=code("heatmaps"),
     output:
-        RUN.grid_figures(f"{RESULTS}/figures"),
+        RUN.first_figures(f"{RESULTS}/figures"),
     log:
         f"{RESULTS}/logs/heatmaps.log",
     threads: asks("heatmaps", "threads")
@@ -28,10 +31,21 @@ rule heatmaps:
         gpu=asks("heatmaps", "gpu"),
     params:
         axes=verbatim(json.dumps(axis_texts(RUN.grid))),
-        slices=verbatim(json.dumps(RUN.slices())),
+        wanted=verbatim(json.dumps([asdict(heatmap) for heatmap in RUN.heatmaps()])),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
+        labels=verbatim(json.dumps(STUDY.figures.labels)),
         dpi=STUDY.figures.dpi,
+        all=RUN.grid_figures(f"{RESULTS}/figures"),
     script:
         "../scripts/heatmaps.py"
+
+
+use rule heatmaps as heatmaps_further with:
+    output:
+        RUN.further_figures(f"{RESULTS}/figures"),
+    log:
+        f"{RESULTS}/logs/heatmaps_further.log",
+    # The means come first.
+    priority: -1

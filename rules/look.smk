@@ -108,6 +108,8 @@ use rule heatmaps as heatmaps_partial with:
     input:
         summary=f"{RESULTS}/partial/summary.csv",
         runs=f"{RESULTS}/partial/runs.csv",
+        effects=f"{RESULTS}/partial/effects.csv",
+        best=f"{RESULTS}/partial/best.yaml",
         code=code("heatmaps"),
     output:
         RUN.grid_figures(f"{RESULTS}/partial/figures"),

@@ -1,29 +1,43 @@
-"""Draw the figures of the grid, and remove those of an earlier one."""
+"""Draw figures of the grid, and remove those of an earlier one."""
 
 import json
 import sys
 from pathlib import Path
 
+from gridloom.analysis.cells import read_csv
+from gridloom.analysis.pick import NothingToChooseError, Pick
 from gridloom.errors import report_mistakes
 from gridloom.figures.grid import NO_FIGURE, draw_grid, remove_earlier
+from gridloom.figures.numbers import StudyNumbers
+from gridloom.figures.wanted import Wanted
 
 with report_mistakes(snakemake.log[0]):
-    axes = json.loads(snakemake.params.axes)
+    params = snakemake.params
+    axes = json.loads(params.axes)
     files = [Path(path) for path in snakemake.output]
+    try:
+        pick = Pick.read(Path(snakemake.input.best)).point
+    except NothingToChooseError:
+        pick = None
     draw_grid(
-        Path(snakemake.input.summary),
-        Path(snakemake.input.runs),
-        axes=axes,
-        slices=json.loads(snakemake.params.slices),
-        metric=snakemake.params.metric,
-        mode=snakemake.params.mode,
-        title=snakemake.params.title,
-        dpi=snakemake.params.dpi,
+        StudyNumbers(
+            summary=read_csv(Path(snakemake.input.summary), axes),
+            runs=read_csv(Path(snakemake.input.runs), axes),
+            axes=axes,
+            metric=params.metric,
+            mode=params.mode,
+            pick=pick,
+            labels=json.loads(params.labels),
+        ),
+        [Wanted(**heatmap) for heatmap in json.loads(params.wanted)],
+        Path(snakemake.input.effects),
+        title=params.title,
+        dpi=params.dpi,
         files=files,
         processes=snakemake.threads,
     )
     folder = files[0].parent
-    if removed := remove_earlier(folder, files):
+    if removed := remove_earlier(folder, params.all):
         print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)
     if not axes:
         print(NO_FIGURE, file=sys.stderr)

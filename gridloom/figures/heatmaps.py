@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -53,8 +54,8 @@ _CHARACTER, _LINE = 0.62, 1.3
 #: Lowest cell with numbers, and largest height of all cells together, in inches.
 _LOWEST_CELL, _HEIGHT = 0.2, 6.5
 
-#: Height of the bar of colours with its numbers and label, in inches.
-_BAR_HEIGHT = 0.75
+#: Width of the bar of colours, and its height with numbers and label, in inches.
+_BAR_WIDTH, _BAR_HEIGHT = 0.09, 0.75
 
 #: An axis with more values is drawn in groups of neighbours.
 MAX_VALUES = 150
@@ -106,7 +107,7 @@ def colour_scale(heatmaps: Sequence[Heatmap], mode: Mode | None) -> Scale:
     if np.isfinite(errors).any():
         end = min(end, best - 4 * float(np.nanmedian(errors)))
     if end == best:
-        end = best - 1e-9 * max(abs(best), 1.0)
+        end = best - 0.1 * max(abs(best), 1.0)
     low, high = sorted((sign * end, sign * best))
     return Scale(Normalize(low, high), sign * worst if worst < end else None)
 
@@ -228,7 +229,8 @@ def draw(
         + _height(notes, _NOTE)
         + _BAR_HEIGHT
     )
-    figure = Figure(figsize=(plan.width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.02)
+    figure = Figure(figsize=(plan.width, height), layout=layout)
     plots = figure.subplots(plan.down, plan.across, squeeze=False, sharex=True, sharey=True)
     colours = matplotlib.colormaps[COLOUR_MAPS[quantity.mode or "max"]].with_extremes(bad=MISSING)
     for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):
@@ -245,9 +247,6 @@ def draw(
     figure.suptitle(title, fontsize=_TITLE, fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=_NOTE)
     # Once, not for each file: this takes as long as drawing.
-    layout = figure.get_layout_engine()
-    assert layout is not None
-    layout.set(h_pad=0.02)
     layout.execute(figure)
     figure.set_layout_engine("none")
     return figure
@@ -378,23 +377,23 @@ def _draw_bar(
     figure: Figure, plots: Sequence[Axes], colours: Colormap, scale: Scale, quantity: Quantity
 ) -> None:
     """Draw the bar of the colours: better is at the right, and an arrow where it is cut off."""
-    label, extend = quantity.label, "neither"
+    label, extend, write = quantity.label, "neither", _number_format(scale)
     if quantity.mode is not None:
         label += f" ({'higher' if quantity.mode == 'max' else 'lower'} is better)"
     if scale.worst is not None:
         extend, end, beyond = "min", scale.norm.vmin, "lower, down to"
         if quantity.mode == "min":
             extend, end, beyond = "max", scale.norm.vmax, "higher, up to"
-        write = _number_format(scale)
         label += f"\ndarkest: {write(float(end or 0.0))} and {beyond} {write(scale.worst)}"
     bar = figure.colorbar(
         ScalarMappable(scale.norm, colours),
         ax=plots,
         location="bottom",
         extend=extend,
-        aspect=35,
+        aspect=figure.get_figwidth() / _BAR_WIDTH,
         pad=0.02,
         ticks=MaxNLocator(5),
+        format=lambda value, _: write(value),
     )
     bar.set_label(label, fontsize=_TICK)
     bar.ax.tick_params(labelsize=_NOTE)

@@ -17,7 +17,7 @@ from gridloom.naming.metrics import better_end
 from gridloom.naming.points import MAX_COMPONENT_BYTES
 from gridloom.naming.values import Value, canonical
 from gridloom.study.grid import Grid
-from gridloom.study.schema import Objective, Study
+from gridloom.study.schema import Figures, Objective, Study
 from gridloom.study.sources import is_local, table_format, why_no_source
 
 
@@ -63,17 +63,30 @@ def check_together(study: Study, grid: Grid) -> Iterator[str]:
     yield from _check_ignored(study, grid)
     yield from _check_paths(study, grid)
     yield from _check_cost(study, grid)
-    drawn: set[tuple[str, str]] = set()
-    for index, slice_ in enumerate(study.figures.slices):
+    yield from _check_figures(study.figures, study.objective.metric, grid)
+
+
+def _check_figures(figures: Figures, objective: str, grid: Grid) -> Iterator[str]:
+    """Check what is to be drawn."""
+    for index, metric in enumerate(figures.metrics):
+        if metric == objective:
+            yield f"figures.metrics[{index}]: {metric} is the objective, which is drawn; remove it"
+        elif metric in figures.metrics[:index]:
+            yield f"figures.metrics[{index}]: {metric} is there already; remove one"
+    known = {name for point in grid.points.values() for name in point}
+    drawn: set[tuple[str | None, ...]] = set()
+    for index, slice_ in enumerate(figures.slices):
         where = f"figures.slices[{index}]"
         if slice_.rows == slice_.columns:
             yield f"{where}: rows and columns are both {slice_.rows!r}; name two axes"
-        if (slice_.rows, slice_.columns) in drawn:
+        if slice_.panels in (slice_.rows, slice_.columns, *slice_.at):
+            yield f"{where}.panels: {slice_.panels!r} is in this slice already; name another axis"
+        named = (slice_.rows, slice_.columns, slice_.panels)
+        if named in drawn:
             yield f"{where}: {slice_.rows} x {slice_.columns} is listed twice; remove one"
-        drawn.add((slice_.rows, slice_.columns))
-        known = {name for point in grid.points.values() for name in point}
-        for key, name in (("rows", slice_.rows), ("columns", slice_.columns)):
-            if name not in known:
+        drawn.add(named)
+        for key, name in zip(("rows", "columns", "panels"), named, strict=True):
+            if name is not None and name not in known:
                 yield f"{where}.{key}: {name!r} is not a hyperparameter here{nearest(name, known)}"
         for name, value in slice_.at.items():
             if name not in known:
@@ -183,7 +196,8 @@ def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
         )
     pair = sorted(grid.axes, key=lambda name: len(os.fsencode(name)))[-2:]
     # A figure is first written under a temporary name with a process number.
-    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice.0000000.png")
+    metric = max(study.figures.metrics, key=len, default="")
+    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice_{metric}.0000000.png")
     if len(figure) > MAX_COMPONENT_BYTES:
         yield (
             f"hyperparameters.{pair[-1]}: the heatmap with {pair[0]} would have a file name of "

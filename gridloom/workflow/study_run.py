@@ -9,14 +9,13 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.settings import DataSettings, hand_over
+from gridloom.figures.wanted import Wanted, wanted_heatmaps
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import (
@@ -310,32 +309,48 @@ class StudyRun:
         """Number of trainings of the study."""
         return len(self.grid.points) * self.study.repetitions * self.folds
 
-    def slices(self) -> list[dict[str, Any]]:
-        """List the slices whose two axes are swept, with values as the tables spell them."""
-        return [
+    def heatmaps(self) -> list[Wanted]:
+        """List the heatmaps; slices only if their two axes are swept."""
+        axes, figures = self.grid.axes, self.study.figures
+        slices = [
             {
                 "rows": part.rows,
                 "columns": part.columns,
                 "at": {name: table_text(canonical(value)) for name, value in part.at.items()},
+                "panels": part.panels if part.panels in axes else None,
             }
-            for part in self.study.figures.slices
-            if part.rows in self.grid.axes and part.columns in self.grid.axes
+            for part in figures.slices
+            if part.rows in axes and part.columns in axes
         ]
+        metric = self.study.objective.metric
+        return wanted_heatmaps(list(axes), metric, figures.metrics, figures.heatmaps, slices)
 
-    def grid_figures(self, folder: str) -> list[str]:
-        """List the files of the grid's figures.
+    def first_figures(self, folder: str) -> list[str]:
+        """List the files of the grid's first figures.
 
-        A heatmap of means for each pair of axes and one for each slice; a line for a single axis;
-        without any axis, a text that says so.
+        The objective's heatmap of means for each pair of axes; a line for a single axis; without
+        any axis, a text that says so.
         """
         axes = list(self.grid.axes)
         if not axes:
             return [f"{folder}/no_figure.txt"]
         if len(axes) == 1:
-            names = [f"line_{axes[0]}"]
-        else:
-            names = [f"heatmap_{a}_x_{b}_mean" for a, b in combinations(axes, 2)]
-            names += [f"heatmap_{part['rows']}_x_{part['columns']}_slice" for part in self.slices()]
+            return self._figures(folder, [f"line_{axes[0]}"])
+        return self._figures(folder, [one.name for one in self.heatmaps() if self._is_first(one)])
+
+    def further_figures(self, folder: str) -> list[str]:
+        """List the files of all other heatmaps: of other kinds, and of other metrics."""
+        names = [one.name for one in self.heatmaps() if not self._is_first(one)]
+        return self._figures(folder, names)
+
+    def grid_figures(self, folder: str) -> list[str]:
+        """List the files of all figures of the grid."""
+        return self.first_figures(folder) + self.further_figures(folder)
+
+    def _is_first(self, heatmap: Wanted) -> bool:
+        return heatmap.kind == "mean" and heatmap.metric == self.study.objective.metric
+
+    def _figures(self, folder: str, names: Sequence[str]) -> list[str]:
         formats = self.study.figures.formats
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
 
@@ -352,9 +367,7 @@ class StudyRun:
 
     def model_figures(self, folder: str) -> list[str]:
         """Name the files of the figures of the fitted model."""
-        formats = self.study.figures.formats
-        names = _MODEL_FIGURES[self.study.dataset.task]
-        return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
+        return self._figures(folder, _MODEL_FIGURES[self.study.dataset.task])
 
     def hand_over_settings(self) -> None:
         """Pass settings on which no row depends to the data jobs (see `gridloom.data.settings`)."""
