@@ -27,7 +27,7 @@ from gridloom.figures.style import (
     MISSING,
     PAGE,
     save,
-    short_name,
+    short_names,
     text_colour,
 )
 from gridloom.figures.wanted import Wanted
@@ -209,7 +209,7 @@ def draw(
     panels, sizes = [panel for panel, _ in together], together[0][1]
     names = (panels[0].rows, panels[0].columns)
     labels = [
-        [short_name(text or "—") for text in study.axes[name][::size]]
+        short_names([text or "—" for text in study.axes[name][::size]])
         for name, size in zip(names, sizes, strict=True)
     ]
     texts = [_cell_texts(panel, _number_format(scale)) for panel in panels]
@@ -414,10 +414,9 @@ def _notes(
     if max(sizes) > 1:
         notes.append(f"each cell is the mean of {sizes[0]} × {sizes[1]} neighbouring cells")
     if not plan.size:
-        notes.append(
-            "too many cells for numbers; those in grey have no value, or lost over a "
-            "quarter of their trainings"
-        )
+        notes.append("too many cells for numbers")
+        if not all(panel.coloured.all() for panel in panels):
+            notes.append("grey: no value, or more than a quarter of the trainings lost")
     elif plan.lines > 1 and any(np.isfinite(panel.errors).any() for panel in panels):
         notes.append("±: standard error over repetitions")
     if anywhere("pick"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from gridloom.files import atomic_path
@@ -102,16 +104,31 @@ def readable_axis(name: str, labels: Mapping[str, str]) -> str:
     return labels.get(name, name.replace("_", " "))
 
 
-def short_name(name: str) -> str:
+def short_name(name: str, most: int = _MAX_NAME) -> str:
     """Cut the middle out of a long name: names that begin alike often end differently."""
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME // 2]}…{name[-_MAX_NAME // 2 :]}"
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Cut the middle out of long names, but not what tells them apart within 80 characters."""
+    for most in (_MAX_NAME, 2 * _MAX_NAME, 4 * _MAX_NAME):
+        short = [short_name(name, most) for name in names]
+        if len(set(short)) == len(set(names)):
+            break
+    return short
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:
     """Write a figure in the format of the path's suffix, without a date inside."""
-    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    figure.set_dpi(dpi)
     with atomic_path(path) as beside:
-        figure.savefig(beside, dpi=dpi, metadata=metadata.get(path.suffix[1:]))
+        # `Figure.savefig` would draw everything twice.
+        if path.suffix == ".png":
+            FigureCanvasAgg(figure).print_png(beside)
+        elif path.suffix == ".svg":
+            FigureCanvasSVG(figure).print_svg(beside, metadata={"Date": None})
+        else:
+            FigureCanvasPdf(figure).print_pdf(beside, metadata={"CreationDate": None})
 
 
 def text_colour(background: tuple[float, ...]) -> str:
