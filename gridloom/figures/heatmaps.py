@@ -282,7 +282,8 @@ def _cell_texts(heatmap: Heatmap, write: Callable[[float], str]) -> dict[tuple[i
         if np.isfinite(value):
             lines.append(f"{PICK} {write(value)}" if heatmap.pick[cell] else write(value))
             if np.isfinite(error):
-                lines.append(f"± {write(error)}")
+                text = write(error)
+                lines.append(f"± {text if float(text) or not error else f'{error:.1g}'}")
         elif not lost:
             lines.append("?" if heatmap.not_estimable[cell] else "—")
         if lost:

@@ -22,6 +22,10 @@ from gridloom.naming.metrics import Mode, better_end
 MAX_LOST = 0.25
 
 
+#: More cells are too small to be outlined, and are not compared with the best.
+_MAX_COMPARED = 2_000
+
+
 @dataclass(frozen=True, eq=False)
 class Quantity:
     """A number of each point that heatmaps show; N points, r repetitions.
@@ -259,7 +263,7 @@ def _tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> 
     """
     complete = compared & np.isfinite(by_repetition).all(axis=-1)
     tied = np.zeros(complete.shape, bool)
-    if complete.sum() > 1 and by_repetition.shape[-1] > 1:
+    if 1 < complete.sum() <= _MAX_COMPARED and by_repetition.shape[-1] > 1:
         sign = -1 if mode == "min" else 1
         tied[complete] = compare_with_best(sign * by_repetition[complete]).tied
     return tied

@@ -62,6 +62,8 @@ matplotlib.rcParams.update(
         "font.size": 9,
         "axes.titlesize": 10,
         "hatch.linewidth": 0.7,
+        # A dollar sign in a name is one, not the beginning of a formula.
+        "text.parse_math": False,
         # Text stays text, to be searched and edited.
         "svg.fonttype": "none",
         "pdf.fonttype": 42,

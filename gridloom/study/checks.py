@@ -195,9 +195,10 @@ def _check_paths(study: Study, grid: Grid) -> Iterator[str]:
             "of file systems; use a shorter one"
         )
     pair = sorted(grid.axes, key=lambda name: len(os.fsencode(name)))[-2:]
+    metrics = ["", *(f"_{metric}" for metric in study.figures.metrics)]
+    longest_metric = max(metrics, key=len)
     # A figure is first written under a temporary name with a process number.
-    metric = max(study.figures.metrics, key=len, default="")
-    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice_{metric}.0000000.png")
+    figure = os.fsencode(f".heatmap_{'_x_'.join(pair)}_slice{longest_metric}.0000000.png")
     if len(figure) > MAX_COMPONENT_BYTES:
         yield (
             f"hyperparameters.{pair[-1]}: the heatmap with {pair[0]} would have a file name of "

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.cells import write_csv
 from gridloom.figures.grid import draw_grid, remove_earlier
 from gridloom.figures.lines import draw_line, read_line
+from gridloom.figures.numbers import StudyNumbers
+from gridloom.figures.wanted import wanted_heatmaps
+from tests.figures.studies import study_of
 
 RATES = ["0.1", "1", ""]
 
@@ -97,38 +101,52 @@ def test_an_axis_whose_trainings_all_diverged_is_drawn_with_their_numbers():
     assert [text.get_text() for text in plot_of(line).texts] == ["✕ 4 of 4"] * 3
 
 
-def written(folder, axes, files):
+def written(axes, files):
     summary, runs = tables()
-    write_csv(summary, folder / "summary.csv")
-    write_csv(runs, folder / "runs.csv")
-    draw_grid(
-        folder / "summary.csv",
-        folder / "runs.csv",
-        axes=axes,
-        slices=[],
-        metric="score",
-        mode="max",
-        title="T",
-        dpi=60,
-        files=files,
-    )
+    study = StudyNumbers(summary, runs, axes, "score", "max", None, {})
+    draw_grid(study, [], Path("effects.csv"), title="T", dpi=60, files=files)
     return [file.read_bytes() for file in files]
 
 
 def test_one_axis_gives_the_same_files_again_and_none_a_sentence(tmp_path):
     files = [tmp_path / "figures" / f"line_rate.{ending}" for ending in ("png", "svg", "pdf")]
-    first = written(tmp_path, {"rate": RATES}, files)
+    first = written({"rate": RATES}, files)
     assert all(len(content) > 1000 for content in first)
-    assert written(tmp_path, {"rate": RATES}, files) == first
-    (sentence,) = written(tmp_path, {}, [tmp_path / "figures" / "no_figure.txt"])
+    assert written({"rate": RATES}, files) == first
+    (sentence,) = written({}, [tmp_path / "figures" / "no_figure.txt"])
     assert b"one configuration, so there is nothing to compare" in sentence
 
 
+def test_a_grid_of_many_axes_draws_the_pairs_of_its_effects_and_says_which(tmp_path):
+    axes = {f"a{n}": ["0", "1"] for n in range(13)}
+
+    def score(*point):
+        ones = point[:13].count("1")
+        return 0.1 * ones if ones < 2 else None
+
+    effects = pd.DataFrame({"effect": ["a3", "a7"], "variance": [2.0, 1.0]})
+    effects.to_csv(tmp_path / "effects.csv", index=False)
+    wanted = wanted_heatmaps(list(axes), "val_accuracy", [], ["mean"], [])
+    file = tmp_path / f"{wanted[0].name}.svg"
+    study = study_of(score, axes, repetitions=1)
+    draw_grid(study, wanted, tmp_path / "effects.csv", title="T", dpi=60, files=[file])
+    labels = file.read_text().split("</text>")
+    assert [label.split(">")[-1] for label in labels].count("a7") == 1
+    assert [label.split(">")[-1] for label in labels].count("a3") == 1
+
+
 def test_figures_of_an_earlier_grid_go_and_files_of_a_person_stay(tmp_path):
-    ours = ["heatmap_a_x_b_mean.png", "heatmap_a_x_b_slice.svg", "line_a.pdf", "no_figure.txt"]
+    ours = [
+        "heatmap_a_x_b_mean.png",
+        "heatmap_a_x_b_best_val_loss.png",
+        "heatmap_a_x_b_by_c_slice.svg",
+        "heatmap_largest_3_slice.svg",
+        "line_a.pdf",
+        "no_figure.txt",
+    ]
     for name in [*ours, "line_a.txt", "my heatmap_a_x_b_mean.png", "heatmap_of_mine.png"]:
         (tmp_path / name).touch()
-    removed = remove_earlier(tmp_path, [tmp_path / ours[0]])
+    removed = remove_earlier(tmp_path, [f"elsewhere/{ours[0]}"])
     assert [file.name for file in removed] == sorted(ours[1:])
     assert {file.name for file in tmp_path.iterdir()} == {
         ours[0],

@@ -1,208 +1,297 @@
-"""Promises of the heatmaps: the right number in the right cell, on one readable scale."""
+"""Promises of the heatmaps: the right number in the right cell, on a scale that shows it."""
 
 from __future__ import annotations
 
 import itertools
+import re
+import shutil
+from pathlib import Path
 
+import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.testing.compare import compare_images
 
 from gridloom.analysis.cells import read_csv, write_csv
-from gridloom.figures import heatmaps
-from gridloom.figures.heatmaps import colour_scale, draw, draw_all, mean_heatmap, slice_heatmap
-from gridloom.figures.style import text_colour
+from gridloom.errors import StudyError
+from gridloom.figures.heatmaps import MAX_VALUES, colour_scale, draw, draw_all
+from gridloom.figures.numbers import (
+    StudyNumbers,
+    best_heatmap,
+    largest_pairs,
+    mean_heatmap,
+    slice_heatmap,
+)
+from gridloom.figures.style import COLUMN, PAGE, save, text_colour
+from gridloom.figures.wanted import LARGEST, Wanted, wanted_heatmaps
+from tests.figures.studies import AXES, study_of
 
-AXES = {"units": ["64", "1"], "dropout": ["0", "0.3"], "rate": ["1", "0.1", "0.01"]}
-
-COUNTS = {"n": 3, "n_trainings": 3, "n_diverged": 0, "n_missing": 0, "parameters": 7}
-
-
-def drawn(heatmap, axes=AXES, mode="max", title="T"):
-    return draw(heatmap, axes, colour_scale([heatmap]), title=title, metric="score", mode=mode)
-
-
-def summary():
-    rows = [
-        {"units": u, "dropout": d, "rate": r, "score_mean": place / 10}
-        for place, (u, d, r) in enumerate(itertools.product(*AXES.values()))
-    ]
-    table = pd.DataFrame(rows).assign(**COUNTS)
-    table["rank"] = table["score_mean"].rank(ascending=False).astype(int)
-    return table
+PLACES = {point: place for place, point in enumerate(itertools.product(*AXES.values()))}
 
 
-def test_a_cell_is_the_mean_over_the_other_axes_in_the_order_given():
-    heatmap = mean_heatmap(summary(), AXES, "units", "dropout", "score_mean")
+def steps(*point):
+    """Return 0 for the first point of the grid, 0.1 for the second, and so on."""
+    *values, _ = point
+    return PLACES[tuple(values)] / 10
+
+
+def of(kind, study=None, rows="units", columns="dropout", **more):
+    study = study or study_of(steps)
+    make = {"mean": mean_heatmap, "best": best_heatmap, "slice": slice_heatmap}[kind]
+    if kind == "slice":
+        more = {"at": {}, **more}
+    return make(study, more.pop("quantity", study.objective), rows, columns, **more)
+
+
+def drawn(heatmaps, study=None, title="T", quantity=None):
+    heatmaps = heatmaps if isinstance(heatmaps, list) else [heatmaps]
+    study = study or study_of(steps)
+    quantity = quantity or study.objective
+    scale = colour_scale(heatmaps, quantity.mode)
+    return draw(heatmaps, scale, study, quantity, title=title)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def notes(figure):
+    return " ".join(figure._supxlabel.get_text().split())
+
+
+def colours(figure):
+    """Return the colours of the cells by row, and the places of hatched and outlined ones."""
+    plot = figure.axes[0]
+    (mesh,) = plot.collections
+    boxes = {True: set(), False: set()}
+    for box in plot.patches:
+        row, column = box.get_y() + box.get_height() / 2, box.get_x() + box.get_width() / 2
+        place = (round(row), round(column))
+        boxes[box.get_hatch() is not None].add(place)
+    return mesh.to_rgba(mesh.get_array())[..., :3], boxes[True], boxes[False]
+
+
+# -- the numbers of the cells
+
+
+def test_a_mean_is_over_the_other_axes_with_values_in_the_order_given():
+    heatmap = of("mean")
     np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
-    assert heatmap.name == "heatmap_units_x_dropout_mean"
     assert heatmap.subtitle == "mean over rate and repetitions"
+    assert heatmap.trainings.tolist() == [[9, 9], [9, 9]]
 
 
-def test_a_slice_holds_other_axes_at_the_given_value_or_the_best_points():
-    table = summary()
-    best = slice_heatmap(table, AXES, "units", "dropout", {}, "score_mean")
-    np.testing.assert_allclose(best.values, [[0.2, 0.5], [0.8, 1.1]])
-    assert best.subtitle == "at rate = 0.01"
-    equal = slice_heatmap(table.assign(rank=1), AXES, "units", "dropout", {}, "score_mean")
-    assert equal.subtitle == "at rate = 1"  # where the first of the smallest networks is
-    chosen = slice_heatmap(table, AXES, "units", "dropout", {"rate": "1"}, "score_mean")
-    np.testing.assert_allclose(chosen.values, [[0.0, 0.3], [0.6, 0.9]])
-
-
-def test_protected_values_of_tables_are_found(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(heatmaps, "_write", lambda heatmap, *_, **__: drawn.append(heatmap))
-    axes = {**AXES, "dropout": ["=0", "'3"]}
-    table = summary().replace({"dropout": {"0": "=0", "0.3": "'3"}})
-    write_csv(table, tmp_path / "summary.csv")
-    draw_all(
-        read_csv(tmp_path / "summary.csv", axes),
-        axes=axes,
-        slices=[],
-        metric="score",
-        mode="max",
-        title="",
-        dpi=60,
-        files=[],
-    )
-    assert all(np.isfinite(heatmap.values).all() for heatmap in drawn)
-    assert len(drawn) == 3
+def test_the_error_of_a_mean_is_over_repetitions_and_counts_what_points_share():
+    # All points share the luck of a repetition: averaging points does not remove it.
+    luck = [-0.3, 0.1, 0.2]
+    shared = study_of(lambda *point: steps(*point) + luck[point[-1]])
+    error = np.std(luck, ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(of("mean", shared).errors, np.full((2, 2), error))
+    assert np.isnan(of("mean", study_of(steps, repetitions=1)).errors).all()
 
 
 def test_cells_are_compared_over_the_same_values_of_the_other_axes():
-    table = summary()
-    table.loc[2, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
-    heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
+    study = study_of(lambda *point: np.nan if point[:3] == ("64", "0", "0.01") else steps(*point))
+    heatmap = of("mean", study)
     # The plain mean would be 0.05, over a lower rate than in the other cells.
     np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
     assert heatmap.subtitle == "mean of repetitions, adjusted for rate"
 
 
 def test_the_subtitle_names_axes_that_vary_together():
-    table = summary().assign(epochs=lambda t: t["units"].map({"1": "20", "64": "10"}))
     axes = {**AXES, "epochs": ["10", "20"]}
-    heatmap = mean_heatmap(table, axes, "units", "dropout", "score_mean")
+    epochs = {"64": "10", "1": "20"}
+    study = study_of(
+        lambda *point: steps(*point[:3], 0) if point[3] == epochs[point[0]] else None, axes
+    )
+    heatmap = of("mean", study)
     np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
     assert heatmap.subtitle == "mean over rate and repetitions; varying along with the two: epochs"
 
 
-def test_cells_with_diverged_trainings_are_hatched_or_without_colour():
-    table = summary()
-    table.loc[0, ["score_mean", "n", "n_diverged"]] = [np.nan, 0, 3]
-    table.loc[3, ["n", "n_missing"]] = [1, 2]
-    table.loc[9:11, ["n", "n_diverged"]] = [1, 2]
-    heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
-    assert heatmap.lost.tolist() == [[3, 2], [0, 6]]
-    assert heatmap.trainings.tolist() == [[9, 9], [9, 9]]
-    assert np.isfinite(heatmap.values).tolist() == [[True, True], [True, False]]
-    plot = drawn(heatmap).axes[0]
-    texts = [text.get_text() for text in plot.texts]
-    assert [text for text in texts if "✕" in text] == ["✕ 3 of 9", "✕ 2 of 9", "✕ 6 of 9"]
-    hatched = {(patch.get_y() + 0.5, patch.get_x() + 0.5) for patch in plot.patches}
-    assert hatched == {(0, 0), (0, 1), (1, 1)}
-    assert "✕: diverged, not in the mean; no colour: over half" in plot.get_title()
-    # Cells without colour do not stretch the scale.
-    assert colour_scale([heatmap]).vmax < 1
+def test_the_best_of_a_cell_has_the_best_rank_and_its_own_error_and_other_metrics():
+    study = study_of(steps, noise=0.001)
+    heatmap = of("best", study)
+    best = study.summary.sort_values("rank").drop_duplicates(["units", "dropout"])
+    best = best.sort_values("point", ascending=False).set_index(["units", "dropout"])
+    for (row, units), (column, dropout) in itertools.product(
+        enumerate(AXES["units"]), enumerate(AXES["dropout"])
+    ):
+        point = best.loc[(units, dropout)]
+        assert point["rate"] == "0.01"
+        assert heatmap.values[row, column] == point["val_accuracy_mean"]
+        assert heatmap.errors[row, column] == point["val_accuracy_se"]
+    # The objective chooses, whatever is shown: the largest networks, which have most parameters.
+    shown = of("best", study, quantity=study.quantity("parameters"))
+    assert shown.values.tolist() == [[12, 15], [18, 21]]
+    assert heatmap.subtitle == "best configuration of each cell, of all rate"
 
 
-def test_a_cell_that_cannot_be_compared_says_so():
-    table = summary()
-    of_cell = (table["units"] == "1") & (table["dropout"] == "0")
-    table.loc[of_cell != (table["rate"] == "1"), "score_mean"] = np.nan
-    figure = drawn(mean_heatmap(table, AXES, "units", "dropout", "score_mean"))
-    plot = figure.axes[0]
-    assert [text.get_text() for text in plot.texts].count("?") == 1
-    assert "?: shares no values of the other axes with" in " ".join(plot.get_title().split())
+def test_a_configuration_with_a_lost_training_is_the_best_of_no_cell_that_has_others():
+    study = study_of(lambda *p: np.nan if p[2:] == ("0.01", 0) else steps(*p))
+    heatmap = of("best", study)
+    np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
+    assert not heatmap.lost.any()
+
+
+def test_a_slice_holds_other_axes_at_the_given_value_or_the_picks():
+    heatmap = of("slice", study_of(steps, pick=4))
+    np.testing.assert_allclose(heatmap.values, [[0.1, 0.4], [0.7, 1.0]])
+    assert heatmap.subtitle.split() == ["at", "the", "pick:", "rate", "=", "0.1"]
+    assert heatmap.pick.tolist() == [[False, True], [False, False]]
+    given = of("slice", study_of(steps, pick=4), at={"rate": "1"})
+    np.testing.assert_allclose(given.values, [[0.0, 0.3], [0.6, 0.9]])
+    assert given.subtitle.split() == ["at", "rate", "=", "1"]
+    assert not given.pick.any()
+
+
+def test_every_number_that_a_study_has_can_be_drawn_and_no_other():
+    study = study_of(lambda *p: np.nan if p[2:] == ("1", 0) else steps(*p), noise=0.01)
+    shares = of("mean", study, "units", "rate", quantity=study.quantity("diverged"))
+    np.testing.assert_allclose(shares.values, [[1 / 3, 0, 0], [1 / 3, 0, 0]])
+    assert not shares.lost.any()
+    spread = of("slice", study, "units", "rate", quantity=study.quantity("val_loss_sd"))
+    np.testing.assert_array_equal(
+        spread.values.ravel(), study.summary.query("dropout == '0'")["val_loss_sd"]
+    )
+    assert study.quantity("val_loss").mode == study.quantity("seconds").mode == "min"
+    assert study.quantity("val_loss").label == "validation loss"
+    with pytest.raises(StudyError, match=r"no 'val_los' \(did you mean 'val_loss'\?\)"):
+        study.quantity("val_los")
+
+
+# -- the marks
+
+
+def test_cells_tied_with_the_best_are_outlined_and_the_pick_is_starred():
+    good = {("64", "0"): 0.9, ("64", "0.3"): 0.899, ("1", "0"): 0.5, ("1", "0.3"): 0.4}
+    study = study_of(lambda u, d, r, k: good[u, d], noise=0.01, repetitions=10, pick=5)
+    for kind in ("mean", "slice"):
+        figure = drawn(of(kind, study), study)
+        _, hatched, outlined = colours(figure)
+        assert outlined == {(0, 0), (0, 1)}
+        assert not hatched
+        assert [text[0] == "★" for text in texts(figure)[::2]] == [False, True, False, False]
+        assert "outlined: not told apart from the best by validation accuracy" in notes(figure)
+        assert "★: the study's pick is here" in notes(figure)
+
+
+def test_lost_trainings_are_hatched_and_counted_and_many_take_the_colour():
+    lost = {("64", "0"): 1, ("1", "0.3"): 2, ("1", "0"): 4}
+    study = study_of(
+        lambda u, d, r, k: np.nan if k < lost.get((u, d), 0) else 0.5 + 0.001 * k, repetitions=4
+    )
+    figure = drawn(of("slice", study), study)
+    found, hatched, _ = colours(figure)
+    assert hatched == {(0, 0), (1, 0), (1, 1)}
+    shown = texts(figure)
+    assert [text for text in shown if "✕" in text] == ["✕ 1 of 4", "✕ 4 of 4", "✕ 2 of 4"]
+    assert "0.5025" in shown[-3]
+    grey = np.ptp(found, axis=-1) < 1e-6
+    assert grey.tolist() == [[False, False], [True, True]]
+    assert "no colour: more than a quarter of its trainings" in notes(figure)
+    # A good score of the few that did not diverge is not the end of the scale.
+    assert colour_scale([of("slice", study)], "max").norm.vmax == pytest.approx(0.502, abs=0.0005)
+
+
+def test_a_cell_says_how_many_trainings_only_where_they_differ():
+    study = study_of(lambda u, d, r, k: None if (u, d, r) == ("1", "0", "1") else 0.5)
+    figure = drawn(of("mean", study), study)
+    assert [text for text in texts(figure) if "n =" in text] == ["n = 9", "n = 9", "n = 6", "n = 9"]
+    assert not [text for text in texts(drawn(of("mean"))) if "n =" in text]
+
+
+def test_a_cell_that_cannot_be_compared_and_one_that_is_not_there_say_so():
+    def score(u, d, r, k):
+        if (u, d) == ("64", "0.3"):
+            return None
+        of_cell = (u, d) == ("1", "0")
+        return 0.5 if of_cell == (r == "1") else np.nan
+
+    study = study_of(score)
+    figure = drawn(of("mean", study), study)
+    shown = texts(figure)
+    assert [shown.count(mark) for mark in ("?", "—")] == [0, 1]
+    assert np.isnan(of("mean", study).values).sum() == 2
+
+
+# -- the colours
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", (1, 1)), ("min", (0, 0))])
-def test_the_bright_end_at_the_top_is_better_and_the_bar_says_so(mode, best):
-    figure = drawn(mean_heatmap(summary(), AXES, "units", "dropout", "score_mean"), mode=mode)
-    plot, bar = figure.axes
-    (image,) = plot.images
-    colours = image.to_rgba(image.get_array())[..., :3].sum(axis=-1)
-    assert np.unravel_index(colours.argmax(), colours.shape) == best
-    assert bar.get_ylabel() == f"score\n({'higher' if mode == 'max' else 'lower'} is better)"
-    assert bar.yaxis_inverted() == (mode == "min")
+def test_the_bright_end_at_the_right_is_better_and_the_bar_says_so(mode, best):
+    study = study_of(steps, mode=mode)
+    figure = drawn(of("mean", study), study)
+    found, _, _ = colours(figure)
+    assert np.unravel_index(found.sum(axis=-1).argmax(), found.shape[:2]) == best
+    bar = figure.axes[1]
+    better = "higher" if mode == "max" else "lower"
+    assert bar.get_xlabel() == f"validation accuracy ({better} is better)"
+    assert bar.xaxis_inverted() == (mode == "min")
 
 
-def test_every_cell_shows_its_number_and_a_missing_one_a_dash():
-    table = summary()
-    table = table[~((table["units"] == "1") & (table["dropout"] == "0"))]
-    heatmap = mean_heatmap(table, AXES, "units", "dropout", "score_mean")
-    figure = drawn(heatmap)
-    plot = figure.axes[0]
-    assert [text.get_text() for text in plot.texts] == ["0.100", "0.400", "—", "1.000"]
-    assert [label.get_text() for label in plot.get_yticklabels()] == ["64", "1"]
-    assert [label.get_text() for label in plot.get_xticklabels()] == ["0", "0.3"]
-
-
-def test_all_heatmaps_share_one_scale_even_when_all_values_are_equal():
-    table = summary()
-    maps = [
-        mean_heatmap(table, AXES, a, b, "score_mean") for a, b in itertools.combinations(AXES, 2)
-    ]
-    scale = colour_scale(maps)
-    assert (scale.vmin, scale.vmax) == (
-        min(one.values.min() for one in maps),
-        max(one.values.max() for one in maps),
+@pytest.mark.parametrize("sign", [1, -1])
+def test_good_cells_differ_in_colour_whatever_the_bad_ones_are(sign):
+    mode = "max" if sign > 0 else "min"
+    values = {"1": -500.0, "0.1": 0.90, "0.01": 0.94}
+    study = study_of(
+        lambda u, d, r, k: sign * (values[r] + 0.01 * float(d) - 0.01 * (u == "1")), mode=mode
     )
-    flat = mean_heatmap(table.assign(score_mean=0.5), AXES, "units", "rate", "score_mean")
-    assert colour_scale([flat]).vmax > 0.5
+    heatmap = of("mean", study, "units", "rate")
+    scale = colour_scale([heatmap], mode)
+    best = scale.norm(heatmap.values)[..., 1:]
+    assert np.ptp(best) > 0.4
+    assert scale.worst == heatmap.values.ravel()[np.abs(heatmap.values).argmax()]
+    bar = drawn(heatmap, study).axes[1]
+    told = "and lower, down to" if sign > 0 else "and higher, up to"
+    assert told in bar.get_xlabel()
+    # The arrow is at the left, the worse end.
+    (arrow,) = [patch for patch in bar.patches if patch.get_path().vertices.shape[0] >= 3]
+    assert arrow.get_path().vertices[:, 0].max() <= 0
 
 
-@pytest.mark.parametrize("values", [["1"], [f"value number {n}" for n in range(30)]])
-def test_nothing_is_clipped_with_few_or_many_long_labels(values):
-    axes = {"short": ["a", "b"], "a_hyperparameter_with_a_long_name": values}
-    table = pd.DataFrame(
-        [
-            {"short": a, "a_hyperparameter_with_a_long_name": b, "score_mean": 1.0}
-            for a, b in itertools.product(*axes.values())
-        ]
-    ).assign(**COUNTS)
-    heatmap = mean_heatmap(table, axes, "short", "a_hyperparameter_with_a_long_name", "score_mean")
-    figure = drawn(heatmap, axes, title="A study " * 3)
-    FigureCanvasAgg(figure).draw()
-    width, height = figure.get_size_inches() * figure.dpi
-    plot = figure.axes[0]
-    parts = [*plot.get_xticklabels(), *plot.get_yticklabels(), plot.title, plot.xaxis.label]
-    for part in [*parts, plot.yaxis.label, figure._suptitle]:
-        box = part.get_window_extent()
-        assert box.x0 >= -1 and box.y0 >= -1, part
-        assert box.x1 <= width + 1 and box.y1 <= height + 1, part
+def test_a_scale_without_bad_cells_ends_at_the_worst():
+    heatmap = of("mean")
+    scale = colour_scale([heatmap], "max")
+    assert (scale.norm.vmin, scale.norm.vmax, scale.worst) == (
+        heatmap.values.min(),
+        heatmap.values.max(),
+        None,
+    )
 
 
-def test_files_are_reproduced_byte_for_byte_in_every_format(tmp_path):
-    path = tmp_path / "summary.csv"
-    summary().to_csv(path, index=False)
-    written = []
-    for folder, processes in (("one", 1), ("two", 2)):
-        files = [
-            tmp_path / folder / f"{name}.{suffix}"
-            for name in ("heatmap_units_x_rate_mean", "heatmap_dropout_x_rate_slice")
-            for suffix in ("png", "svg")
-        ]
-        draw_all(
-            read_csv(path, AXES),
-            axes=AXES,
-            slices=[{"rows": "dropout", "columns": "rate", "at": {}}],
-            metric="score",
-            mode="max",
-            title="T",
-            dpi=80,
-            files=files,
-            processes=processes,
-        )
-        written.append([file.read_bytes() for file in files])
-    assert written[0] == written[1]
-    assert all(len(content) > 1000 for content in written[0])
+def test_noise_alone_does_not_take_all_colours():
+    study = study_of(lambda *point: 0.5, noise=0.1, repetitions=10)
+    heatmap = of("mean", study)
+    scale = colour_scale([heatmap], "max")
+    assert scale.norm.vmax - scale.norm.vmin >= 4 * np.median(heatmap.errors)
+    flat = study_of(lambda *point: 0.5)
+    assert set(texts(drawn(of("mean", flat), flat))) == {"★ 0.500", "0.500", "± 0.000"}
+
+
+def test_maps_of_a_kind_share_a_scale_and_a_slice_has_its_own(tmp_path, monkeypatch):
+    scales = {}
+    monkeypatch.setattr(
+        "gridloom.figures.heatmaps._write",
+        lambda maps, scale, quantity, paths, **_: scales.setdefault(paths[0].stem, scale.norm),
+    )
+    wanted = wanted_heatmaps(list(AXES), "val_accuracy", ["val_loss"], ["mean", "slice"], [])
+    draw_all(
+        study_of(steps),
+        wanted,
+        title="",
+        dpi=60,
+        files=[tmp_path / f"{one.name}.png" for one in wanted],
+    )
+    ranges = {name: (norm.vmin, norm.vmax) for name, norm in scales.items()}
+    of_kind = [{r for n, r in ranges.items() if n.endswith(k)} for k in ("mean", "mean_val_loss")]
+    assert [len(kind) for kind in of_kind] == [1, 1]
+    assert of_kind[0] != of_kind[1]
+    assert len({span for name, span in ranges.items() if name.endswith("slice")}) == 3
 
 
 def test_text_has_contrast_on_every_colour_of_the_map():
-    import matplotlib
-
     for value in np.linspace(0, 1, 50):
         colour = np.array(matplotlib.colormaps["cividis"](value)[:3])
         linear = np.where(colour <= 0.03928, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
@@ -213,3 +302,176 @@ def test_text_has_contrast_on_every_colour_of_the_map():
             else 1.05 / (luminance + 0.05)
         )
         assert contrast >= 4.5
+
+
+# -- the picture
+
+
+def nothing_clipped_or_overlapping(figure):
+    FigureCanvasAgg(figure).draw()
+    width, height = figure.get_size_inches() * figure.dpi
+    fixed = [figure._suptitle, figure._supxlabel]
+    for plot in figure.axes:
+        fixed += [plot.title, plot.xaxis.label, plot.yaxis.label]
+        for axis in (plot.xaxis, plot.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            fixed += [
+                tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high
+            ]
+    fixed = [text for text in fixed if text.get_text() and text.get_visible()]
+    boxes = [text.get_window_extent() for text in fixed]
+    for box in boxes:
+        assert box.x0 >= -1 and box.y0 >= -1
+        assert box.x1 <= width + 1 and box.y1 <= height + 1
+    upright = [
+        text.get_window_extent().padded(-1) for text in fixed if text.get_rotation() in (0, 90)
+    ]
+    for one, other in itertools.combinations(upright, 2):
+        assert not one.overlaps(other)
+    for plot in figure.axes:
+        inside = [text.get_window_extent().padded(-0.5) for text in plot.texts]
+        frame = plot.get_window_extent().padded(2)
+        for box in inside:
+            assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+        for one, other in itertools.combinations(inside, 2):
+            assert not one.overlaps(other)
+
+
+LONG = "a_hyperparameter_with_a_long_name"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["1"], [f"value number {n}" for n in range(30)], [str(n / 1000) for n in range(13)]],
+    ids=["one", "many long", "many"],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_nothing_is_clipped_or_overlaps_with_few_or_many_long_labels(values, turned):
+    axes = {"short": ["a", "b"], LONG: values}
+    study = study_of(
+        lambda *p: np.nan if p[2] == 0 and p[0] == "a" else 0.9, axes, noise=0.01, repetitions=5
+    )
+    names = list(axes)[::-1] if turned else list(axes)
+    figure = drawn(of("mean", study, *names), study, title="A study with a long title, " * 4)
+    nothing_clipped_or_overlapping(figure)
+    assert figure.get_figwidth() in (COLUMN, PAGE)
+    assert figure.get_figheight() < 10
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_third_axis_has_a_panel_for_each_value_on_one_scale():
+    study = study_of(steps)
+    wanted = Wanted("slice", "val_accuracy", "name", "units", "dropout", panels="rate")
+    panels = [of("slice", study, at={"rate": rate}, panels="rate") for rate in AXES["rate"]]
+    figure = drawn(panels, study)
+    plots = figure.axes[:3]
+    assert [plot.get_title().split()[-1] for plot in plots] == AXES["rate"]
+    shown = [[text.get_text().split()[-1] for text in plot.texts[::2]] for plot in plots]
+    assert shown[1] == ["0.10", "0.40", "0.70", "1.00"]
+    assert len({plot.collections[0].norm for plot in plots}) == 1
+    assert figure.get_figwidth() == PAGE
+    nothing_clipped_or_overlapping(figure)
+    assert wanted.panels == "rate"
+
+
+def test_a_map_of_10_000_cells_has_no_numbers_and_one_of_more_groups_neighbours():
+    axes = {"a": [str(n) for n in range(100)], "b": [str(n) for n in range(100)]}
+    study = study_of(lambda a, b, k: 0.001 * int(a) + 0.002 * int(b), axes, repetitions=1)
+    figure = drawn(of("mean", study, "a", "b"), study)
+    assert texts(figure) == []
+    assert "too many cells for numbers" in notes(figure)
+    nothing_clipped_or_overlapping(figure)
+    axes = {"a": ["0", "1"], "b": [str(n) for n in range(2 * MAX_VALUES)]}
+    study = study_of(lambda a, b, k: int(b), axes, repetitions=1)
+    figure = drawn(of("mean", study, "a", "b"), study)
+    (mesh,) = figure.axes[0].collections
+    np.testing.assert_allclose(mesh.get_array()[0], np.arange(MAX_VALUES) * 2 + 0.5)
+    assert "each cell is the mean of 1 × 2 neighbouring cells" in notes(figure)
+
+
+def test_names_in_figures_are_readable_and_the_studys_own_come_first():
+    axes = {"learning_rate": ["0.1", "1"], "batch_size": ["4", "8"]}
+    labels = {"batch_size": "rows a step", "val_accuracy": "share right, in $"}
+    study = study_of(lambda *p: 0.5, axes, labels=labels)
+    figure = drawn(of("mean", study, *axes), study)
+    plot, bar = figure.axes
+    assert (plot.get_ylabel(), plot.get_xlabel()) == ("learning rate", "rows a step")
+    assert bar.get_xlabel() == "share right, in $ (higher is better)"
+    nothing_clipped_or_overlapping(figure)
+
+
+# -- the files
+
+
+def test_files_are_reproduced_byte_for_byte_in_every_format_with_text_as_text(tmp_path):
+    wanted = wanted_heatmaps(list(AXES), "val_accuracy", [], ["mean", "best"], [])
+    written = []
+    for folder, processes in (("one", 1), ("two", 2)):
+        files = [
+            tmp_path / folder / f"{name}.{suffix}"
+            for name in ("heatmap_units_x_rate_mean", "heatmap_dropout_x_rate_best")
+            for suffix in ("png", "svg", "pdf")
+        ]
+        study = study_of(steps, noise=0.01)
+        draw_all(study, wanted, title="T", dpi=80, files=files, processes=processes)
+        written.append({file.name: file.read_bytes() for file in files})
+    assert written[0] == written[1]
+    svg = written[0]["heatmap_units_x_rate_mean.svg"].decode()
+    assert re.search(">mean over dropout and repetitions</text>", svg)
+    assert b"/Type3" not in written[0]["heatmap_units_x_rate_mean.pdf"]
+
+
+def test_protected_values_of_tables_are_found(tmp_path):
+    axes = {**AXES, "dropout": ["=0", "'3"]}
+    study = study_of(lambda *p: 0.5, axes)
+    for name in ("summary", "runs"):
+        write_csv(getattr(study, name), tmp_path / f"{name}.csv")
+    summary, runs = (read_csv(tmp_path / f"{name}.csv", axes) for name in ("summary", "runs"))
+    read = StudyNumbers(summary, runs, axes, "val_accuracy", "max", study.pick, {})
+    for kind in ("mean", "best", "slice"):
+        heatmap = of(kind, read)
+        assert np.isfinite(heatmap.values).all()
+        assert np.isfinite(heatmap.errors).all()
+
+
+def test_of_many_axes_the_pairs_with_the_largest_effects_are_drawn():
+    axes = [f"a{n}" for n in range(13)]
+    wanted = wanted_heatmaps(axes, "val_loss", [], ["mean"], [])
+    assert [one.name for one in wanted[:2]] == ["heatmap_largest_1_mean", "heatmap_largest_2_mean"]
+    assert len(wanted) == LARGEST
+    import pandas as pd
+
+    effects = pd.DataFrame(
+        {"effect": ["a1", "a2", "a7", "a2:a7", "noise"], "variance": [1.0, np.nan, 3.0, 9.0, 99.0]}
+    )
+    assert largest_pairs(effects, axes, 2) == [("a2", "a7"), ("a1", "a7")]
+
+
+def test_a_slice_of_the_study_replaces_that_of_the_pair():
+    slices = [{"rows": "b", "columns": "a", "at": {"c": "1"}, "panels": None}]
+    names = [one.name for one in wanted_heatmaps(list("abc"), "m", ["n"], ["slice"], slices)]
+    assert names == [
+        f"heatmap_{pair}_slice{metric}"
+        for metric in ("", "_n")
+        for pair in ("a_x_c", "b_x_c", "b_x_a")
+    ]
+
+
+REFERENCES = Path(__file__).parent / "references"
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("mean", "max"), ("best", "max"), ("slice", "min")])
+def test_heatmaps_look_as_they_did(tmp_path, kind, mode):
+    def score(u, d, r, k):
+        if (u, r) == ("1", "1") and k < (2 if d == "0" else 1):
+            return np.nan
+        return steps(u, d, r, k) - 30 * ((u, d, r) == ("64", "0.3", "0.1"))
+
+    study = study_of(score, noise=0.02, repetitions=4, mode=mode, pick=2)
+    name = f"heatmap_{kind}_{mode}.png"
+    save(drawn(of(kind, study, "units", "rate"), study, title="Reference"), tmp_path / name, 80)
+    # To accept a change of the picture, look at it and copy the new one over the reference.
+    shutil.copy(REFERENCES / name, tmp_path / "expected.png")
+    problem = compare_images(str(tmp_path / "expected.png"), str(tmp_path / name), tol=5)
+    assert problem is None

@@ -183,6 +183,18 @@ STUDIES = {
         {"figures": {"slices": [{"rows": "unit", "columns": "dropout"}]}},
         "'unit' is not a hyperparameter here (did you mean 'units'?)",
     ),
+    "panels of an axis of the slice": (
+        {"figures": {"slices": [{"rows": "units", "columns": "dropout", "panels": "units"}]}},
+        "figures.slices[0].panels: 'units' is in this slice already; name another axis",
+    ),
+    "the objective drawn twice": (
+        {"figures": {"metrics": ["val_categorical_accuracy"]}},
+        "figures.metrics[0]: val_categorical_accuracy is the objective, which is drawn; remove it",
+    ),
+    "a metric drawn twice": (
+        {"figures": {"metrics": ["loss", "loss"]}},
+        "figures.metrics[1]: loss is there already; remove one",
+    ),
     "a slice elsewhere": (
         {"figures": {"slices": [{"rows": "epochs", "columns": "dropout", "at": {"units": 9}}]}},
         "9 is not among its values 1, 4",

@@ -83,12 +83,23 @@ def test_jobs_at_once_follow_from_the_cores_except_on_a_cluster(run_of):
     assert run_of(two, here=False).jobs_at_once() is None
 
 
-def test_there_is_a_heatmap_of_each_pair_and_of_each_swept_slice(run_of):
+def test_there_are_heatmaps_of_each_pair_and_of_each_swept_slice(run_of):
     slices = [{"rows": "units", "columns": "dropout"}, {"rows": "units", "columns": "epochs"}]
     run = run_of({"figures": {"formats": ["png", "svg"], "slices": slices}})
-    names = {"heatmap_dropout_x_units_mean", "heatmap_units_x_dropout_slice"}
-    expected = {f"figures/{name}.{ending}" for name in names for ending in ("png", "svg")}
-    assert set(run.grid_figures("figures")) == expected
+    first, further = run.first_figures("figures"), run.further_figures("figures")
+    pair = "figures/heatmap_units_x_dropout"
+    assert first == [f"figures/heatmap_dropout_x_units_mean.{end}" for end in ("png", "svg")]
+    best = [f"figures/heatmap_dropout_x_units_best.{end}" for end in ("png", "svg")]
+    assert further == [*best, f"{pair}_slice.png", f"{pair}_slice.svg"]
+    assert run.grid_figures("figures") == first + further
+
+
+def test_the_study_says_which_heatmaps_are_drawn_and_of_what(run_of):
+    slices = [{"rows": "units", "columns": "dropout", "panels": "epochs"}]
+    figures = {"formats": ["png"], "heatmaps": [], "metrics": ["val_loss"], "slices": slices}
+    # An axis with one value has no panels.
+    names = ["heatmap_units_x_dropout_slice", "heatmap_units_x_dropout_slice_val_loss"]
+    assert run_of({"figures": figures}).grid_figures("") == [f"/{name}.png" for name in names]
 
 
 def test_one_axis_has_a_line_and_none_a_sentence(run_of):
