@@ -219,7 +219,7 @@ def draw(
     turned = widths[1] > plan.cell[0] - 0.04
     headings = [panel.heading or _wrapped(panel.subtitle, plan.width, _TICK) for panel in panels]
     told = [panels[0].subtitle] if panels[0].heading else []
-    told.append("; ".join(_notes(panels, study, plan, sizes)))
+    told.append("; ".join(_notes(panels, study, plan, sizes, every)))
     notes = "\n".join(_wrapped(note, plan.width, _NOTE) for note in told)
     title = _wrapped(title, plan.width, _TITLE)
     under = 0.35 + (0.75 * widths[1] if turned else 0)
@@ -404,7 +404,11 @@ def _draw_bar(
 
 
 def _notes(
-    panels: Sequence[Heatmap], study: StudyNumbers, plan: _Plan, sizes: tuple[int, int]
+    panels: Sequence[Heatmap],
+    study: StudyNumbers,
+    plan: _Plan,
+    sizes: tuple[int, int],
+    texts: Sequence[_Lines],
 ) -> list[str]:
     """Explain the marks, and say what is left out."""
 
@@ -428,6 +432,8 @@ def _notes(
         notes.append(f"hatched, {LOST}: trainings that diverged or have no number, left out")
         if any((panel.lost > MAX_LOST * panel.trainings).any() for panel in panels):
             notes.append("no colour: more than a quarter of its trainings")
+    if plan.lines > 1 and any("n = " in line for text in texts for line in text):
+        notes.append("n: trainings")
     if plan.size and anywhere("not_estimable"):
         notes.append("?: shares no values of the other axes with the other cells")
     return notes

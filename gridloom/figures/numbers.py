@@ -292,7 +292,7 @@ def best_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
     others = [study.called(name) for name in study.axes if name not in (rows, columns)]
     subtitle = "mean of repetitions"
     if others:
-        subtitle = f"best configuration of each cell, of all {', '.join(others)}"
+        subtitle = f"best configuration of each cell (luck included), of all {', '.join(others)}"
     pick = _cells_of(study, rows, columns, summary["point"] == study.pick)
     return _of_points(study, quantity, rows, columns, chosen, pick, subtitle)
 

@@ -125,7 +125,7 @@ def test_the_best_of_a_cell_has_the_best_rank_and_its_own_error_and_other_metric
     # The objective chooses, whatever is shown: the largest networks, which have most parameters.
     shown = of("best", study, quantity=study.quantity("parameters"))
     assert shown.values.tolist() == [[12, 15], [18, 21]]
-    assert heatmap.subtitle == "best configuration of each cell, of all rate"
+    assert heatmap.subtitle == "best configuration of each cell (luck included), of all rate"
 
 
 def test_a_configuration_with_a_lost_training_is_the_best_of_no_cell_that_has_others():
