@@ -63,7 +63,7 @@ def draw_grid(
         ((axis, values),) = study.axes.items()
         metric, mode = study.metric, study.mode
         line = read_line(study.summary, study.runs, axis, values, metric, mode)
-        figure = draw_line(line, title=title, metric=metric, mode=mode)
+        figure = draw_line(line, title=title, metric=metric, mode=mode, labels=study.labels)
         for file in files:
             save(figure, file, dpi)
     else:

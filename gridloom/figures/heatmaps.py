@@ -222,15 +222,14 @@ def draw(
     told.append("; ".join(_notes(panels, study, plan, sizes, every)))
     notes = "\n".join(_wrapped(note, plan.width, _NOTE) for note in told)
     title = _wrapped(title, plan.width, _TITLE)
-    under = 0.35 + (0.75 * widths[1] if turned else 0)
-    height = (
-        plan.down * (len(labels[0]) * plan.cell[1] + under + _height(headings[0], _TICK))
-        + _height(title, _TITLE)
-        + _height(notes, _NOTE)
-        + _BAR_HEIGHT
+    panel_height = (
+        _height(headings[0], _TICK)
+        + len(labels[0]) * plan.cell[1]
+        + (0.35 + 0.75 * widths[1] if turned else 0.35)
     )
+    around = _height(title, _TITLE) + _BAR_HEIGHT + _height(notes, _NOTE)
     layout = ConstrainedLayoutEngine(h_pad=0.02)
-    figure = Figure(figsize=(plan.width, height), layout=layout)
+    figure = Figure(figsize=(plan.width, plan.down * panel_height + around), layout=layout)
     plots = figure.subplots(plan.down, plan.across, squeeze=False, sharex=True, sharey=True)
     colours = matplotlib.colormaps[COLOUR_MAPS[quantity.mode or "max"]].with_extremes(bad=MISSING)
     for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):

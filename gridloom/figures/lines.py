@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,13 @@ from matplotlib.ticker import MaxNLocator
 
 from gridloom.analysis.observations import observe
 from gridloom.figures.heatmaps import LOST
+from gridloom.figures.style import COLUMN, PAGE, readable, readable_axis, short_names
 
 #: Colours of the means and of the repetitions; they differ for colour-blind readers, too.
 _LINE, _DOTS = "#0072b2", "#e69f00"
+
+#: Most values of an axis in a figure as wide as a column of a page.
+_MAX_IN_COLUMN = 12
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def read_line(
     )
 
 
-def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
+def draw_line(
+    line: Line, *, title: str, metric: str, mode: str, labels: Mapping[str, str]
+) -> Figure:
     """Draw the means with their intervals over the dots of the repetitions.
 
     A line joins the means if all values of the axis are numbers.
@@ -97,11 +104,13 @@ def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
         Title of the study.
     metric, mode
         The objective; ``max`` if more is better, else ``min``.
+    labels
+        The study's own names of metrics and hyperparameters.
     """
     count = len(line.values)
-    labels = [text or "—" for text in line.values]
-    width = min(max(0.6 * count, 3.2), 14.0)
-    figure = Figure(figsize=(width + 1.2, 3.6), layout="constrained")
+    values = short_names([text or "—" for text in line.values])
+    width = COLUMN if count <= _MAX_IN_COLUMN else PAGE
+    figure = Figure(figsize=(width, 2.8), layout="constrained")
     plot = figure.add_subplot()
     places = np.arange(count)
     repetitions = line.repetitions.shape[1]
@@ -118,22 +127,25 @@ def draw_line(line: Line, *, title: str, metric: str, mode: str) -> Figure:
         zorder=2,
     )
     _write_lost(plot, line)
-    turned = sum(map(len, labels)) * 0.09 > width
+    turned = sum(map(len, values)) * 0.08 > width - 0.7
+    every = -(-count // int((width - 0.7) / 0.17))
     plot.set_xticks(
-        places,
-        labels,
+        places[::every],
+        values[::every],
         rotation=45 if turned else 0,
         ha="right" if turned else "center",
         rotation_mode="anchor",
     )
     plot.set_xlim(-0.5, count - 0.5)
     plot.yaxis.set_major_locator(MaxNLocator(6))
-    plot.set_xlabel(line.axis)
-    plot.set_ylabel(f"{metric}\n({'higher' if mode == 'max' else 'lower'} is better)")
+    plot.set_xlabel(readable_axis(line.axis, labels))
+    better = "higher" if mode == "max" else "lower"
+    plot.set_ylabel(f"{readable(metric, labels)}\n({better} is better)")
     for side in ("top", "right"):
         plot.spines[side].set_visible(False)
-    figure.suptitle(title, fontsize=10, fontweight="bold")
-    plot.set_title("\n".join(_legend(line)), fontsize=8)
+    plot.tick_params(labelsize=7)
+    figure.suptitle(textwrap.fill(title, int(12 * width)), fontsize=8, fontweight="bold")
+    plot.set_title("\n".join(_legend(line)), fontsize=7)
     return figure
 
 
@@ -154,7 +166,7 @@ def _write_lost(plot: Axes, line: Line) -> None:
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
             textcoords="offset points",
-            fontsize=7,
+            fontsize=6,
             ha="center",
         )
 

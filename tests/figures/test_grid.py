@@ -54,7 +54,7 @@ def tables(axis="rate", values=RATES):
 
 
 def plot_of(line, mode="max"):
-    figure = draw_line(line, title="T", metric="score", mode=mode)
+    figure = draw_line(line, title="T", metric="val_score", mode=mode, labels={"rate": "step"})
     figure.draw_without_rendering()
     return figure.axes[0]
 
@@ -74,6 +74,9 @@ def test_a_line_has_means_with_intervals_and_a_dot_for_each_repetition(mode):
     assert [text.get_text() for text in plot.get_xticklabels()] == ["0.1", "1", "—"]
     assert [text.get_text() for text in plot.texts] == ["✕ 1 of 4"]
     assert "✕: diverged, not in the mean" in plot.get_title()
+    assert plot.get_xlabel() == "step"
+    better = "lower" if mode == "min" else "higher"
+    assert plot.get_ylabel() == f"validation score\n({better} is better)"
 
 
 def test_only_numbers_are_joined():
