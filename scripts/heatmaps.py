@@ -37,7 +37,7 @@ with report_mistakes(snakemake.log[0]):
         processes=snakemake.threads,
     )
     folder = files[0].parent
-    if removed := remove_earlier(folder, params.all):
+    if removed := remove_earlier(folder, [Path(path) for path in params.all]):
         print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)
     if not axes:
         print(NO_FIGURE, file=sys.stderr)

@@ -71,7 +71,7 @@ def draw_grid(
             write_text(file, f"{NO_FIGURE}\n")
 
 
-def remove_earlier(folder: Path, files: Collection[str]) -> list[Path]:
+def remove_earlier(folder: Path, files: Collection[Path]) -> list[Path]:
     """Remove the figures of an earlier grid from a folder, and return them.
 
     Parameters
@@ -79,7 +79,7 @@ def remove_earlier(folder: Path, files: Collection[str]) -> list[Path]:
     files
         The figures of today's grid. Files with other names than such figures have stay, too.
     """
-    kept = {Path(file).name for file in files}
+    kept = {file.name for file in files}
     earlier = [
         file
         for file in sorted(folder.iterdir())

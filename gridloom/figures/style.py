@@ -25,7 +25,7 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 MISSING = "#d9d9d9"
 
 #: Widths in inches at which figures are printed: a column of a two-column page, and the whole page.
-COLUMN, PAGE = 3.5, 7.2
+COLUMN, PAGE = 3.5, 7.0
 
 #: Characters of a name that are drawn.
 _MAX_NAME = 20

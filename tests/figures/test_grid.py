@@ -149,7 +149,7 @@ def test_figures_of_an_earlier_grid_go_and_files_of_a_person_stay(tmp_path):
     ]
     for name in [*ours, "line_a.txt", "my heatmap_a_x_b_mean.png", "heatmap_of_mine.png"]:
         (tmp_path / name).touch()
-    removed = remove_earlier(tmp_path, [f"elsewhere/{ours[0]}"])
+    removed = remove_earlier(tmp_path, [Path("elsewhere", ours[0])])
     assert [file.name for file in removed] == sorted(ours[1:])
     assert {file.name for file in tmp_path.iterdir()} == {
         ours[0],
