@@ -38,6 +38,9 @@ rule heatmaps:
         labels=verbatim(json.dumps(STUDY.figures.labels)),
         dpi=STUDY.figures.dpi,
         all=RUN.grid_figures(f"{RESULTS}/figures"),
+        # No input: it is not made again for a figure.
+        confirmed=RUN.confirmed,
+        content=fingerprint(filter(None, [RUN.confirmed])),
     script:
         "../scripts/heatmaps.py"
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from gridloom.analysis.cells import read_csv
-from gridloom.analysis.pick import NothingToChooseError, Pick
+from gridloom.analysis.pick import NothingToChooseError, read_pick
 from gridloom.errors import report_mistakes
 from gridloom.figures.grid import NO_FIGURE, draw_grid, remove_earlier
 from gridloom.figures.numbers import StudyNumbers
@@ -15,13 +15,15 @@ with report_mistakes(snakemake.log[0]):
     params = snakemake.params
     axes = json.loads(params.axes)
     files = [Path(path) for path in snakemake.output]
+    summary = read_csv(Path(snakemake.input.summary), axes)
     try:
-        pick = Pick.read(Path(snakemake.input.best)).point
+        confirmed = Path(params.confirmed) if params.confirmed else None
+        pick = read_pick(Path(snakemake.input.best), confirmed, set(summary["point"])).point
     except NothingToChooseError:
         pick = None
     draw_grid(
         StudyNumbers(
-            summary=read_csv(Path(snakemake.input.summary), axes),
+            summary=summary,
             runs=read_csv(Path(snakemake.input.runs), axes),
             axes=axes,
             metric=params.metric,
