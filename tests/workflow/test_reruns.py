@@ -79,7 +79,11 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({"repetitions": 3}, {"train": 4, **TABLES}),
         ({"repetitions": 1}, TABLES),
         ({"objective": {"metric": "val_loss", "mode": "min"}}, TABLES),
-        ({"figures": {"formats": ["png"], "dpi": 61}}, {"heatmaps": 1}),
+        ({"figures": {**TINY["figures"], "dpi": 61}}, {"heatmaps": 1}),
+        (
+            {"figures": {**TINY["figures"], "heatmaps": ["mean", "best"]}},
+            {"heatmaps": 1, "heatmaps_further": 1},
+        ),
         ({"resources": {"train": {"threads": 2, "mem_mb": 123, "runtime": 5}}}, {}),
         ({"trainer": {"warm": False, "lockstep": False}}, {}),
         ({"repetitions_per_job": 1}, {}),
