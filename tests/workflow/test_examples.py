@@ -65,7 +65,7 @@ def test_the_guide_to_your_own_study_works_as_written(project):
             (project.folder / names.pop(0)).write_text(content)
     assert commands == 5
     assert len(pd.read_csv(project.results / "mine" / "runs.csv")) == 60
-    assert len(list((project.results / "mine" / "figures").glob("*.png"))) == 3
+    assert len(list((project.results / "mine" / "figures").glob("heatmap_*_mean.png"))) == 3
     predictions = pd.read_csv(project.folder / "predictions.csv")
     table = pd.read_csv(project.folder / "mine.csv")
     assert predictions["listing"].tolist() == table["listing"].tolist()
