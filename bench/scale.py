@@ -112,7 +112,7 @@ def heatmap_seconds(rows: int, columns: int, points: int) -> float:
     started = time.perf_counter()
     study = StudyNumbers(summary, runs, axes, "acc", "max", None, {})
     heatmap = mean_heatmap(study, study.objective, "a", "b")
-    figure = draw([heatmap], colour_scale([heatmap], "max"), study, study.objective, title="t")
+    figure = draw([heatmap], colour_scale([heatmap], "max"), study.words("t", study.objective))
     with tempfile.TemporaryDirectory() as folder:
         save(figure, Path(folder, "heatmap.png"), 200)
     return time.perf_counter() - started

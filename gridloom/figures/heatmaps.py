@@ -20,7 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from gridloom.figures.numbers import MAX_LOST, Heatmap, Quantity, StudyNumbers, grouped, heatmaps_of
+from gridloom.figures.numbers import MAX_LOST, Heatmap, StudyNumbers, Words, grouped, heatmaps_of
 from gridloom.figures.style import (
     COLOUR_MAPS,
     COLUMN,
@@ -187,10 +187,7 @@ def _wrapped(text: str, width: float, size: float) -> str:
 def draw(
     panels: Sequence[Heatmap],
     scale: Scale,
-    study: StudyNumbers,
-    quantity: Quantity,
-    *,
-    title: str,
+    words: Words,
 ) -> Figure:
     """Draw a heatmap, or several side by side, with the evidence in each cell.
 
@@ -200,16 +197,14 @@ def draw(
         Heatmaps of the same two axes.
     scale
         Scale of the colours.
-    study, quantity
-        What the heatmaps are of.
-    title
-        Title of the figure.
+    words
+        What the figure calls things.
     """
     together = [grouped(panel, MAX_VALUES) for panel in panels]
     panels, sizes = [panel for panel, _ in together], together[0][1]
     names = (panels[0].rows, panels[0].columns)
     labels = [
-        short_names([text or "—" for text in study.axes[name][::size]])
+        short_names([text or "—" for text in words.axes[name][::size]])
         for name, size in zip(names, sizes, strict=True)
     ]
     texts = [_cell_texts(panel, _number_format(scale)) for panel in panels]
@@ -219,9 +214,9 @@ def draw(
     turned = widths[1] > plan.cell[0] - 0.04
     headings = [panel.heading or _wrapped(panel.subtitle, plan.width, _TICK) for panel in panels]
     told = [panels[0].subtitle] if panels[0].heading else []
-    told.append("; ".join(_notes(panels, study, plan, sizes, every)))
+    told.append("; ".join(_notes(panels, words, plan, sizes, every)))
     notes = "\n".join(_wrapped(note, plan.width, _NOTE) for note in told)
-    title = _wrapped(title, plan.width, _TITLE)
+    title = _wrapped(words.title, plan.width, _TITLE)
     panel_height = (
         _height(headings[0], _TICK)
         + len(labels[0]) * plan.cell[1]
@@ -231,7 +226,7 @@ def draw(
     layout = ConstrainedLayoutEngine(h_pad=0.02)
     figure = Figure(figsize=(plan.width, plan.down * panel_height + around), layout=layout)
     plots = figure.subplots(plan.down, plan.across, squeeze=False, sharex=True, sharey=True)
-    colours = matplotlib.colormaps[COLOUR_MAPS[quantity.mode or "max"]].with_extremes(bad=MISSING)
+    colours = matplotlib.colormaps[COLOUR_MAPS[words.mode or "max"]].with_extremes(bad=MISSING)
     for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):
         _draw_cells(plot, panel, colours, scale, plan, cells)
         plot.set_title(heading, fontsize=_TICK)
@@ -239,10 +234,10 @@ def draw(
     for plot in plots.flat[len(panels) :]:
         plot.set_axis_off()
     for plot in plots[:, 0]:
-        plot.set_ylabel(study.called(names[0]), fontsize=_LABEL)
+        plot.set_ylabel(words.names[names[0]], fontsize=_LABEL)
     for plot in plots[-1]:
-        plot.set_xlabel(study.called(names[1]), fontsize=_LABEL)
-    _draw_bar(figure, plots.ravel().tolist(), colours, scale, quantity)
+        plot.set_xlabel(words.names[names[1]], fontsize=_LABEL)
+    _draw_bar(figure, plots.ravel().tolist(), colours, scale, words)
     figure.suptitle(title, fontsize=_TITLE, fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=_NOTE)
     # Once, not for each file: this takes as long as drawing.
@@ -374,15 +369,15 @@ def _set_ticks(plot: Axes, labels: Sequence[Sequence[str]], plan: _Plan, *, turn
 
 
 def _draw_bar(
-    figure: Figure, plots: Sequence[Axes], colours: Colormap, scale: Scale, quantity: Quantity
+    figure: Figure, plots: Sequence[Axes], colours: Colormap, scale: Scale, words: Words
 ) -> None:
     """Draw the bar of the colours: better is at the right, and an arrow where it is cut off."""
-    label, extend, write = quantity.label, "neither", _number_format(scale)
-    if quantity.mode is not None:
-        label += f" ({'higher' if quantity.mode == 'max' else 'lower'} is better)"
+    label, extend, write = words.quantity, "neither", _number_format(scale)
+    if words.mode is not None:
+        label += f" ({'higher' if words.mode == 'max' else 'lower'} is better)"
     if scale.worst is not None:
         extend, end, beyond = "min", scale.norm.vmin, "lower, down to"
-        if quantity.mode == "min":
+        if words.mode == "min":
             extend, end, beyond = "max", scale.norm.vmax, "higher, up to"
         label += f"\ndarkest: {write(float(end or 0.0))} and {beyond} {write(scale.worst)}"
     bar = figure.colorbar(
@@ -398,13 +393,13 @@ def _draw_bar(
     bar.set_label(label, fontsize=_TICK)
     bar.ax.tick_params(labelsize=_NOTE)
     bar.outline.set_visible(False)
-    if quantity.mode == "min":
+    if words.mode == "min":
         bar.ax.invert_xaxis()
 
 
 def _notes(
     panels: Sequence[Heatmap],
-    study: StudyNumbers,
+    words: Words,
     plan: _Plan,
     sizes: tuple[int, int],
     texts: Sequence[_Lines],
@@ -426,7 +421,7 @@ def _notes(
     if anywhere("pick"):
         notes.append(f"{PICK}: the study's pick is here")
     if plan.size and anywhere("tied"):
-        notes.append(f"outlined: not told apart from the best by {study.objective.label}")
+        notes.append(f"outlined: not told apart from the best by {words.objective}")
     if plan.size and anywhere("lost"):
         notes.append(f"hatched, {LOST}: trainings that diverged or have no number, left out")
         if any((panel.lost > MAX_LOST * panel.trainings).any() for panel in panels):
@@ -452,7 +447,7 @@ def draw_all(
     Parameters
     ----------
     wanted
-        All heatmaps of the study that share a scale with one that is drawn.
+        Heatmaps; those that no file is named after are left out.
     title
         Title of the study.
     dpi
@@ -468,37 +463,30 @@ def draw_all(
         metric: study.quantity(metric) for metric in dict.fromkeys(one.metric for one in drawn)
     }
     numbers = [heatmaps_of(study, one, quantities[one.metric]) for one in drawn]
-    shared: dict[tuple[str, ...], list[Heatmap]] = {}
     scales = [(one.kind, one.metric, one.name * (one.kind == "slice")) for one in drawn]
+    shared: dict[tuple[str, ...], list[Heatmap]] = {}
     for key, heatmaps in zip(scales, numbers, strict=True):
         shared.setdefault(key, []).extend(heatmaps)
-    tasks = [
-        (
-            heatmaps,
-            colour_scale(shared[key], quantities[one.metric].mode),
-            quantities[one.metric],
-            paths[one.name],
-        )
-        for one, key, heatmaps in zip(drawn, scales, numbers, strict=True)
-    ]
-    write = partial(_write, study=study, title=title, dpi=dpi)
-    if processes == 1 or len(tasks) < 2:
-        list(map(write, *zip(*tasks, strict=True)))
+    parts = (
+        numbers,
+        [
+            colour_scale(shared[key], quantities[one.metric].mode)
+            for key, one in zip(scales, drawn, strict=True)
+        ],
+        [study.words(title, quantities[one.metric]) for one in drawn],
+        [paths[one.name] for one in drawn],
+    )
+    write = partial(_write, dpi=dpi)
+    if processes == 1 or len(drawn) < 2:
+        list(map(write, *parts))
     else:
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-            list(pool.map(write, *zip(*tasks, strict=True)))
+            list(pool.map(write, *parts))
 
 
 def _write(
-    heatmaps: Sequence[Heatmap],
-    scale: Scale,
-    quantity: Quantity,
-    paths: Sequence[Path],
-    *,
-    study: StudyNumbers,
-    title: str,
-    dpi: int,
+    heatmaps: Sequence[Heatmap], scale: Scale, words: Words, paths: Sequence[Path], *, dpi: int
 ) -> None:
-    figure = draw(heatmaps, scale, study, quantity, title=title)
+    figure = draw(heatmaps, scale, words)
     for path in paths:
         save(figure, path, dpi)

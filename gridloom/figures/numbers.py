@@ -53,6 +53,32 @@ class Quantity:
     without_lost: bool
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a figure calls the things that it shows.
+
+    Attributes
+    ----------
+    title
+        Of the figure.
+    quantity, objective
+        Names of what the cells show, and of the study's objective.
+    mode
+        Which end of the quantity is better; None if it is not known.
+    axes
+        Name of an axis in the tables → its values as text, in the order in which they are drawn.
+    names
+        The same → its name in figures.
+    """
+
+    title: str
+    quantity: str
+    objective: str
+    mode: Mode | None
+    axes: Mapping[str, Sequence[str]]
+    names: Mapping[str, str]
+
+
 @dataclass(frozen=True, eq=False)
 class StudyNumbers:
     """A study's tables.
@@ -82,7 +108,7 @@ class StudyNumbers:
     @cached_property
     def objective(self) -> Quantity:
         """The objective of each point."""
-        return self.quantity(self.metric)
+        return self._measured(self.metric, self.mode)
 
     @property
     def metrics(self) -> list[str]:
@@ -106,6 +132,10 @@ class StudyNumbers:
                 f"figures.metrics: there is no {metric!r}{nearest(metric, self.metrics)}; "
                 f"there are {', '.join(self.metrics)}"
             )
+        if metric == self.metric:
+            return self.objective
+        if f"{metric}_mean" in self.summary and metric != "seconds":
+            return self._measured(metric, better_end(metric))
         summary, label = self.summary, readable(metric, self.labels)
         unknown, none = np.full(len(summary), np.nan), np.empty((len(summary), 0))
         if metric == "diverged":
@@ -115,20 +145,26 @@ class StudyNumbers:
             column = "seconds_mean" if metric == "seconds" else metric
             values = summary[column].to_numpy(float)
             return Quantity(label, "min", values, unknown, none, without_lost=False)
-        if f"{metric}_mean" not in summary:
-            values = summary[metric].to_numpy(float)
-            return Quantity(label, "min", values, unknown, none, without_lost=True)
-        mode = self.mode if metric == self.metric else better_end(metric)
+        values = summary[metric].to_numpy(float)
+        return Quantity(label, "min", values, unknown, none, without_lost=True)
+
+    def _measured(self, metric: str, mode: Mode | None) -> Quantity:
+        """Return a metric of the history."""
         seen = observe(self.runs, {}, metric, "max")
         scores = pd.DataFrame(seen.scores, index=seen.points["point"])
         return Quantity(
-            label,
+            readable(metric, self.labels),
             mode,
-            summary[f"{metric}_mean"].to_numpy(float),
-            summary[f"{metric}_se"].to_numpy(float),
-            scores.reindex(summary["point"]).to_numpy(),
+            self.summary[f"{metric}_mean"].to_numpy(float),
+            self.summary[f"{metric}_se"].to_numpy(float),
+            scores.reindex(self.summary["point"]).to_numpy(),
             without_lost=True,
         )
+
+    def words(self, title: str, quantity: Quantity) -> Words:
+        """Return what a figure of a quantity calls things."""
+        names = {axis: self.called(axis) for axis in self.axes}
+        return Words(title, quantity.label, self.objective.label, quantity.mode, self.axes, names)
 
     def called(self, name: str) -> str:
         """Return what figures call a hyperparameter."""

@@ -49,7 +49,7 @@ def drawn(heatmaps, study=None, title="T", quantity=None):
     study = study or study_of(steps)
     quantity = quantity or study.objective
     scale = colour_scale(heatmaps, quantity.mode)
-    return draw(heatmaps, scale, study, quantity, title=title)
+    return draw(heatmaps, scale, study.words(title, quantity))
 
 
 def texts(figure):
@@ -274,7 +274,7 @@ def test_maps_of_a_kind_share_a_scale_and_a_slice_has_its_own(tmp_path, monkeypa
     scales = {}
     monkeypatch.setattr(
         "gridloom.figures.heatmaps._write",
-        lambda maps, scale, quantity, paths, **_: scales.setdefault(paths[0].stem, scale.norm),
+        lambda maps, scale, words, paths, **_: scales.setdefault(paths[0].stem, scale.norm),
     )
     wanted = wanted_heatmaps(list(AXES), "val_accuracy", ["val_loss"], ["mean", "slice"], [])
     draw_all(
