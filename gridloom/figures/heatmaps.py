@@ -20,6 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from gridloom.analysis.table import RESOLUTION
 from gridloom.figures.numbers import MAX_LOST, Heatmap, StudyNumbers, Words, grouped, heatmaps_of
 from gridloom.figures.style import (
     COLOUR_MAPS,
@@ -102,11 +103,12 @@ def colour_scale(heatmaps: Sequence[Heatmap], mode: Mode | None) -> Scale:
     best, worst = float((sign * values).max()), float((sign * values).min())
     end = worst
     half = best - float(np.median(sign * values))
-    if mode is not None and half > 0 and best - worst > 3 * half:
+    rounding = RESOLUTION * abs(best)
+    if mode is not None and half > rounding and best - worst > 3 * half:
         end = best - 2 * half
     if np.isfinite(errors).any():
         end = min(end, best - 4 * float(np.nanmedian(errors)))
-    if end == best:
+    if best - end <= rounding:
         end = best - 0.1 * max(abs(best), 1.0)
     low, high = sorted((sign * end, sign * best))
     return Scale(Normalize(low, high), sign * worst if worst < end else None)
