@@ -266,7 +266,7 @@ def test_noise_alone_does_not_take_all_colours():
     heatmap = of("mean", study)
     scale = colour_scale([heatmap], "max")
     assert scale.norm.vmax - scale.norm.vmin >= 4 * np.median(heatmap.errors)
-    flat = study_of(lambda *point: 0.5 + 1e-9 * point[-1], repetitions=1)
+    flat = study_of(lambda *point: 0.5 + 1e-9 * steps(*point), repetitions=1)
     assert set(texts(drawn(of("mean", flat), flat))) == {"★ 0.500", "0.500"}
     flat = study_of(lambda *point: 0.5)
     assert set(texts(drawn(of("mean", flat), flat))) == {"★ 0.500", "0.500", "± 0.000"}
