@@ -55,6 +55,10 @@ class ChangedError(GridloomError):
     """A training finds other files or settings than the study was read with."""
 
 
+class StoppedError(GridloomError):
+    """A training was asked to end before it was finished."""
+
+
 class RecordError(GridloomError):
     """Records of trainings cannot be read.
 

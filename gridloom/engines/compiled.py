@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -21,7 +22,7 @@ import tensorflow as tf
 from gridloom.data.preparation import PreparedRows
 from gridloom.engines.monitoring import improves, make_metrics, monitored_place
 from gridloom.engines.program import Batches, Program
-from gridloom.engines.types import Fitted, Stopping, Training, cannot, set_start
+from gridloom.engines.types import Checkpoints, Fitted, Stopping, Training, cannot, set_start
 from gridloom.errors import ModelError
 from gridloom.networks.error_text import describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import no_draws
@@ -61,6 +62,7 @@ class CompiledFit:
         batch_size: int,
         epochs: int,
         stopping: Stopping | None,
+        checkpoints: Checkpoints | None = None,
     ) -> list[Fitted]:
         """Fit all trainings of a point, R at once.
 
@@ -74,6 +76,8 @@ class CompiledFit:
             As in `model.fit`.
         stopping
             Early stopping; None for none.
+        checkpoints
+            What keeps the state after an epoch; with None, all epochs are one call of the graph.
 
         Raises
         ------
@@ -95,31 +99,53 @@ class CompiledFit:
             held=_stacked(rows, ("x_val", "y_val")),
             orders=tf.constant(orders),
             batch_size=tf.constant(batch_size),
-            epochs=tf.constant(epochs),
             patience=tf.constant(stopping.patience if stopping else 0),
             min_delta=tf.constant(stopping.min_delta if stopping else 0.0, tf.float64),
             monitor=tf.constant(monitor),
             sign=tf.constant(sign),
         )
-        graph = self._graph(batch_size, epochs, inputs)
+        state = _first_state(epochs, len(names), program.repetitions)
+        graph = self._graph(batch_size, inputs, state)
         try:
-            history, epochs_run, best_epoch = graph(inputs)
+            if checkpoints is None:
+                state = graph(inputs, state, tf.constant(epochs))
+            else:
+                state = self._fit_by_epoch(graph, inputs, state, epochs, checkpoints)
         except tf.errors.OpError as error:
             if ran_out_of_memory(error):
                 raise
             raise cannot(f"a step that fails: it raised {describe_error(error)}") from error
         if stopping is None:
             program.finish()
-        values = history.numpy()
+        for kept, variable in zip(self._best, self._restored(), strict=True):
+            variable.assign(kept)
+        values = state.history.numpy()
         return [
             Fitted(
                 history={name: values[: int(ran), i, place] for i, name in enumerate(names)},
                 restored_epoch=int(best) if stopping else int(ran) - 1,
             )
             for place, (ran, best) in enumerate(
-                zip(epochs_run.numpy(), best_epoch.numpy(), strict=True)
+                zip(state.ran.numpy(), state.best_epoch.numpy(), strict=True)
             )
         ]
+
+    def _fit_by_epoch(
+        self, graph: Any, inputs: _Inputs, state: _State, epochs: int, checkpoints: Checkpoints
+    ) -> _State:
+        """Fit with one call of the graph for each epoch, from the kept state if there is one."""
+        variables = [*self.program.state(), *self._best]
+        kept = checkpoints.find()
+        if kept is not None:
+            now = _values([*state, *variables])
+            values = [_like(value, other) for value, other in zip(kept, now, strict=True)]
+            state = _State(*map(tf.constant, values[: len(state)]))
+            for variable, value in zip(variables, values[len(state) :], strict=True):
+                variable.assign(value)
+        while int(state.epoch) < epochs and not np.all(state.stopped):
+            state = graph(inputs, state, state.epoch + 1)
+            checkpoints.offer(partial(_values, [*state, *variables]))
+        return state
 
     def check_step(
         self,
@@ -169,22 +195,27 @@ class CompiledFit:
             for name in self.program.directions
         ) and all(map(_alike, self.program.weights_of(0), model.get_weights()))
 
-    def _graph(self, batch_size: int, epochs: int, inputs: _Inputs) -> Any:
+    def _graph(self, batch_size: int, inputs: _Inputs, state: _State) -> Any:
         """Return the graph for these settings: one for all settings, or with XLA one for each."""
         rows = (inputs.train[0].shape[1], inputs.held[0].shape[1])
-        fixed = (batch_size, epochs, *rows) if self.xla else None
+        fixed = (batch_size, len(state.history), *rows) if self.xla else None
         if fixed not in self._graphs:
-            signature = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
+            signature, states = (
+                tf.nest.map_structure(tf.TensorSpec.from_tensor, given) for given in (inputs, state)
+            )
             if fixed is None:
-                orders = signature.orders
+                orders, history = signature.orders, states.history
                 signature = signature._replace(
                     train=_any_rows(signature.train),
                     held=_any_rows(signature.held),
                     orders=tf.TensorSpec([None, orders.shape[1], None], orders.dtype),
                 )
+                states = states._replace(
+                    history=tf.TensorSpec([None, *history.shape[1:]], history.dtype)
+                )
             graph = tf.function(
-                lambda given: self._fit(fixed, given),
-                input_signature=(signature,),
+                lambda given, state, until: self._fit(fixed, given, state, until),
+                input_signature=(signature, states, tf.TensorSpec([], tf.int32)),
                 jit_compile=self.xla or None,
                 autograph=False,
             )
@@ -206,66 +237,55 @@ class CompiledFit:
             self._graphs[fixed] = graph
         return self._graphs[fixed]
 
-    def _fit(self, fixed: tuple[int, ...] | None, given: _Inputs) -> tuple[Any, Any, Any]:
-        """Trace the whole fit.
+    def _fit(
+        self, fixed: tuple[int, ...] | None, given: _Inputs, start: _State, until: Any
+    ) -> _State:
+        """Trace the epochs of a fit.
 
         Parameters
         ----------
         fixed
-            Batch size and epochs as numbers for XLA; None to use the tensors in `given`.
+            Batch size as a number for XLA; None to use the tensor in `given`.
         given
             Inputs of the graph.
-
-        Returns
-        -------
-        history
-            float32, shape (epochs, metrics, R), training metrics first, then validation.
-        epochs_run, best_epoch
-            int32, shape (R,).
+        start
+            State before the first of these epochs.
+        until
+            Epoch to end before; fewer are trained if all repetitions stop early.
         """
         self.traces += 1
-        program, count = self.program, self.program.repetitions
-        batch_size, epochs = fixed[:2] if fixed else (given.batch_size, given.epochs)
+        program = self.program
+        batch_size = fixed[0] if fixed else given.batch_size
         validation = Batches(given.held, batch_size)
 
-        def epoch(index: Any, state: _State) -> tuple[Any, _State]:
-            order = given.orders[index]
+        def epoch(state: _State) -> tuple[_State]:
+            order = given.orders[state.epoch]
             shuffled = [tf.gather(array, order, batch_dims=1) for array in given.train]
             metrics = tf.concat(
                 [
-                    program.train_epoch(index, Batches(shuffled, batch_size)),
+                    program.train_epoch(state.epoch, Batches(shuffled, batch_size)),
                     program.validate(validation),
                 ],
                 axis=0,
             )
-            history = tf.tensor_scatter_nd_update(state.history, [[index]], metrics[None])
+            history = tf.tensor_scatter_nd_update(state.history, [[state.epoch]], metrics[None])
             # A stopped repetition keeps running beside the others, but its epochs no longer count.
             ran = state.ran + tf.cast(~state.stopped, tf.int32)
-            state = state._replace(history=history, ran=ran)
-            return index + 1, self._watched(index, metrics, state, given)
+            state = self._watched(metrics, state._replace(history=history, ran=ran), given)
+            return (state._replace(epoch=state.epoch + 1),)
 
-        def unfinished(index: Any, state: _State) -> Any:
-            return (index < epochs) & tf.reduce_any(~state.stopped)
+        def unfinished(state: _State) -> Any:
+            return (state.epoch < until) & tf.reduce_any(~state.stopped)
 
-        zeros = tf.zeros(count, tf.int32)
-        start = _State(
-            history=tf.zeros(tf.stack([epochs, 2 * len(program.directions), count])),
-            ran=zeros,
-            stopped=tf.zeros(count, tf.bool),
-            best=tf.fill([count], np.float32(np.inf)),
-            best_epoch=zeros,
-            waited=zeros,
-        )
-        _, end = tf.while_loop(unfinished, epoch, (0, start))
-        for kept, variable in zip(self._best, self._restored(), strict=True):
-            variable.assign(kept)
-        return end.history, end.ran, end.best_epoch
+        end: _State
+        (end,) = tf.while_loop(unfinished, epoch, (start,))
+        return end
 
-    def _watched(self, index: Any, metrics: Any, state: _State, given: _Inputs) -> _State:
+    def _watched(self, metrics: Any, state: _State, given: _Inputs) -> _State:
         """Return the state after early stopping has judged an epoch, as in Keras."""
         if not self.stopping:
             return state
-        value = given.sign * tf.gather(metrics, given.monitor)
+        index, value = state.epoch, given.sign * tf.gather(metrics, given.monitor)
         # The first epoch is always the best so far.
         better = improves(value, given.min_delta, state.best) | (index == 0)
         better &= ~state.stopped
@@ -292,7 +312,7 @@ class _Inputs(NamedTuple):
         Tensors (R, rows, …) of the validation rows: x and y.
     orders
         Order of the training rows in each epoch, int, shape (epochs, R, rows).
-    batch_size, epochs, patience, min_delta
+    batch_size, patience, min_delta
         As in `model.fit` and `keras.callbacks.EarlyStopping`.
     monitor
         Index of the monitored metric.
@@ -304,7 +324,6 @@ class _Inputs(NamedTuple):
     held: tuple[Any, ...]
     orders: Any
     batch_size: Any
-    epochs: Any
     patience: Any
     min_delta: Any
     monitor: Any
@@ -316,8 +335,10 @@ class _State(NamedTuple):
 
     Attributes
     ----------
+    epoch
+        The next epoch, int32.
     history
-        float32, shape (epochs, metrics, R).
+        float32, shape (epochs, metrics, R): training metrics first, then validation.
     ran
         Epochs until a repetition stopped, int32, shape (R,).
     stopped
@@ -326,12 +347,43 @@ class _State(NamedTuple):
         Best value so far, its epoch, and epochs since, shape (R,).
     """
 
+    epoch: Any
     history: Any
     ran: Any
     stopped: Any
     best: Any
     best_epoch: Any
     waited: Any
+
+
+def _first_state(epochs: int, metrics: int, repetitions: int) -> _State:
+    """Return the state before the first epoch."""
+    zeros = tf.zeros(repetitions, tf.int32)
+    return _State(
+        epoch=tf.constant(0),
+        history=tf.zeros((epochs, metrics, repetitions)),
+        ran=zeros,
+        stopped=tf.zeros(repetitions, tf.bool),
+        best=tf.fill([repetitions], np.float32(np.inf)),
+        best_epoch=zeros,
+        waited=zeros,
+    )
+
+
+def _values(parts: Sequence[Any]) -> list[np.ndarray]:
+    """Return the values of tensors and variables."""
+    return [part.numpy() for part in parts]
+
+
+def _like(value: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return an array with the type of another: NumPy's files do not know all of TensorFlow's.
+
+    Raises
+    ------
+    ValueError
+        If it has another size.
+    """
+    return np.frombuffer(value.tobytes(), other.dtype).reshape(other.shape)
 
 
 def _stacked(rows: Sequence[PreparedRows], names: Sequence[str]) -> tuple[Any, ...]:

@@ -51,6 +51,9 @@ class Lockstep(Program):
     def variables(self) -> list[Any]:
         return list(self.model.weights)
 
+    def state(self) -> list[Any]:
+        return [*self.model.weights, *self.optimizer.variables]
+
     def spread(self, flags: Any, rank: int) -> Any:
         return tf.reshape(flags, (self.repetitions, *(1,) * (rank - 1)))
 

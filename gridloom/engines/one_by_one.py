@@ -58,6 +58,14 @@ class OneByOne(Program):
     def variables(self) -> list[Any]:
         return list(self.model.weights)
 
+    def state(self) -> list[Any]:
+        return [
+            *self.model.weights,
+            *seed_states(self.model),
+            *self.model.optimizer.variables,
+            *metric_variables(self.model),
+        ]
+
     def spread(self, flags: Any, rank: int) -> Any:
         return flags[0]
 
@@ -103,14 +111,8 @@ class OneByOne(Program):
                 f"random numbers without a seed generator ({', '.join(unseeded)}; in a layer, "
                 "draw with seed=keras.random.SeedGenerator())"
             )
-        known = [
-            *self.model.weights,
-            *seed_states(self.model),
-            *self.model.optimizer.variables,
-            *metric_variables(self.model),
-        ]
         handles = {id(variable.handle) for variable in own}
-        handles |= {id(variable.value.handle) for variable in known}
+        handles |= {id(variable.value.handle) for variable in self.state()}
         for variable in graph.graph.variables:
             if id(variable.handle) not in handles:
                 raise cannot(f"a state that is not a weight of the model ({variable.name})")

@@ -96,6 +96,10 @@ class Program(ABC):
         """Return the variables that early stopping restores."""
 
     @abstractmethod
+    def state(self) -> list[Any]:
+        """Return the variables that steps change, in an order that a new program has too."""
+
+    @abstractmethod
     def spread(self, flags: Any, rank: int) -> Any:
         """Reshape flags of shape (R,) to broadcast against a variable of this rank."""
 

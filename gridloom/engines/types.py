@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -63,6 +65,25 @@ class Fitted:
 
     history: dict[str, np.ndarray]
     restored_epoch: int
+
+
+class Checkpoints(Protocol):
+    """What keeps the state of a fit, from which another process continues it.
+
+    A state is a list of arrays; the fit determines their number and order.
+    """
+
+    def find(self) -> list[np.ndarray] | None:
+        """Return the state that an earlier process kept; None if there is none."""
+
+    def offer(self, state: Callable[[], list[np.ndarray]]) -> None:
+        """Keep the state after an epoch, if it is time to.
+
+        Raises
+        ------
+        StoppedError
+            If the fit must end here; then its state is kept.
+        """
 
 
 def set_start(model: keras.Model, training: Training) -> None:

@@ -17,6 +17,8 @@ FIRST_RESERVED = 1_000_000
 
 _RECORD = re.compile(r"reps=(\d+)-(\d+)\.json")
 
+_UNFINISHED = ".unfinished.npz"
+
 
 @dataclass(frozen=True, order=True)
 class Block:
@@ -65,6 +67,23 @@ def point_of(record: str | Path) -> str:
 def log_of(results: Path, record: Path) -> Path:
     """Return the log of the job that makes a record."""
     return results / "logs" / record.relative_to(results).with_suffix(".log")
+
+
+def unfinished_of(record: Path) -> Path:
+    """Return the file that keeps what an unfinished job of a record has trained so far."""
+    return record.with_name(f"{record.stem}{_UNFINISHED}")
+
+
+def record_of(file: Path) -> Path | None:
+    """Return the record to which a file of its folder belongs; None if to none.
+
+    The file is the record itself, or what its unfinished job has trained.
+    """
+    record = file.with_name(file.name.removesuffix(_UNFINISHED) + ".json")
+    for known in (file, record):
+        if read_block(known.name) is not None:
+            return known
+    return None
 
 
 def cover(

@@ -143,6 +143,9 @@ def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
     if not study.trainer.warm:
         recycled = ("recycle_trainings", "recycle_mb")
         yield from _ignored("trainer", study.trainer, recycled, "no worker stays warm")
+    if study.trainer.engine == "keras":
+        reason = "callbacks and model.fit have a state that no checkpoint holds"
+        yield from _ignored("trainer", study.trainer, ("checkpoint_minutes",), reason)
     points = grid.points.values()
     if all(point.get("early_stopping_patience") is None for point in points):
         names = {name for point in points for name in point}

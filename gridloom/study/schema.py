@@ -270,6 +270,12 @@ class TrainerSettings(_Closed):
     recycle_mb: PositiveInt = Field(
         4_000, description="A warm worker is restarted above this many megabytes of memory."
     )
+    checkpoint_minutes: PositiveFloat | None = Field(
+        None,
+        description="Minutes of a training between two checkpoints, from which it continues if it "
+        "is interrupted, with the same results; null: it starts anew. Finished trainings are kept "
+        "in any case.",
+    )
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so "
@@ -285,7 +291,7 @@ class Resources(_Closed):
     runtime: PositiveInt | None = Field(
         None,
         description="Longest run time in minutes; a job of `train` that takes longer is ended, on "
-        "this machine as on a cluster.",
+        "this machine as on a cluster. Default of `train`: a day here, an hour on a cluster.",
     )
     gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
 

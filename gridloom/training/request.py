@@ -27,6 +27,10 @@ class Request:
         Whether repetitions may train in lockstep.
     objective
         Metric that a network must measure; None for no check.
+    unfinished
+        File for what is trained until all is (see `gridloom.training.unfinished`); None for none.
+    checkpoint_minutes
+        Minutes between two checkpoints of a fit; None for none.
     """
 
     setup: Setup
@@ -37,3 +41,5 @@ class Request:
     model_file: Path
     lockstep: bool = True
     objective: str | None = None
+    unfinished: Path | None = None
+    checkpoint_minutes: float | None = None

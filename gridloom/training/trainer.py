@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from gridloom.engines.eligibility import why_not_in_lockstep
 from gridloom.engines.lockstep import Lockstep
 from gridloom.engines.one_by_one import OneByOne, check_expressible
 from gridloom.engines.program import Program
-from gridloom.engines.types import REMEDY, Fitted, Stopping, Training
+from gridloom.engines.types import REMEDY, Checkpoints, Fitted, Stopping, Training
 from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.identity.setup import Setup
@@ -46,6 +47,7 @@ from gridloom.training.environment import environment
 from gridloom.training.kept import Kept
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.request import Request
+from gridloom.training.unfinished import Unfinished
 from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
 
 #: Largest size of the stacked rows of repetitions in lockstep.
@@ -81,6 +83,8 @@ class _Job:
         Repetition → seeds of its streams.
     file
         The model file.
+    unfinished
+        Fits that an earlier run of the job finished; new ones are added.
     """
 
     request: Request
@@ -88,6 +92,7 @@ class _Job:
     parts: dict[int, list[PreparedRows]]
     seeds: dict[int, Seeds]
     file: ModelFile
+    unfinished: Unfinished
 
     @property
     def point(self) -> dict[str, Any]:
@@ -138,9 +143,15 @@ class Trainer:
     It keeps the rows and the model file (until they change), the prepared rows of each repetition,
     and for up to `MAX_GRAPHS` kinds of network the traced graphs and initial weights. Reusing them
     changes no number.
+
+    Parameters
+    ----------
+    stop
+        When it is set, a training that keeps checkpoints ends after its epoch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self.stop = stop or threading.Event()
         self._files: dict[str, tuple[tuple[Any, ...], Any]] = {}
         self._prepared: Kept[list[PreparedRows]] = Kept(
             lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
@@ -157,6 +168,8 @@ class Trainer:
         ------
         GridloomError
             If the data or the model file is wrong, or this process does not match the set-up.
+        StoppedError
+            If `stop` was set.
         """
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
@@ -182,7 +195,9 @@ class Trainer:
             lambda path: load_model_file(path, code),
             code.imported_files,
         )
-        job = _Job(request, rows, parts, seeds, file)
+        machine = Machine(**environment())
+        unfinished = self._unfinished(request, content, machine)
+        job = _Job(request, rows, parts, seeds, file, unfinished)
         if setup.engine != "keras":
             _check_compiled(file)
         network = job.built(seeds[request.repetitions[0]].init)
@@ -198,7 +213,7 @@ class Trainer:
             for repetition in seeds
             for fold, part in enumerate(parts[repetition])
         ]
-        seconds = (time.perf_counter() - clock) / len(order)
+        seconds = (unfinished.seconds_before + time.perf_counter() - clock) / len(order)
         return Record(
             hyperparameters=job.point,
             parameters=parameters,
@@ -212,7 +227,7 @@ class Trainer:
                 )
                 for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
             ),
-            machine=Machine(**environment()),
+            machine=machine,
             setup=setup.as_json(),
             inputs={"training rows": content},
             engine=fits.engine,
@@ -220,6 +235,18 @@ class Trainer:
             lanes=fits.lanes,
             started=round(started, 3),
         )
+
+    def _unfinished(self, request: Request, content: str, machine: Machine) -> Unfinished:
+        """Return what an earlier run of a job trained, on this kind of machine."""
+        identity = {
+            "point": request.hyperparameters,
+            "repetitions": request.repetitions,
+            "rows": content,
+            "lockstep": request.lockstep,
+            "setup": request.setup.as_json(),
+            "machine": asdict(replace(machine, host="")),
+        }
+        return Unfinished(request.unfinished, identity, request.checkpoint_minutes, self.stop)
 
     def _check_objective(self, job: _Job) -> None:
         """Check, once for each model file, that its networks measure the objective."""
@@ -277,19 +304,20 @@ class Trainer:
 
     def _fit_by_keras(self, job: _Job) -> _Fits:
         """Fit each training by `model.fit`, each with its own network."""
-        fitted = []
-        for repetition, parts in job.parts.items():
-            for fold in range(len(parts)):
-                model = job.built(job.seeds[repetition].init).model
-                training = job.trainings(model, repetition, model.get_weights())[fold]
-                callbacks = make_callbacks(job.file, job.point)
-                settings = {
-                    **_settings(job.point),
-                    "xla": job.request.setup.xla,
-                    "pipeline": job.pipeline,
-                }
-                fitted.append(model_fit.fit(model, training, callbacks, **settings))
-        return _Fits(fitted, "keras")
+        settings = {
+            **_settings(job.point),
+            "xla": job.request.setup.xla,
+            "pipeline": job.pipeline,
+        }
+
+        def fit(repetition: int, fold: int, checkpoints: Checkpoints | None) -> list[Fitted]:
+            del checkpoints  # `check_study` refuses them: callbacks may have a state of their own
+            model = job.built(job.seeds[repetition].init).model
+            training = job.trainings(model, repetition, model.get_weights())[fold]
+            callbacks = make_callbacks(job.file, job.point)
+            return [model_fit.fit(model, training, callbacks, **settings)]
+
+        return _Fits(_each(job, fit), "keras")
 
     def _fit(self, job: _Job, first: Network) -> _Fits:
         """Fit all trainings with compiled graphs.
@@ -344,17 +372,17 @@ class Trainer:
 
     def _fit_apart(self, job: _Job, why_not: str) -> _Fits:
         """Fit each training with its own graph, for networks that are not proven equal."""
-        fitted = []
         settings = _settings(job.point)
-        for repetition, streams in job.seeds.items():
-            for fold in range(len(job.parts[repetition])):
-                model = job.built(streams.init).model
-                training = job.trainings(model, repetition, model.get_weights())[fold]
-                stopping = settings["stopping"] is not None
-                program = OneByOne(model, training)
-                fit = CompiledFit(program, stopping=stopping, xla=self._xla(job, model))
-                fitted += fit([training], model, **settings)
-        return _Fits(fitted, "one by one", why_not)
+
+        def fit(repetition: int, fold: int, checkpoints: Checkpoints | None) -> list[Fitted]:
+            model = job.built(job.seeds[repetition].init).model
+            training = job.trainings(model, repetition, model.get_weights())[fold]
+            stopping = settings["stopping"] is not None
+            program = OneByOne(model, training)
+            compiled = CompiledFit(program, stopping=stopping, xla=self._xla(job, model))
+            return compiled([training], model, **settings, checkpoints=checkpoints)
+
+        return _Fits(_each(job, fit), "one by one", why_not)
 
     def _fit_alike(
         self,
@@ -368,22 +396,20 @@ class Trainer:
         kind = json.dumps([structure.digest, state, _own(job, structure)])
         why_not = self._why_not_lockstep(job, model, trainings, kind)
         if why_not is None:
-            together = _together(trainings)
-            fitted = self._fit_together(job, model, trainings, together, structure, kind)
-            if fitted is not None:
-                return _Fits(fitted, "lockstep", lanes=max(map(len, together)))
-            why_not = (
-                "in a check, a step in lockstep gave other numbers than the network's own step"
-            )
-            self._why_not.put(kind, why_not)
+            groups = _together(trainings)
+            sharing = _Sharing(model, structure, kind, Lockstep)
+            try:
+                fitted = self._fit_groups(job, trainings, groups, sharing)
+                return _Fits(fitted, "lockstep", lanes=max(map(len, groups)))
+            except _TwinError:
+                why_not = (
+                    "in a check, a step in lockstep gave other numbers than the network's own step"
+                )
+                self._why_not.put(kind, why_not)
         kind += json.dumps(structure.rates)
-        fitted = []
-        for training in trainings:
-            make = partial(OneByOne, training=training)
-            fit = self._shared(job, kind, make, [training], model, structure)
-            assert fit is not None  # only a stacked twin can fail the check
-            fitted += fit([training], model, **_settings(job.point))
-        return _Fits(fitted, "one by one", why_not)
+        sharing = _Sharing(model, structure, kind, lambda model, lanes: OneByOne(model, *lanes))
+        alone = [[place] for place in range(len(trainings))]
+        return _Fits(self._fit_groups(job, trainings, alone, sharing), "one by one", why_not)
 
     def _why_not_lockstep(
         self, job: _Job, model: keras.Model, trainings: Sequence[Training], kind: str
@@ -394,54 +420,56 @@ class Trainer:
             return f"the stacked rows take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
         return self._why_not.get(kind, lambda: why_not_in_lockstep(model))
 
-    def _fit_together(
+    def _fit_groups(
         self,
         job: _Job,
-        model: keras.Model,
         trainings: Sequence[Training],
-        together: Sequence[Sequence[int]],
-        structure: Structure,
-        kind: str,
-    ) -> list[Fitted] | None:
-        """Fit in lockstep; return None if a step differs from the model's own step.
+        groups: Sequence[Sequence[int]],
+        sharing: _Sharing,
+    ) -> list[Fitted]:
+        """Fit groups of trainings, each group by one graph.
 
         Parameters
         ----------
-        together
-            Groups of trainings to stack, as indices into `trainings`.
+        groups
+            Indices into `trainings`.
+
+        Raises
+        ------
+        _TwinError
+            If a step of a stacked twin differs from the network's own.
         """
         fitted: dict[int, Fitted] = {}
-        for places in together:
+        for places in groups:
             lanes = [trainings[place] for place in places]
-            make = partial(Lockstep, trainings=lanes)
-            fit = self._shared(job, kind, make, lanes, model, structure)
-            if fit is None:
-                return None
-            fitted |= zip(places, fit(lanes, model, **_settings(job.point)), strict=True)
+            fits = job.unfinished.fit(places, partial(self._fit_lanes, job, lanes, sharing))
+            fitted |= zip(places, fits, strict=True)
         return [fitted[place] for place in range(len(trainings))]
 
-    def _shared(
+    def _fit_lanes(
         self,
         job: _Job,
-        kind: str,
-        make: Callable[[keras.Model], Program],
         lanes: Sequence[Training],
-        model: keras.Model,
-        structure: Structure,
-    ) -> CompiledFit | None:
+        sharing: _Sharing,
+        checkpoints: Checkpoints | None,
+    ) -> list[Fitted]:
+        fit = self._shared(job, lanes, sharing)
+        return fit(lanes, sharing.model, **_settings(job.point), checkpoints=checkpoints)
+
+    def _shared(self, job: _Job, lanes: Sequence[Training], sharing: _Sharing) -> CompiledFit:
         """Return a traced graph for a kind of network; a kept one if it can be used.
 
         A step of the graph is compared with the network's own step when a stacked twin is traced,
         and when a kept graph first gets another learning rate or dropout rate.
 
-        Returns
-        -------
-        CompiledFit or None
-            None if the twin's step differs from the network's own.
+        Raises
+        ------
+        _TwinError
+            If the twin's step differs from the network's own.
         """
-        xla = self._xla(job, model)
+        structure, xla = sharing.structure, self._xla(job, sharing.model)
         targets = lanes[0].rows.y_train.shape[1:]
-        key = json.dumps([kind, len(lanes), targets, _stopping(job.point) is not None, xla])
+        key = json.dumps([sharing.kind, len(lanes), targets, _stopping(job.point) is not None, xla])
         settings = _settings(job.point)
         settings.pop("epochs")
         data = {
@@ -463,13 +491,14 @@ class Trainer:
                 return graph.fit
             changed = ", ".join(sorted(new))
             print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
-        fit = CompiledFit(make(model), stopping=settings["stopping"] is not None, xla=xla)
-        if isinstance(fit.program, Lockstep) and not serves(fit):
+        program = sharing.make(sharing.model, lanes)
+        fit = CompiledFit(program, stopping=settings["stopping"] is not None, xla=xla)
+        if isinstance(program, Lockstep) and not serves(fit):
             print(
                 "a step in lockstep differs from the network's own step; the repetitions train one "
                 f"by one. {_REPORT}"
             )
-            return None
+            raise _TwinError
         self._graphs.put(key, _Graph(fit, data))
         return fit
 
@@ -483,6 +512,30 @@ class Trainer:
 
 #: End of a message about a failed check, which should never happen.
 _REPORT = "The results are right; please report this with the model file."
+
+
+class _TwinError(Exception):
+    """A step of a stacked twin differs from the network's own."""
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """A network whose graph may be that of another point.
+
+    Attributes
+    ----------
+    model, structure
+        The network.
+    kind
+        Networks of other kinds have other graphs.
+    make
+        Makes the program of a new graph for some trainings.
+    """
+
+    model: keras.Model
+    structure: Structure
+    kind: str
+    make: Callable[[keras.Model, Sequence[Training]], Program]
 
 
 @dataclass
@@ -502,6 +555,17 @@ class _Graph:
     fit: CompiledFit
     data: dict[str, Any]
     proven: set[str] = field(default_factory=set)
+
+
+def _each(job: _Job, fit: Callable[[int, int, Checkpoints | None], list[Fitted]]) -> list[Fitted]:
+    """Fit each fold of each repetition by itself."""
+    ordered = [
+        (repetition, fold) for repetition in job.parts for fold in range(len(job.parts[repetition]))
+    ]
+    fitted = []
+    for place, (repetition, fold) in enumerate(ordered):
+        fitted += job.unfinished.fit([place], partial(fit, repetition, fold))
+    return fitted
 
 
 def _together(trainings: Sequence[Training]) -> list[list[int]]:

@@ -8,6 +8,12 @@ no worker asks the *host* for one, and starts the host if there is none (see `wo
 
 from __future__ import annotations
 
+import signal
+
+# Until `end_at_signals`, Ctrl-C ends this process without a traceback.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import fcntl
 import json
 import os
@@ -17,6 +23,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing takes as long as everything else here
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 #: Seconds in which a host must open its socket, and then import TensorFlow.
@@ -27,6 +34,9 @@ IMPORT_SECONDS = 600
 END_SECONDS = 2
 
 TAIL_LINES = 15
+
+#: Signals that end a job: Ctrl-C, and that of `kill` and of schedulers.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 #: Beginning of the line of a log that says why its job failed.
 ERROR = "error: "
@@ -56,6 +66,8 @@ def main(arguments: list[str]) -> None:
         connection = connect(folder, slot, job)
         connection.settimeout(float(minutes) * 60)
         connection.sendall(json.dumps(job).encode() + b"\n")
+        if job["checkpoint_minutes"] is not None:
+            end_at_signals(job["log"], lambda: connection.shutdown(socket.SHUT_WR))
         answer = connection.makefile().readline()
     except TimeoutError:
         end_worker(folder, slot)
@@ -70,17 +82,42 @@ def main(arguments: list[str]) -> None:
     os.close(lock)
 
 
+def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:
+    """End this process at a signal, with a line in its log and no traceback.
+
+    Parameters
+    ----------
+    stop
+        Asks the training to end after its epoch. With it, only a second signal ends this process.
+    """
+
+    def end(number: int, frame: object) -> None:
+        nonlocal stop
+        if stop is not None:
+            ask, stop = stop, None
+            ask()
+            return
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+        fail(log, "was interrupted")
+
+    for one in SIGNALS:
+        if signal.getsignal(one) != signal.SIG_IGN:  # as in the background of a shell
+            signal.signal(one, end)
+
+
 def train_cold(job: dict[str, Any], minutes: str) -> int:
     """Train a job in a process of its own; return its exit status.
 
     The process leads a group, so that what it started ends with it.
     """
-    import signal  # both cost more than the whole way to a warm worker
-    import subprocess
+    import subprocess  # costs more than the whole way to a warm worker
 
     command = worker_command("--once", str(os.getpid()), json.dumps(job))
     process = subprocess.Popen(command, process_group=0)
     try:
+        if job["checkpoint_minutes"] is not None:
+            end_at_signals(job["log"], process.terminate)
         return process.wait(float(minutes) * 60)
     except subprocess.TimeoutExpired:
         fail(job["log"], too_long(minutes))
@@ -285,8 +322,5 @@ def tail(folder: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except KeyboardInterrupt:
-        # All arguments exist here, because only a user or Snakemake interrupts.
-        fail(sys.argv[5], "was interrupted")
+    end_at_signals(os.path.abspath(sys.argv[5]))  # all arguments exist: Snakemake calls this
+    main(sys.argv[1:])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gridloom.identity.setup import Setup
-from gridloom.naming.blocks import job_repetitions, point_of
+from gridloom.naming.blocks import job_repetitions, point_of, unfinished_of
 from gridloom.naming.points import read_path
 from gridloom.training.request import Request
 
@@ -31,7 +31,7 @@ class TrainingSettings:
         Path of the model file.
     gpu_limit
         GPUs that all trainings of the run may use together; None for no limit.
-    warm, lockstep, recycle_trainings, recycle_mb
+    warm, lockstep, checkpoint_minutes, recycle_trainings, recycle_mb
         As in the study; `warm` is false in a cluster's job.
     """
 
@@ -41,6 +41,7 @@ class TrainingSettings:
     gpu_limit: int | None
     warm: bool
     lockstep: bool
+    checkpoint_minutes: float | None
     recycle_trainings: int
     recycle_mb: int
 
@@ -114,6 +115,8 @@ class Job:
             model_file=Path(self.settings.model),
             lockstep=self.settings.lockstep,
             objective=self.settings.objective,
+            unfinished=unfinished_of(self.record),
+            checkpoint_minutes=self.settings.checkpoint_minutes,
         )
 
 

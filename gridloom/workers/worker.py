@@ -9,7 +9,8 @@ their folder.
 
 A worker serves one job after another over a Unix socket, one JSON line each way. The output of a
 training goes to the job's log. A worker ends at once when its client disconnects, so that Ctrl-C
-stops the work. It also ends after a number of trainings, or above a limit of memory.
+stops the work. If the client asks, a worker that keeps checkpoints ends its training after the
+current epoch. It also ends after a number of trainings, or above a limit of memory.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
 from gridloom.files import write_text
+from gridloom.naming.blocks import unfinished_of
 from gridloom.workers import client
 from gridloom.workers.devices import lease, visible_devices
 from gridloom.workers.job import Job, Slot
@@ -60,6 +62,8 @@ def train_once(job: Job) -> int:
     with job.log.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     try:
         devices = _devices(job.scope, job.gpus, job.settings.gpu_limit)
         set_libraries()
@@ -67,7 +71,7 @@ def train_once(job: Job) -> int:
         client.fail(str(job.log), str(error))
     with loading():
         set_devices(job.threads, devices)
-        trainer = _trainer()
+        trainer = _trainer(stop)
     message = _train(job, trainer)
     if message is not None:
         client.fail(str(job.log), message)
@@ -217,8 +221,9 @@ def _describe_end(status: int) -> str:
 
 def _answer(task: Task, connection: socket.socket) -> None:
     """Run a task, and report to its client how it ended."""
-    done = threading.Event()
-    threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
+    done, stop = threading.Event(), threading.Event()  # no task stops half-way
+    watch = (connection, done, stop)
+    threading.Thread(target=_end_with_client, args=watch, daemon=True).start()
     error = task.run()
     done.set()
     connection.sendall(json.dumps({"error": error}).encode() + b"\n")
@@ -237,7 +242,7 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
         Connection of the client that asked for this worker.
     """
     set_devices(slot.threads, _devices(folder, slot.gpus, slot.gpu_limit))
-    trainer = _trainer()
+    trainer = _trainer(threading.Event())
     address = folder / f"{slot.slot}.sock"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(address))
@@ -253,7 +258,9 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
                 continue
             job = Job.from_json(json.loads(line))
             done = threading.Event()
-            threading.Thread(target=_end_with_client, args=(connection, done), daemon=True).start()
+            trainer.stop.clear()
+            watch = (connection, done, trainer.stop)
+            threading.Thread(target=_end_with_client, args=watch, daemon=True).start()
             try:
                 with output_to(job.log):
                     error = _train(job, trainer)
@@ -267,13 +274,24 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
 
 
-def _end_with_client(connection: socket.socket, done: threading.Event) -> None:
-    """End this process if the client disconnects before its job is done."""
+def _end_with_client(
+    connection: socket.socket, done: threading.Event, stop: threading.Event
+) -> None:
+    """End this process if the client disconnects before its job is done.
+
+    A client that has sent a job can only close its half of the connection, which asks to stop, or
+    all of it.
+    """
     poll = select.poll()
-    poll.register(connection, select.POLLRDHUP if hasattr(select, "POLLRDHUP") else select.POLLHUP)
+    poll.register(connection, select.POLLIN)
     while not done.is_set():
-        if poll.poll(1000) and not done.is_set():
-            os._exit(1)
+        for _, event in poll.poll(1000):
+            if done.is_set():
+                return
+            if event != select.POLLIN:
+                os._exit(1)
+            stop.set()
+            poll.modify(connection, 0)  # POLLHUP remains
 
 
 def _memory_mb() -> float:
@@ -282,10 +300,10 @@ def _memory_mb() -> float:
     return used / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _trainer() -> Any:
+def _trainer(stop: threading.Event) -> Any:
     from gridloom.training.trainer import Trainer
 
-    return Trainer()
+    return Trainer(stop)
 
 
 def _train(job: Job, trainer: Any) -> str | None:
@@ -298,9 +316,11 @@ def _train(job: Job, trainer: Any) -> str | None:
     from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
     from gridloom.records import write_record
     from gridloom.training.objective import ObjectiveError
+    from gridloom.training.unfinished import remove_unfinished
 
     try:
         write_record(job.record, trainer.run(job.request))
+        remove_unfinished(unfinished_of(job.record))
     except ObjectiveError as error:
         os.kill(job.watch, signal.SIGTERM)
         return str(error)

@@ -6,8 +6,10 @@ module of the library imports Snakemake.
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -182,6 +184,7 @@ class Adapter:
 
     def prepare(self) -> None:
         """Prepare the run, or end with one message."""
+        self._end_in_a_thread()
         # On a full disk, Snakemake would print a traceback for each line that it cannot log.
         logging.raiseExceptions = False
         settings = self.workflow.dag_settings
@@ -193,6 +196,17 @@ class Adapter:
         outlook, whole = self._planned()
         message = describe_outlook(outlook) if whole or outlook.pending else ""
         logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
+
+    def _end_in_a_thread(self) -> None:
+        """Have Snakemake's own handler of SIGTERM run in a thread.
+
+        It takes a lock that Snakemake's main thread often holds, so in this thread it could wait
+        for ever.
+        """
+        end: Any = signal.getsignal(signal.SIGTERM)
+        signal.signal(
+            signal.SIGTERM, lambda number, frame: _thread.start_new_thread(end, (number, frame))
+        )
 
     def _planned(self) -> tuple[Outlook, bool]:
         """Return what this run trains, and whether it makes everything that the study makes."""

@@ -43,6 +43,10 @@ from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.progress import Outlook
 
+#: Longest run time of a job of `train` on this machine, in minutes: it ends what hangs, and nobody
+#: waits in a queue for it. On a cluster, where it does count, it is shorter.
+RUNTIME_HERE = 24 * 60
+
 #: Default resources of each rule: cores, megabytes, minutes, GPUs.
 DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
     "download": {"threads": 1, "mem_mb": 1000, "runtime": 30, "gpu": 0},
@@ -209,7 +213,11 @@ class StudyRun:
         given = getattr(self.study.resources.get(rule), key, None)  # type: ignore[call-overload]
         if given is not None:
             return int(given)
-        return self.resource(_AS[rule], key) if rule in _AS else DEFAULT_RESOURCES[rule][key]
+        if rule in _AS:
+            return self.resource(_AS[rule], key)
+        if (rule, key) == ("train", "runtime") and self.invocation.here:
+            return RUNTIME_HERE
+        return DEFAULT_RESOURCES[rule][key]
 
     def jobs_at_once(self) -> int | None:
         """Return how many jobs of `train` this machine runs at once; None on a cluster."""
@@ -406,6 +414,7 @@ class StudyRun:
             # in SLURM instead of 0.8.
             warm=trainer.warm and not self.invocation.in_job,
             lockstep=trainer.lockstep,
+            checkpoint_minutes=trainer.checkpoint_minutes,
             recycle_trainings=trainer.recycle_trainings,
             recycle_mb=trainer.recycle_mb,
         )
