@@ -141,6 +141,11 @@ class Unfinished:
         fits = {key: list(map(_from_json, fits)) for key, fits in about["fits"].items()}
         self.seconds_before, self._running = float(about["seconds"]), about["running"]
         self._fits, self._checkpoint = fits, checkpoint
+        kept = sum(map(len, fits.values()))
+        print(
+            f"continues an earlier run: {kept} trainings are finished"
+            + ", and another has a checkpoint" * bool(checkpoint)
+        )
 
 
 def remove_unfinished(file: Path) -> None:

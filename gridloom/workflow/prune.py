@@ -1,4 +1,7 @@
-"""Records that a study does not use, such as those of values that its grid had earlier."""
+"""Files of trainings that a study does not use, such as those of values its grid had earlier.
+
+They are records, and what unfinished jobs have trained so far.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gridloom.naming.blocks import log_of, read_block
+from gridloom.naming.blocks import log_of, read_block, record_of
 
 #: Most records shown on the screen; the log lists all.
 MAX_NAMED = 20
@@ -14,6 +17,8 @@ MAX_NAMED = 20
 
 def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
     """Return the size in bytes of each record below `results` that is not in `used`.
+
+    What an unfinished job has trained is used until its record is there.
 
     Parameters
     ----------
@@ -23,12 +28,13 @@ def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
         Paths of the records that the study uses, which begin with `results`.
     """
     kept = {Path(path) for path in used}
-    found = sorted((results / "points").rglob("reps=*.json"))
-    return {
-        path: path.stat().st_size
-        for path in found
-        if path not in kept and read_block(path.name) is not None
-    }
+    unused = {}
+    for file in sorted((results / "points").rglob("reps=*")):
+        record = record_of(file)
+        if record is None or (record in kept and (file == record or not record.exists())):
+            continue
+        unused[file] = file.stat().st_size
+    return unused
 
 
 def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
@@ -37,7 +43,10 @@ def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
         return "The study uses every record."
     size = sum(unused.values())
     shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
-    count = f"{len(unused):,} record{'s' * (len(unused) != 1)}, {shown_size}"
+    records = sum(read_block(file.name) is not None for file in unused)
+    counted = {"record": records, "unfinished job": len(unused) - records}
+    kinds = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counted.items() if count]
+    count = f"{' and '.join(kinds)}, {shown_size}"
     if removed:
         return f"Removed {count}, which the study does not use."
     lines = [f"  {path}" for path in unused]

@@ -23,7 +23,7 @@ def settings() -> TrainingSettings:
     model = ROOT / "models" / "mlp.py"
     validation = {"method": "kfold", "folds": 3}
     setup = setup_for(model, validation=validation, class_weight={"a": 2.0, "b": 1.0})
-    return TrainingSettings(setup, "val_loss", str(model), 2, True, False, 50, 3000)
+    return TrainingSettings(setup, "val_loss", str(model), 2, True, False, None, 50, 3000)
 
 
 @pytest.fixture
@@ -66,12 +66,16 @@ def sent_by(client_of_job, socket_file: Path) -> dict:
 
 def test_a_worker_reads_the_job_that_a_client_sends(tmp_path, scope, settings):
     given = arguments(tmp_path, settings.setup.name)
-    job = Job.from_json(sent_by(lambda: client.main(given), scope / "2t1g-0.sock"))
+    sent = sent_by(lambda: client.main(given), scope / "2t1g-0.sock")
+    job = Job.from_json(sent)
     assert job.settings == settings
     assert (job.threads, job.gpus, job.watch) == (2, 1, os.getpid())
     assert (job.scope, job.log) == (scope, tmp_path / "log")
     assert job.trainings == 9
     request = job.request
+    assert request.unfinished == job.record.with_name("reps=2-4.unfinished.npz")
+    assert request.checkpoint_minutes is None
+    assert Job.from_json({**sent, "checkpoint_minutes": 0.5}).request.checkpoint_minutes == 0.5
     assert request.hyperparameters == {"batch_size": 16, "units": 4}
     assert request.repetitions == (2, 3, 4)
     assert (request.rows_file, request.split_file) == (tmp_path / "rows", tmp_path / "split")

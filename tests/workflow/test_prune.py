@@ -16,8 +16,17 @@ def make(results, *names):
 def test_unused_records_are_listed_with_their_size(tmp_path):
     make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json", "units=2/reps=5-6.json")
     (tmp_path / "points" / "units=1" / "reps=mine.json").write_text("a person's own")
+    units = tmp_path / "points" / "units=1"
+    for kept in (
+        units / "reps=0-4.unfinished.npz",
+        units.with_name("units=3") / "reps=0-4.unfinished.npz",
+    ):
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text("01234")
     used = [f"{tmp_path}/points/units=1/reps=0-4.json", f"{tmp_path}/points/units=3/reps=0-4.json"]
+    # The job of units=1 is finished, that of units=3 is not.
     assert unused_records(tmp_path, used) == {
+        tmp_path / "points" / "units=1" / "reps=0-4.unfinished.npz": 5,
         tmp_path / "points" / "units=2" / "reps=0-4.json": 10,
         tmp_path / "points" / "units=2" / "reps=5-6.json": 10,
     }
@@ -40,4 +49,7 @@ def test_the_list_names_count_size_and_how_to_remove(tmp_path):
     assert "and 5 more" in printed
     assert "snakemake prune_remove" in printed
     assert describe_unused(unused, removed=True).startswith("Removed 25 records")
+    unfinished = {tmp_path / "units=1" / "reps=0-4.unfinished.npz": 5}
+    printed = describe_unused({**unused, **unfinished}, removed=False)
+    assert printed.startswith("25 records and 1 unfinished job, 1.0 MB")
     assert "every record" in describe_unused({}, removed=False)

@@ -146,6 +146,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     server.listen()
     server.settimeout(30)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
+    settings["checkpoint_minutes"] = None
     client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
     results = tmp_path / "results"
     # The studies of one set-up by their results folders.
@@ -273,7 +274,9 @@ def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
     model = ROOT / "models" / "mlp.py"
-    shared = TrainingSettings(setup_for(model), "val_loss", str(model), None, warm, True, 1, 1)
+    shared = TrainingSettings(
+        setup_for(model), "val_loss", str(model), None, warm, True, None, 1, 1
+    )
     settings = {"scope": str(folder), "watch": os.getpid(), **shared.as_json()}
     record = tmp_path / "results" / "points" / "abc" / "units=1" / "reps=0-1.json"
     (folder / "abc.json").write_text(json.dumps({str(tmp_path / "results"): settings}))
