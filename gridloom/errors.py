@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -126,6 +127,8 @@ def report_mistakes(log: str) -> Iterator[None]:
             Path(log).write_text(f"{in_full}\n", encoding="utf-8")
         sys.exit(message)
 
+    # Before, the script was started so that it ignores Ctrl-C (see `gridloom.workflow.adapter`).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except GridloomError as error:

@@ -16,7 +16,7 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from gridloom.workflow.own_words import in_own_words
+from gridloom.workflow.own_words import end_without_traceback, in_own_words
 
 if TYPE_CHECKING:
     from snakemake_logger_plugin_gridloom.screen import Screen
@@ -48,6 +48,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         # The filter must act before the Snakefile: Snakemake reads `--configfile` first.
         logging.getLogger("snakemake.logging").addFilter(in_own_words)
+        end_without_traceback()
         settings = self.common_settings
         self.quiet = frozenset(settings.quiet or ())
         #: Whether the user asks for Snakemake's details; its messages are then shown as they are.

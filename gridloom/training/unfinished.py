@@ -127,15 +127,16 @@ class Unfinished:
         }
         try:
             with atomic_path(self.file) as beside:
-                np.savez(beside, np.array(json.dumps(about)), *self._checkpoint)
+                text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+                np.savez(beside, text, *self._checkpoint)
         except StorageError as error:
             print(f"what is trained so far cannot be kept: {error}")
         self._saved = time.monotonic()
 
     def _read(self, file: Path) -> None:
-        with np.load(file, allow_pickle=False) as arrays:
-            about_text, *checkpoint = (arrays[f"arr_{place}"] for place in range(len(arrays)))
-        about = json.loads(about_text.item())
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            text, *checkpoint = (arrays[f"arr_{place}"] for place in range(len(arrays)))
+        about = json.loads(text.tobytes())
         if about["identity"] != self.identity:
             return
         fits = {key: list(map(_from_json, fits)) for key, fits in about["fits"].items()}

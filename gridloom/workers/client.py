@@ -8,15 +8,10 @@ no worker asks the *host* for one, and starts the host if there is none (see `wo
 
 from __future__ import annotations
 
-import signal
-
-# Until `end_at_signals`, Ctrl-C ends this process without a traceback.
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -102,8 +97,7 @@ def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:
         fail(log, "was interrupted")
 
     for one in SIGNALS:
-        if signal.getsignal(one) != signal.SIG_IGN:  # as in the background of a shell
-            signal.signal(one, end)
+        signal.signal(one, end)
 
 
 def train_cold(job: dict[str, Any], minutes: str) -> int:

@@ -20,6 +20,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
+from snakemake.shell import shell
 
 from gridloom.errors import BackendError, GridloomError, StorageError
 from gridloom.workflow.invocation import Invocation
@@ -184,7 +185,7 @@ class Adapter:
 
     def prepare(self) -> None:
         """Prepare the run, or end with one message."""
-        self._end_in_a_thread()
+        _take_signals()
         # On a full disk, Snakemake would print a traceback for each line that it cannot log.
         logging.raiseExceptions = False
         settings = self.workflow.dag_settings
@@ -196,17 +197,6 @@ class Adapter:
         outlook, whole = self._planned()
         message = describe_outlook(outlook) if whole or outlook.pending else ""
         logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
-
-    def _end_in_a_thread(self) -> None:
-        """Have Snakemake's own handler of SIGTERM run in a thread.
-
-        It takes a lock that Snakemake's main thread often holds, so in this thread it could wait
-        for ever.
-        """
-        end: Any = signal.getsignal(signal.SIGTERM)
-        signal.signal(
-            signal.SIGTERM, lambda number, frame: _thread.start_new_thread(end, (number, frame))
-        )
 
     def _planned(self) -> tuple[Outlook, bool]:
         """Return what this run trains, and whether it makes everything that the study makes."""
@@ -232,6 +222,27 @@ class Adapter:
         summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
         if summary:
             logger.error(f"\n{summary}")
+
+
+def _take_signals() -> None:
+    """Have Ctrl-C and SIGTERM end this process and its jobs in good order.
+
+    - Only the first Ctrl-C interrupts Snakemake, which then waits for its jobs. A second one would
+      end it with a traceback. All jobs get each Ctrl-C themselves.
+    - Jobs ignore Ctrl-C until they can end with one line. Python would print a traceback if it came
+      while they import.
+    - Snakemake's own handler of SIGTERM runs in a thread. It takes a lock that the main thread
+      often holds, so there it could wait for ever.
+    """
+
+    def interrupt(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    end: Any = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, lambda *received: _thread.start_new_thread(end, received))
+    shell.prefix("trap '' INT; ")
 
 
 def verbatim(value: Any) -> Callable[[Any], Any]:

@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from pathlib import Path
+from types import TracebackType
 
 from gridloom.errors import StudyError
 from gridloom.study.loading import read_yaml
@@ -45,6 +46,19 @@ def in_own_words(record: logging.LogRecord) -> bool:
     elif _NO_JOBS_ABOVE in said:
         record.msg = said.replace(_NO_JOBS_ABOVE, "")
     return True
+
+
+def end_without_traceback() -> None:
+    """Have Ctrl-C end this process with one line wherever Snakemake does not expect it."""
+    told = sys.excepthook
+
+    def tell(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+        else:
+            told(kind, error, place)
+
+    sys.excepthook = tell
 
 
 def _config_mistake() -> str | None:
