@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from gridloom.naming.blocks import log_of
+from gridloom.naming.blocks import log_of, unfinished_of
 from gridloom.workers.client import ERROR
 
 #: Most causes shown, each with one record; the most frequent come first. Ten lines at most.
@@ -89,7 +89,9 @@ def describe_failures(
     by_cause: dict[str, list[str]] = {}
     for record, cause in failed.items():
         by_cause.setdefault(cause, []).append(record)
-    so_far = "what was trained is kept" if kept else "nothing is trained yet"
+    # A job that keeps something is no record yet, so `partial` does not show it.
+    begun = any(unfinished_of(Path(record)).exists() for record in failed)
+    so_far = "what was trained is kept" if kept or begun else "nothing is trained yet"
     lines = [f"{len(failed):,} of {count:,} jobs of `train` failed; {so_far}."]
     causes = sorted(by_cause.items(), key=lambda item: -len(item[1]))
     for cause, records in causes[:MAX_CAUSES]:

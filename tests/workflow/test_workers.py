@@ -51,7 +51,7 @@ def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
     running = untrained.start()
     assert wait_for(lambda: len(untrained.records()) > 2)
     os.kill(running.pid, number)
-    running.wait(timeout=60)
+    running.wait(timeout=300)  # at SIGTERM, it waits for the trainings that are running
     assert wait_for(lambda: not processes_of(untrained)), processes_of(untrained)
     assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
 
