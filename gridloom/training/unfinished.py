@@ -28,7 +28,7 @@ FORMAT = 1
 #: Most seconds of finished fits that a job can lose. A shorter job writes no file.
 SAVE_SECONDS = 5.0
 
-#: What a file must be readable without: it may be damaged.
+#: Errors that reading a damaged file can raise.
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile)
 
 
@@ -115,7 +115,7 @@ class Unfinished:
             raise StoppedError("was interrupted; the next run continues it")
 
     def _save_after(self, seconds: float) -> None:
-        """Write the file if it is so long since it was written; a full disk ends no training."""
+        """Write the file if it was not written for so long; a full disk ends no training."""
         now = time.monotonic()
         if self.file is None or now - self._saved < seconds:
             return

@@ -22,10 +22,10 @@ from tests.workflow.processes import (
 
 
 def make_trainings(project, **trainer):
-    """Give the project one job of three trainings, some seconds each."""
-    knobs = {"units": 4, "dropout": 0.3, "batch_size": 1, "epochs": 40}
+    """Give the project one job of two trainings, some seconds each."""
+    knobs = {"units": 4, "dropout": 0.3, "batch_size": 1, "epochs": 25}
     settings = {"lockstep": False, **trainer}
-    project.change(repetitions=3, trainer=settings, hyperparameters=knobs)
+    project.change(repetitions=2, trainer=settings, hyperparameters=knobs)
     # Keep trainings that take less than five seconds, too.
     module = project.folder / "gridloom" / "training" / "unfinished.py"
     text = module.read_text()
