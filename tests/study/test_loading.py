@@ -260,6 +260,10 @@ GIVEN = {"source": "builtin:iris", "test_source": "builtin:iris"}
             {"dataset": {"source": "builtin:iris", "order": "x"}, "split": {"seed": 1}},
             "split.seed: has no effect, the test rows are the latest",
         ),
+        (
+            {"trainer": {"engine": "keras", "checkpoint_minutes": 9}},
+            "trainer.checkpoint_minutes: has no effect, callbacks and model.fit have a state",
+        ),
         ({"trainer": {"warm": False, "recycle_mb": 9}}, "recycle_mb: has no effect, no worker"),
         ({"hyperparameters": PATIENT}, "min_delta: has no effect without early_stopping_patience"),
         (

@@ -66,3 +66,20 @@ def test_a_dry_run_after_a_changed_setting_gives_no_advice_that_keeps_old_tables
     for wrong in ("--rerun-triggers", "--cleanup-metadata", "jobs above", "order of jobs"):
         assert wrong not in output
     assert "nothing was done. `snakemake plan` says what would train" in output
+
+
+def test_ctrl_c_while_a_run_is_planned_is_one_line_and_other_errors_have_their_traceback():
+    program = """
+from gridloom.workflow.own_words import end_without_traceback
+end_without_traceback()
+raise {error}
+"""
+
+    def ended(error: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program.format(error=error)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    interrupted = ended("KeyboardInterrupt")
+    assert interrupted.stderr == "interrupted\n"
+    assert interrupted.returncode != 0
+    assert "Traceback" in ended("ValueError").stderr

@@ -76,6 +76,13 @@ def test_resources_come_from_the_study_and_those_of_refit_from_train(run_of):
     assert (run.resource("gather", "threads"), run.resource("train", "threads")) == (2, 1)
 
 
+def test_a_training_may_take_a_day_here_and_an_hour_on_a_cluster_unless_the_study_says(run_of):
+    given = {"resources": {"train": {"runtime": 5}}}
+    for here, minutes in ((True, 24 * 60), (False, 60)):
+        assert run_of(here=here).resource("train", "runtime") == minutes
+        assert run_of(given, here=here).resource("train", "runtime") == 5
+
+
 def test_jobs_at_once_follow_from_the_cores_except_on_a_cluster(run_of):
     two = {"resources": {"train": {"threads": 2}}}
     assert run_of(two, cores=5).jobs_at_once() == 2
