@@ -45,7 +45,47 @@ class StudyError(GridloomError):
 
 
 class DataError(GridloomError):
-    """The data cannot be read or downloaded, or is not what the study says."""
+    """The data cannot be read or downloaded, or is not what the study says.
+
+    Parameters
+    ----------
+    problems
+        One sentence for each mistake.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        more = len(problems) - self.SHOWN
+        lines = [*problems[: self.SHOWN], *([f"and {more:,} more; see the log"] * (more > 0))]
+        mark = "- " if len(problems) > 1 else ""
+        super().__init__("\n".join(f"{mark}{line}" for line in lines))
+
+    @property
+    def in_full(self) -> str:
+        """All of the problems."""
+        return "\n".join(self.problems)
+
+
+class Problems:
+    """Collects mistakes in the data, so that the user sees all of them at once."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note a `DataError` of the block; what follows the block goes on."""
+        try:
+            yield
+        except DataError as error:
+            self.found.update(dict.fromkeys(error.problems))
+
+    def settle(self) -> None:
+        """Raise all that was found as one `DataError`, if anything was."""
+        if self.found:
+            raise DataError(*self.found)
 
 
 class ModelError(GridloomError):

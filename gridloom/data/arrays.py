@@ -11,7 +11,7 @@ import numpy as np
 
 from gridloom.data.rows import LARGEST, Rows, texts
 from gridloom.data.sources import LIMITS, Limits
-from gridloom.errors import DataError, nearest
+from gridloom.errors import DataError, Problems, nearest
 from gridloom.study.schema import Dataset
 
 
@@ -100,35 +100,48 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, dataset: Dataset) -> tupl
         name = getattr(dataset, role)
         names.append("" if name is None else f"{name}{ending}")
     keys = ("source", "source", "weight", "group", "order")
-    found: list[np.ndarray | None] = []
+    missing = []
     for key, name in zip(keys, names, strict=True):
         if name and name not in arrays:
             hint = nearest(name, arrays) or "; there are " + (", ".join(arrays) or "none")
-            raise DataError(f"dataset.{key}: there is no array {name!r}{hint}")
-        found.append(arrays[name] if name else None)
+            missing.append(f"dataset.{key}: there is no array {name!r}{hint}")
+    if missing:
+        raise DataError(*missing)
+    found = [arrays[name] if name else None for name in names]
     x = arrays[names[0]]
-    for key, name, array in zip(keys[2:], names[2:], found[2:], strict=True):
+    problems = Problems()
+    for place, (key, name) in enumerate(zip(keys, names, strict=True)):
+        array = found[place]
         if array is None:
             continue
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = found[names.index(name)] = array[:, 0]
-        if array.ndim != 1:
-            raise DataError(
-                f"dataset.{key}: {name} must have one value for each row, has {array.shape}"
-            )
-        numeric = array.dtype.kind in "biuf"
-        if key == "weight" and not numeric:
-            raise DataError(f"dataset.weight: {name} must hold numbers, holds {array.dtype}")
-        if numeric and not np.isfinite(array).all():
-            raise DataError(f"dataset.{key}: {name} is missing or infinite in some rows")
-    for name, array in zip(names, found, strict=True):
-        if array is not None and (not array.shape or len(array) != len(x)):
-            raise DataError(
-                f"dataset.source: {name} has {array.shape[0] if array.shape else 'no'} rows, "
-                f"{names[0]} has {len(x)}"
-            )
-    check_features(names[0], x)
+        with problems.noted():
+            if place >= 2:
+                found[place] = array = _of_rows(array, key, name)
+            if not array.shape or len(array) != len(x):
+                raise DataError(
+                    f"dataset.source: {name} has {array.shape[0] if array.shape else 'no'} rows, "
+                    f"{names[0]} has {len(x)}"
+                )
+    with problems.noted():
+        check_features(names[0], x)
+    problems.settle()
     return tuple(found)
+
+
+def _of_rows(array: np.ndarray, key: str, name: str) -> np.ndarray:
+    """Return the array of a role as one value for each row, shape (rows,)."""
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(
+            f"dataset.{key}: {name} must have one value for each row, has {array.shape}"
+        )
+    numeric = array.dtype.kind in "biuf"
+    if key == "weight" and not numeric:
+        raise DataError(f"dataset.weight: {name} must hold numbers, holds {array.dtype}")
+    if numeric and not np.isfinite(array).all():
+        raise DataError(f"dataset.{key}: {name} is missing or infinite in some rows")
+    return array
 
 
 def check_features(name: str, x: np.ndarray) -> None:

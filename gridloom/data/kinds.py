@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gridloom.data.rows import LARGEST, texts
-from gridloom.errors import DataError
+from gridloom.errors import DataError, Problems
 from gridloom.study.schema import Dataset
 
 #: ASSUME: a column of text with more different values does not hold categories.
@@ -28,7 +28,12 @@ _FLAGS = {"True": 1, "TRUE": 1, "true": 1, "False": 0, "FALSE": 0, "false": 0}
 
 
 def column_kinds(
-    features: pd.DataFrame, dataset: Dataset, lines: np.ndarray, *, typed: bool
+    features: pd.DataFrame,
+    dataset: Dataset,
+    lines: np.ndarray,
+    problems: Problems,
+    *,
+    typed: bool,
 ) -> dict[str, str]:
     """Decide the kind of each column of the training rows; a column without values has none.
 
@@ -41,6 +46,8 @@ def column_kinds(
         Which columns are categories, and the decimal sign.
     lines
         As in `gridloom.data.rows.Rows`.
+    problems
+        Gets each column that has no kind: one wrong text among numbers, an id, free text, a date.
     typed
         Whether the file itself has types, as Parquet does.
 
@@ -52,15 +59,16 @@ def column_kinds(
     Raises
     ------
     DataError
-        If a column is none of these: one wrong text among numbers, an id, free text, a date.
+        If no column has a value.
     """
     kinds = {}
     for name in map(str, features.columns):
         column = features[name]
         if column.notna().any():
             named = name in dataset.categorical
-            kinds[name] = CATEGORY if named else _kind(column, dataset, lines, typed)
-    if not kinds:
+            with problems.noted():
+                kinds[name] = CATEGORY if named else _kind(column, dataset, lines, typed)
+    if not kinds and not problems.found:
         raise DataError("dataset: no column is left to predict from")
     return kinds
 
@@ -96,15 +104,18 @@ def typed_columns(
     Raises
     ------
     DataError
-        If a value is not of its column's kind.
+        For each column with a value that is not of its kind.
     """
     columns = {}
+    problems = Problems()
     for name, kind in kinds.items():
         values, wrong = as_kind(features[name], kind, dataset.decimal)
-        if wrong.any():
-            raise _slip(features[name], wrong, kind, dataset, lines)
-        check_finite(values, name, lambda flags: row_of(lines, flags))
+        with problems.noted():
+            if wrong.any():
+                raise _slip(features[name], wrong, kind, dataset, lines)
+            check_finite(values, name, lambda flags: row_of(lines, flags))
         columns[name] = values
+    problems.settle()
     return pd.DataFrame(columns)
 
 

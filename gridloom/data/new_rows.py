@@ -18,7 +18,7 @@ from gridloom.data.rows import MISSING, Features
 from gridloom.data.sources import unpack
 from gridloom.data.split import shaped
 from gridloom.data.tables import read_raw_table
-from gridloom.errors import DataError, nearest
+from gridloom.errors import DataError, Problems, nearest
 from gridloom.study.schema import Dataset
 from gridloom.study.sources import ending_format, table_format
 
@@ -87,7 +87,9 @@ def read_new_rows(path: Path, dataset: Dataset, description: SplitDescription) -
                 f"{description.shape}"
             )
     except DataError as error:
-        raise DataError(f"{path}: {str(error).removeprefix('dataset.source: ')}") from None
+        raise DataError(
+            *(f"{path}: {one.removeprefix('dataset.source: ')}" for one in error.problems)
+        ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     return replace(rows, features=features)
@@ -117,21 +119,28 @@ def _table(path: Path, format: str, dataset: Dataset, description: SplitDescript
     flags = [name for name, kind in description.reading.items() if kind == FLAG]
     table = read_raw_table(path, format, dataset, [*categorical, *flags, *dataset.drop])
     columns = {}
+    problems = Problems()
     for name in description.columns or description.features:
-        if name not in table.columns:
-            raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
         kind = CATEGORY if name in categorical else description.reading.get(name, NUMBER)
-        values, wrong = as_kind(table[name], kind, dataset.decimal)
-        if wrong.any():
-            had = "numbers" if kind == NUMBER else "true or false"
-            raise DataError(
-                f"column {name!r} holds {str(table[name][wrong].iloc[0])!r} in {_row(wrong)}, "
-                f"where the study had {had}; correct the file"
-            )
-        check_finite(values, name, _row)
-        columns[name] = values
+        with problems.noted():
+            columns[name] = _column(table, name, kind, dataset.decimal)
+    problems.settle()
     dropped = table[table.columns.intersection(dataset.drop)].reset_index(drop=True)
     return NewRows(pd.DataFrame(columns), dropped)
+
+
+def _column(table: pd.DataFrame, name: str, kind: str, sign: str) -> np.ndarray:
+    if name not in table.columns:
+        raise DataError(f"there is no column {name!r}{nearest(name, table.columns)}")
+    values, wrong = as_kind(table[name], kind, sign)
+    if wrong.any():
+        had = "numbers" if kind == NUMBER else "true or false"
+        raise DataError(
+            f"column {name!r} holds {str(table[name][wrong].iloc[0])!r} in {_row(wrong)}, where "
+            f"the study had {had}; correct the file"
+        )
+    check_finite(values, name, _row)
+    return values
 
 
 def _row(flags: Any) -> str:

@@ -19,7 +19,7 @@ from gridloom.data.partition import Traits, hold_out
 from gridloom.data.rows import Features, Rows, write_rows
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.data.tables import read_table
-from gridloom.errors import DataError
+from gridloom.errors import DataError, Problems
 from gridloom.study.schema import Dataset, Split
 
 
@@ -55,9 +55,15 @@ def settle(train: Rows, test: Rows, dataset: Dataset, format: str) -> tuple[Rows
     """
     if isinstance(train.features, pd.DataFrame):
         assert train.lines is not None
-        kinds = column_kinds(train.features, dataset, train.lines, typed=format == "parquet")
+        problems = Problems()
+        typed = format == "parquet"
+        kinds = column_kinds(train.features, dataset, train.lines, problems, typed=typed)
         dropped = {str(name): "no value" for name in train.features if name not in kinds}
-        parts = [_typed(part, kinds, dropped, dataset) for part in (train, test)]
+        parts = []
+        for part in (train, test):
+            with problems.noted():
+                parts.append(_typed(part, kinds, dropped, dataset))
+        problems.settle()
     else:
         # Test rows of a wider type must not change the type of the training rows.
         kept = (
@@ -93,12 +99,14 @@ def shaped(features: Features, shape: Sequence[int]) -> np.ndarray:
         If a column does not hold numbers, or the number of columns does not fit the shape.
     """
     if isinstance(features, pd.DataFrame):
-        for name, column in features.items():
-            if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
-                raise DataError(
-                    f"dataset.shape: column {name!r} holds text or missing values; add it to "
-                    "dataset.drop, or correct the file"
-                )
+        wrong = [
+            f"dataset.shape: column {name!r} holds text or missing values; add it to dataset.drop, "
+            "or correct the file"
+            for name, column in features.items()
+            if not pd.api.types.is_numeric_dtype(column) or column.isna().any()
+        ]
+        if wrong:
+            raise DataError(*wrong)
         values = features.to_numpy()
         if ((values % 1 == 0) & (values >= 0) & (values <= 255)).all():
             values = values.astype(np.uint8)

@@ -9,7 +9,6 @@ import csv
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,16 @@ from gridloom.data.kinds import (
     NUMBER,
     as_categories,
     as_kind,
+    column_kinds,
     is_flags,
     is_numeric,
     row_of,
     sign_remedy,
+    typed_columns,
 )
 from gridloom.data.rows import Rows
 from gridloom.data.sources import LIMITS, Limits
-from gridloom.errors import DataError, nearest
+from gridloom.errors import DataError, Problems, nearest
 from gridloom.study.schema import Dataset
 
 #: Columns named in a message.
@@ -64,7 +65,7 @@ def read_table(
     Raises
     ------
     DataError
-        Which names the column, the row (counted from 1, without the header) and the remedy.
+        Which names each wrong column, the row (counted from 1, without the header) and the remedy.
     """
     targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
     roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
@@ -84,25 +85,49 @@ def read_table(
     def place(flags: Any) -> str:
         return row_of(lines, flags)
 
-    for name in [*targets, *(column for column in roles.values() if column is not None)]:
-        if table[name].isna().any():
-            missing = place(table[name].isna())
-            raise DataError(f"dataset: column {name!r} is missing in {missing}; correct the file")
-    others = [*dataset.drop, *targets, *(name for name in roles.values() if name is not None)]
+    in_use = [*targets, *(column for column in roles.values() if column is not None)]
+    features = table.drop(columns=list(dict.fromkeys([*dataset.drop, *in_use])))
+    given = np.arange(len(table)) >= first if len(tables) == 2 else None
+    weight, order = None, None
+    problems = Problems()
+    for name in dict.fromkeys(in_use):
+        with problems.noted():
+            _check_whole(table[name], place)
+    with problems.noted():
+        target = _target(table, targets, dataset, place)
+    if dataset.weight is not None:
+        with problems.noted():
+            weight = _weights(table[dataset.weight], dataset, place)
+    if test is not None:
+        with problems.noted():
+            given = _test_rows(table[test[0]], test[1])
+    if dataset.order is not None:
+        with problems.noted():
+            order = np.argsort(_times(table[dataset.order]), kind="stable")
+    if problems.found:
+        # The training rows, which decide the kinds, are not known; all rows decide instead.
+        with problems.noted():
+            kinds = column_kinds(features, dataset, lines, problems, typed=format == "parquet")
+            typed_columns(features, kinds, dataset, lines)
+    problems.settle()
     rows = Rows(
-        features=table.drop(columns=list(dict.fromkeys(others))),
-        target=_target(table, targets, dataset, place),
-        weight=None if dataset.weight is None else _weights(table[dataset.weight], dataset, place),
+        features=features,
+        target=target,
+        weight=weight,
         group=None if dataset.group is None else as_categories(table[dataset.group]),
         ordered=dataset.order is not None,
-        test=np.arange(len(table)) >= first if len(tables) == 2 else None,
+        test=given,
         lines=lines,
     )
-    if test is not None:
-        rows = _with_test_column(rows, table[test[0]], test[1])
-    if dataset.order is not None:
-        rows = rows.take(np.argsort(_times(table[dataset.order]), kind="stable"))
-    return rows
+    return rows if order is None else rows.take(order)
+
+
+def _check_whole(column: pd.Series, place: Callable[[Any], str]) -> None:
+    if column.isna().any():
+        raise DataError(
+            f"dataset: column {column.name!r} is missing in {place(column.isna())}; correct the "
+            "file"
+        )
 
 
 def _read_alike(
@@ -114,7 +139,10 @@ def _read_alike(
         differing = sorted(set(tables[0].columns) ^ set(tables[1].columns))
         if differing:
             raise DataError(
-                f"dataset.test_source: column {differing[0]!r} is in one of the two files only"
+                *(
+                    f"dataset.test_source: column {name!r} is in one of the two files only"
+                    for name in differing
+                )
             )
     if format == "parquet":
         return tables
@@ -282,18 +310,21 @@ def _check_columns(
         *(("dataset.drop", name) for name in dataset.drop),
         *(("dataset.categorical", name) for name in dataset.categorical),
     )  # type: ignore[assignment]
+    problems = []
     for key, name in asked:
         if name not in table.columns:
             hint = nearest(name, table.columns) or f"; the columns are {_listed(table.columns)}"
             if dataset.columns is None and any(map(_is_number, table.columns)):
                 hint += "; if the file has no header row, name columns in dataset.columns"
-            raise DataError(f"{key}: there is no column {name!r}{hint}")
+            problems.append(f"{key}: there is no column {name!r}{hint}")
     for name in targets:
         if name in dataset.drop:
-            raise DataError(f"dataset.drop: {name!r} is the target; keep it")
+            problems.append(f"dataset.drop: {name!r} is the target; keep it")
         for role, column in roles.items():
             if column == name:
-                raise DataError(f"dataset.{role}: {name!r} is the target; name another column")
+                problems.append(f"dataset.{role}: {name!r} is the target; name another column")
+    if problems:
+        raise DataError(*problems)
 
 
 def _listed(names: Any) -> str:
@@ -314,28 +345,39 @@ def _target(
     if dataset.task == "classification":
         return _labels(table[names[0]])
     columns = []
+    problems = Problems()
     for name in names:
-        column = table[name]
-        numbers, wrong = _numbers(column, dataset)
-        if wrong.any():
-            remedy = sign_remedy(column[wrong], dataset.decimal)
-            raise DataError(
-                f"dataset.target: column {name!r} holds {str(column[wrong].iloc[0])!r} in "
-                f"{place(wrong)}, a {dataset.task} task needs numbers; "
-                + (remedy or "correct the file, or set dataset.task to classification")
-            )
-        with np.errstate(over="ignore"):
-            values = numbers.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise DataError(
-                f"dataset.target: column {name!r} holds infinite values or values above 3e38; "
-                "correct or rescale it"
-            )
-        if dataset.task == "multilabel" and not np.isin(values, (0, 1)).all():
-            wrong = values[~np.isin(values, (0, 1))][0]
-            raise DataError(f"dataset.target: column {name!r} holds {wrong:g}; labels are 0 or 1")
-        columns.append(values)
+        with problems.noted():
+            columns.append(_target_numbers(table[name], dataset, place))
+    problems.settle()
     return np.stack(columns, axis=1)
+
+
+def _target_numbers(column: pd.Series, dataset: Dataset, place: Callable[[Any], str]) -> np.ndarray:
+    """Return the numbers of a target, float32, shape (rows,)."""
+    numbers, wrong = _numbers(column, dataset)
+    if wrong.any():
+        remedy = sign_remedy(column[wrong], dataset.decimal)
+        raise DataError(
+            f"dataset.target: column {column.name!r} holds {str(column[wrong].iloc[0])!r} in "
+            f"{place(wrong)}, a {dataset.task} task needs numbers; "
+            + (remedy or "correct the file, or set dataset.task to classification")
+        )
+    with np.errstate(over="ignore"):
+        values: np.ndarray = numbers.astype(np.float32)
+    missing = column.isna().to_numpy()
+    if not np.isfinite(values[~missing]).all():
+        raise DataError(
+            f"dataset.target: column {column.name!r} holds infinite values or values above 3e38; "
+            "correct or rescale it"
+        )
+    no_label = ~(np.isin(values, (0, 1)) | missing)
+    if dataset.task == "multilabel" and no_label.any():
+        raise DataError(
+            f"dataset.target: column {column.name!r} holds {values[no_label][0]:g}; labels are 0 "
+            "or 1"
+        )
+    return values
 
 
 def _labels(column: pd.Series) -> np.ndarray:
@@ -361,7 +403,7 @@ def _numbers(column: pd.Series, dataset: Dataset) -> tuple[np.ndarray, np.ndarra
 
 def _weights(column: pd.Series, dataset: Dataset, place: Callable[[Any], str]) -> np.ndarray:
     values, not_numbers = _numbers(column, dataset)
-    wrong = ~(np.isfinite(values) & (values >= 0))
+    wrong = ~(np.isfinite(values) & (values >= 0)) & column.notna().to_numpy()
     if wrong.any():
         remedy = sign_remedy(column[not_numbers], dataset.decimal) if not_numbers.any() else None
         raise DataError(
@@ -384,13 +426,14 @@ def _times(column: pd.Series) -> np.ndarray:
         ) from None
 
 
-def _with_test_column(rows: Rows, column: pd.Series, value: str) -> Rows:
+def _test_rows(column: pd.Series, value: str) -> np.ndarray:
+    """Return which rows have the value that marks test rows, shape (rows,)."""
     parts = as_categories(column)
-    test = parts == value
+    test: np.ndarray = parts == value
     if test.all() or not test.any():
         listed = _listed(sorted(set(parts)))
         raise DataError(
             f"split.test_value: {'every' if test.all() else 'no'} row has {value!r} in column "
             f"{column.name!r}; its values are {listed}"
         )
-    return replace(rows, test=test)
+    return test

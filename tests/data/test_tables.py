@@ -369,3 +369,55 @@ def test_dates_and_numbers_sort_rows_and_ties_keep_their_order(tmp_path):
     text = "a,o,target\n0,2,x\n1,1,y\n2,2,x\n3,1,y\n"
     assert read(tmp_path, text, order="o").features["a"].tolist() == [1, 3, 0, 2]
     assert np.all(read(tmp_path, text, drop=["o"]).features["a"] == [0, 1, 2, 3])
+
+
+def test_all_columns_that_are_not_there_are_named_at_once(tmp_path):
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, GOOD, target="taget", drop=["idd", "a"], weight="wight", categorical=["c"])
+    assert [problem.split(" there")[0] for problem in raised.value.problems] == [
+        "dataset.target:",
+        "dataset.weight:",
+        "dataset.drop:",
+        "dataset.categorical:",
+    ]
+    assert str(raised.value).startswith("- dataset.target: there is no column 'taget' (did you")
+
+
+def test_all_wrong_values_are_named_at_once_of_target_roles_and_features(tmp_path):
+    text = "a,b,c,w,when,target\n" + "".join(
+        f"{i},{i},x,{i},2026-01-{i:02},{i}\n" for i in range(1, 20)
+    )
+    text += "1o,inf,x,-1,soon,high\n"
+    roles = {"task": "regression", "weight": "w", "order": "when"}
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, text, **roles)
+    found = "\n".join(raised.value.problems)
+    for said in (
+        "dataset.target: column 'target' holds 'high' in row 20",
+        "dataset.weight: column 'w' must hold numbers of 0 or more, found -1 in row 20",
+        "dataset.order: column 'when' holds neither numbers nor dates",
+        "column 'a' holds '1o' among numbers in row 20",
+        "column 'b' is infinite in row 20",
+    ):
+        assert said in found
+
+
+def test_wrong_values_of_training_and_test_rows_are_named_at_once(tmp_path):
+    text = "a,b,target\n" + "".join(f"{i},{i},{'xy'[i % 2]}\n" for i in range(20))
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, text + "inf,1,x\n", more="a,b,target\n1,1e39,x\n")
+    assert raised.value.problems == (
+        "dataset: column 'a' is infinite in row 21; correct the file, or add 'inf' to "
+        "dataset.missing if it means a missing value",
+        "dataset: column 'b' holds 1e+39 in row 1 of the test file, above 3e38, the largest number "
+        "that a network computes with; correct or rescale it",
+    )
+
+
+def test_a_missing_value_of_a_role_is_reported_once(tmp_path):
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, "a,w,target\n1,1,x\n2,,\n3,1,y\n", weight="w")
+    assert raised.value.problems == (
+        "dataset: column 'target' is missing in row 2; correct the file",
+        "dataset: column 'w' is missing in row 2; correct the file",
+    )
