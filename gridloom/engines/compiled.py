@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from gridloom.data.preparation import PreparedRows
+from gridloom.engines.epochs import RunningFit, begin
 from gridloom.engines.monitoring import improves, make_metrics, monitored_place
 from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import Checkpoints, Fitted, Stopping, Training, cannot, set_start
@@ -50,6 +51,8 @@ class CompiledFit:
         self.traces = 0
         self._graphs: dict[tuple[int, ...] | None, Any] = {}
         self._best = [tf.Variable(variable.value, trainable=False) for variable in self._restored()]
+        # XLA writes variables only at the end of a graph.
+        self._finished = None if xla else tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def _restored(self) -> list[Any]:
         return self.program.variables() if self.stopping else []
@@ -106,6 +109,7 @@ class CompiledFit:
         )
         state = _first_state(epochs, len(names), program.repetitions)
         graph = self._graph(batch_size, inputs, state)
+        begin(self._running(trainings, epochs))
         try:
             if checkpoints is None:
                 state = graph(inputs, state, tf.constant(epochs))
@@ -146,6 +150,14 @@ class CompiledFit:
             state = graph(inputs, state, state.epoch + 1)
             checkpoints.offer(partial(_values, [*state, *variables]))
         return state
+
+    def _running(self, trainings: Sequence[Training], epochs: int) -> RunningFit | None:
+        """Return the fit that begins now, as another thread reads it; None with XLA."""
+        counter = self._finished
+        if counter is None:
+            return None
+        counter.assign(0)
+        return RunningFit(trainings, epochs, lambda: int(counter.numpy()))
 
     def check_step(
         self,
@@ -233,7 +245,8 @@ class CompiledFit:
                 raise cannot(
                     f"a step that cannot be traced: it raised {describe_error(error)}"
                 ) from error
-            self.program.check_graph(traced, self._best)
+            counted = [] if self._finished is None else [self._finished]
+            self.program.check_graph(traced, [*self._best, *counted])
             self._graphs[fixed] = graph
         return self._graphs[fixed]
 
@@ -272,7 +285,10 @@ class CompiledFit:
             # A stopped repetition keeps running beside the others, but its epochs no longer count.
             ran = state.ran + tf.cast(~state.stopped, tf.int32)
             state = self._watched(metrics, state._replace(history=history, ran=ran), given)
-            return (state._replace(epoch=state.epoch + 1),)
+            following = state.epoch + 1
+            if self._finished is not None:
+                self._finished.assign(tf.cast(following, tf.int64))
+            return (state._replace(epoch=following),)
 
         def unfinished(state: _State) -> Any:
             return (state.epoch < until) & tf.reduce_any(~state.stopped)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gridloom.engines.epochs import RunningFit, begin
 from gridloom.engines.monitoring import monitored
 from gridloom.engines.types import Fitted, Stopping, Training, set_start
 from gridloom.errors import GridloomError, ModelError
@@ -73,6 +74,7 @@ def fit(
         model.jit_compile = xla == "on"
     rows = training.rows
     recorder = _Recorder()
+    begin(RunningFit([training], epochs, lambda: len(recorder.logs)))
     known_gradients = set(gradient_registry())
     stoppers = [] if stopping is None else _early_stopping(stopping)
     # `fit` makes two iterators in each epoch but reads one, so a pass begins at its first element.
