@@ -27,6 +27,7 @@ from gridloom.engines import model_fit
 from gridloom.engines.compiled import CompiledFit
 from gridloom.engines.eligibility import why_not_in_lockstep
 from gridloom.engines.lockstep import Lockstep
+from gridloom.engines.monitoring import all_directions, make_metrics, monitored, monitored_place
 from gridloom.engines.one_by_one import OneByOne, check_expressible
 from gridloom.engines.program import Program
 from gridloom.engines.types import REMEDY, Checkpoints, Fitted, Stopping, Training
@@ -68,6 +69,23 @@ class _Fits:
 
 
 @dataclass(frozen=True)
+class Inspection:
+    """The result of building and checking a point's network without training it.
+
+    Attributes
+    ----------
+    engine
+        ``lockstep``, ``one by one`` or ``keras``. ASSUME: `build_model` returns one network for all
+        repetitions; only training them shows otherwise.
+    why_not_lockstep
+        Why compiled repetitions train one by one; None if they do not.
+    """
+
+    engine: str
+    why_not_lockstep: str | None
+
+
+@dataclass(frozen=True)
 class _Job:
     """A request with everything that is needed to train it.
 
@@ -77,21 +95,27 @@ class _Job:
         The request.
     rows
         The study's training rows.
+    content
+        Fingerprint of their file.
     parts
         Repetition → prepared rows of each fold.
     seeds
         Repetition → seeds of its streams.
     file
         The model file.
+    machine
+        What trains it.
     unfinished
         Fits that an earlier run of the job finished; new ones are added.
     """
 
     request: Request
     rows: TrainingRows
+    content: str
     parts: dict[int, list[PreparedRows]]
     seeds: dict[int, Seeds]
     file: ModelFile
+    machine: Machine
     unfinished: Unfinished
 
     @property
@@ -115,6 +139,10 @@ class _Job:
         file = self.file
         shape, outputs = self.row_shape, self.rows.outputs
         return build(file.build_model, shape, outputs, self.point, seed, file.state)
+
+    def first_built(self) -> Network:
+        """Build the network of the first repetition."""
+        return self.built(self.seeds[self.request.repetitions[0]].init)
 
     def trainings(
         self, model: keras.Model, repetition: int, weights: list[np.ndarray]
@@ -173,6 +201,93 @@ class Trainer:
         """
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
+        job = self._open(request)
+        network = job.first_built()
+        self._check_objective(job)
+        powers = {}
+        if setup.target == "standard":
+            check_standardizable(network.model)
+            powers = target_powers(network.model, job.rows.outputs)
+        parameters = network.model.count_params()
+        fits = self._fit_by_keras(job) if setup.engine == "keras" else self._fit(job, network)
+        order = [
+            (repetition, fold, part.target_scale)
+            for repetition, parts in job.parts.items()
+            for fold, part in enumerate(parts)
+        ]
+        seconds = (job.unfinished.seconds_before + time.perf_counter() - clock) / len(order)
+        return Record(
+            hyperparameters=job.point,
+            parameters=parameters,
+            trainings=tuple(
+                _training_result(
+                    repetition,
+                    fold,
+                    job.seeds[repetition],
+                    fitted_in_target_units(fit, powers, scale),
+                    seconds,
+                )
+                for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
+            ),
+            machine=job.machine,
+            setup=setup.as_json(),
+            inputs={"training rows": job.content},
+            engine=fits.engine,
+            why_not_lockstep=fits.why_not_lockstep,
+            lanes=fits.lanes,
+            started=round(started, 3),
+        )
+
+    def inspect(self, request: Request) -> Inspection:
+        """Build a point's network and check it as `run` does, but train nothing.
+
+        Raises
+        ------
+        ObjectiveError
+            If the network does not measure the objective.
+        GridloomError
+            If the data, the model file or the network is wrong.
+        """
+        setup = request.setup
+        repetition, *_ = request.repetitions
+        # The rows of one repetition are enough, and take less memory.
+        job = self._open(replace(request, repetitions=(repetition,)))
+        model = job.first_built().model
+        if setup.target == "standard":
+            check_standardizable(model)
+        trainings = job.trainings(model, repetition, [])
+        stopping = _stopping(job.point)
+        engine, why_not = "keras", None
+        if setup.engine == "keras":
+            names = None if job.file.callbacks else _measured(job, model)
+            if stopping is not None and names is not None:
+                monitored(stopping.monitor, names, model)
+        else:
+            engine, why_not = self._engine(job, model, trainings * len(request.repetitions))
+            make_metrics(model, trainings[0])
+            directions = all_directions(model)
+            names = [*directions, *(f"val_{name}" for name in directions)]
+            if stopping is not None:
+                monitored_place(stopping.monitor, directions)
+        if request.objective and names is not None:
+            check_objective(request.objective, names)
+        return Inspection(engine, why_not)
+
+    def _engine(
+        self, job: _Job, model: keras.Model, trainings: Sequence[Training]
+    ) -> tuple[str, str | None]:
+        """Return the engine that trains a compiled network, and why it is not lockstep."""
+        check_expressible(model)
+        structure = structure_of(model)
+        if structure.hidden:
+            return "one by one", _HIDDEN
+        state = str(GlobalState.now())
+        why_not = self._why_not_lockstep(job, model, trainings, _kind(job, structure, state))
+        return ("lockstep", None) if why_not is None else ("one by one", why_not)
+
+    def _open(self, request: Request) -> _Job:
+        """Read what a request needs, and check that it matches the set-up."""
+        setup = request.setup
         check_process(setup)
         description = self._read("split", request.split_file, SplitDescription.read)
         rows, content = self._read(
@@ -195,46 +310,11 @@ class Trainer:
             lambda path: load_model_file(path, code),
             code.imported_files,
         )
-        machine = Machine(**environment())
-        unfinished = self._unfinished(request, content, machine)
-        job = _Job(request, rows, parts, seeds, file, unfinished)
         if setup.engine != "keras":
             _check_compiled(file)
-        network = job.built(seeds[request.repetitions[0]].init)
-        self._check_objective(job)
-        powers = {}
-        if setup.target == "standard":
-            check_standardizable(network.model)
-            powers = target_powers(network.model, rows.outputs)
-        parameters = network.model.count_params()
-        fits = self._fit_by_keras(job) if setup.engine == "keras" else self._fit(job, network)
-        order = [
-            (repetition, fold, part.target_scale)
-            for repetition in seeds
-            for fold, part in enumerate(parts[repetition])
-        ]
-        seconds = (unfinished.seconds_before + time.perf_counter() - clock) / len(order)
-        return Record(
-            hyperparameters=job.point,
-            parameters=parameters,
-            trainings=tuple(
-                _training_result(
-                    repetition,
-                    fold,
-                    seeds[repetition],
-                    fitted_in_target_units(fit, powers, scale),
-                    seconds,
-                )
-                for (repetition, fold, scale), fit in zip(order, fits.fitted, strict=True)
-            ),
-            machine=machine,
-            setup=setup.as_json(),
-            inputs={"training rows": content},
-            engine=fits.engine,
-            why_not_lockstep=fits.why_not_lockstep,
-            lanes=fits.lanes,
-            started=round(started, 3),
-        )
+        machine = Machine(**environment())
+        unfinished = self._unfinished(request, content, machine)
+        return _Job(request, rows, content, parts, seeds, file, machine, unfinished)
 
     def _unfinished(self, request: Request, content: str, machine: Machine) -> Unfinished:
         """Return what an earlier run of a job trained, on this kind of machine."""
@@ -253,16 +333,8 @@ class Trainer:
         objective = job.request.objective
         if not objective or objective == self._measured or job.file.callbacks:
             return
-        repetition = job.request.repetitions[0]
         # This uses another network, so that the one that trains is not changed.
-        model = job.built(job.seeds[repetition].init).model
-        (training, *_) = job.trainings(model, repetition, [])
-        by_keras = job.request.setup.engine == "keras"
-        rows = training.rows
-        if job.pipeline is not None:
-            x, y = job.pipeline.first_row(rows.x_train, rows.y_train)
-            rows = replace(rows, x_train=x, y_train=y)
-        names = measured_names(model, rows, by_keras=by_keras)
+        names = _measured(job, job.first_built().model)
         if names is not None:
             check_objective(objective, names)
         self._measured = objective
@@ -332,7 +404,7 @@ class Trainer:
         check_expressible(first.model)
         structure = structure_of(first.model)
         if structure.hidden:
-            return self._fit_apart(job, "the model holds an object that cannot be inspected")
+            return self._fit_apart(job, _HIDDEN)
         state = str(GlobalState.now())
         weights = self._initial_weights(job, first, structure, state)
         if weights is None:
@@ -393,7 +465,7 @@ class Trainer:
         state: str,
     ) -> _Fits:
         """Fit trainings of one network, in lockstep if model and memory allow it."""
-        kind = json.dumps([structure.digest, state, _own(job, structure)])
+        kind = _kind(job, structure, state)
         why_not = self._why_not_lockstep(job, model, trainings, kind)
         if why_not is None:
             groups = _together(trainings)
@@ -510,6 +582,9 @@ class Trainer:
         )
 
 
+#: Why a network's repetitions train one by one if its structure is not known.
+_HIDDEN = "the model holds an object that cannot be inspected"
+
 #: End of a message about a failed check, which should never happen.
 _REPORT = "The results are right; please report this with the model file."
 
@@ -590,6 +665,21 @@ def _chunks(places: list[int], most: int) -> list[list[int]]:
 def _own(job: _Job, structure: Structure) -> dict[str, Any] | None:
     """Return the point if the network has custom parts, so that it shares with no other point."""
     return job.point if structure.own else None
+
+
+def _kind(job: _Job, structure: Structure, state: str) -> str:
+    """Name the networks that one graph can serve, in a global state of Keras."""
+    return json.dumps([structure.digest, state, _own(job, structure)])
+
+
+def _measured(job: _Job, model: keras.Model) -> list[str] | None:
+    """Return what a network will measure; see `measured_names`."""
+    (training, *_) = job.trainings(model, job.request.repetitions[0], [])
+    rows = training.rows
+    if job.pipeline is not None:
+        x, y = job.pipeline.first_row(rows.x_train, rows.y_train)
+        rows = replace(rows, x_train=x, y_train=y)
+    return measured_names(model, rows, by_keras=job.request.setup.engine == "keras")
 
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
