@@ -1,4 +1,4 @@
-"""Look: what a run would train, what is finished, what is no longer used.
+"""Look: what a run would train, whether it can, what is finished, what is no longer used.
 
 Needs   nothing; no run depends on it
 Makes   a plan or a list on the screen; <results>/partial/… from the records that exist
@@ -7,6 +7,7 @@ Makes   a plan or a list on the screen; <results>/partial/… from the records t
 
 localrules:
     plan,
+    check,
     prune,
     prune_remove,
     gather_partial,
@@ -35,6 +36,25 @@ rule plan:
         parallel=RUN.jobs_at_once(),
     script:
         "../scripts/plan.py"
+
+
+rule check:
+    """Build a sample of the networks, check them, and estimate the cost of a run; train nothing."""
+    input:
+        # Their age does not matter: their folder's name is a fingerprint of their content.
+        rows=ancient(f"{DATA}/train.{RUN.parts}"),
+        split=ancient(f"{DATA}/split.json"),
+        model=STUDY.model,
+    log:
+        f"{RESULTS}/logs/check.log",
+    threads: asks("check", "threads")
+    params:
+        arguments=lambda wildcards: json.dumps(
+            RUN.check_arguments(RUN.coverage.missing())
+        ),
+        load=lambda wildcards: json.dumps(vars(RUN.load())),
+    script:
+        "../scripts/check.py"
 
 
 rule prune:

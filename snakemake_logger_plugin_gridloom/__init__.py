@@ -97,7 +97,8 @@ class LogHandler(LogHandlerBase):
             self._pass_on(record)
             self.screen = Screen(outlook, self, shows_progress=Quietness.PROGRESS not in self.quiet)
             return True
-        return False
+        # The result of a check that has nothing to say is for the screen only.
+        return hasattr(record, "can_train") and not record.getMessage()
 
     def _pass_on(self, record: logging.LogRecord) -> None:
         if self.screen is not None:

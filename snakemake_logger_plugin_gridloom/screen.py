@@ -97,6 +97,10 @@ class Screen:
         message: Any = record  # Snakemake's fields are attributes of the record
         if event in _SILENT:
             return True
+        if hasattr(message, "can_train"):
+            self.progress.can_train = message.can_train
+            self._stop_if_hopeless()
+            return not record.getMessage()
         if event == LogEvent.JOB_INFO:
             self._begin(message, now)
             return True
@@ -135,12 +139,15 @@ class Screen:
         if cause not in self._causes and len(self._causes) < MAX_CAUSES:
             self._causes.add(cause)
             self.print_line(describe_failure(self.progress.outlook, record, cause, log))
+        self._stop_if_hopeless()
+        self._look_whether_settled(now)
+
+    def _stop_if_hopeless(self) -> None:
         if self.progress.hopeless and not self._stopped:
             self._stopped = True
             self.print_line(describe_stop())
             # The signal by which a person ends a run: Snakemake then starts no further job.
             os.kill(os.getpid(), signal.SIGTERM)
-        self._look_whether_settled(now)
 
     def _look_whether_settled(self, now: float) -> None:
         if self.progress.settled:
@@ -178,6 +185,9 @@ class Screen:
     def _draw(self, now: float) -> None:
         deadline = time.perf_counter() + READ_SECONDS
         self.progress.read(lambda: time.perf_counter() > deadline)
+        # Set only if the trainings run in this machine's workers.
+        if "GRIDLOOM_SCOPE" in os.environ:
+            self.progress.read_epochs(Path(os.environ["GRIDLOOM_SCOPE"]))
         if self.shows_progress and self.progress.begun is not None:
             self.painter.draw(self.progress, now)
 

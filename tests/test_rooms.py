@@ -29,6 +29,7 @@ ROOMS = [
     "figures",
     "fitted",
     "predict",
+    "check",
     "workflow",
 ]
 

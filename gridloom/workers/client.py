@@ -33,6 +33,9 @@ TAIL_LINES = 15
 #: Signals that end a job: Ctrl-C, and that of `kill` and of schedulers.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+#: Ending of the files in which workers note the epoch of a long training, for the screen.
+EPOCH = ".epoch"
+
 #: Beginning of the line of a log that says why its job failed.
 ERROR = "error: "
 

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,12 @@ def set_devices(threads: int, devices: list[str]) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")
+
+
+def memory_mb() -> float:
+    """Return the peak memory of this process, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @contextlib.contextmanager

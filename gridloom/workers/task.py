@@ -7,6 +7,8 @@ takes five seconds; a fork of it starts in milliseconds.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -69,9 +71,9 @@ def run_task(task: Task, scope: str | None) -> None:
     GridloomError
         If the task fails.
     """
-    answer = "" if scope is None else _asked(task, Path(scope))
-    if answer:
-        error = json.loads(answer)["error"]
+    answer = None if scope is None else ask_host(task, Path(scope))
+    if answer is not None:
+        error = answer["error"]
     else:
         set_libraries()
         error = task.run()
@@ -79,14 +81,28 @@ def run_task(task: Task, scope: str | None) -> None:
         raise GridloomError(error)
 
 
-def _asked(task: Task, scope: Path) -> str:
-    """Return the host's answer; an empty text if there is no host, or if it has ended."""
+def ask_host(task: Task, scope: Path) -> dict[str, str | None] | None:
+    """Have the host run a task, and wait for its answer.
+
+    Returns
+    -------
+    dict or None
+        With the ``error``, or None in its place; None if there is no host, or if it has ended.
+    """
     host = client.try_connecting(str(scope / "host.sock"))
     if host is None:
-        return ""
+        return None
     with host:
         try:
             host.sendall(json.dumps({"task": asdict(task)}).encode() + b"\n")
-            return host.makefile(encoding="utf-8").readline()
+            answer = host.makefile(encoding="utf-8").readline()
         except OSError:
-            return ""
+            return None
+    return json.loads(answer) if answer else None
+
+
+def run_apart(task: Task) -> bool:
+    """Run a task in a process of its own, which ends with this one; return whether it succeeded."""
+    command = client.worker_command("--task", str(os.getpid()), json.dumps(asdict(task)))
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode == 0

@@ -19,13 +19,13 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from gridloom.naming.blocks import unfinished_of
 from gridloom.workers import client
 from gridloom.workers.devices import lease, visible_devices
 from gridloom.workers.job import Job, Slot
-from gridloom.workers.process import loading, output_to, set_devices, set_libraries
+from gridloom.workers.process import loading, memory_mb, output_to, set_devices, set_libraries
 from gridloom.workers.scope import alive
 from gridloom.workers.task import Task
 
@@ -46,11 +46,19 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or a job here (``--once PARENT JOB``)."""
+    """Run the host (``--host FOLDER PROCESS``), or here a job or a task.
+
+    The latter two are ``--once PARENT JOB`` and ``--task PARENT TASK``.
+    """
     match arguments:
         case ["--once", parent, job]:
             _end_with_parent(int(parent))
             return train_once(Job.from_json(json.loads(job)))
+        case ["--task", parent, asked]:
+            _end_with_parent(int(parent))
+            task = Task(**json.loads(asked))
+            set_libraries()
+            return 0 if task.run() is None else 1
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
             return 0
@@ -250,7 +258,7 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
     asked.sendall(b"ready\n")
     asked.close()
     trainings = 0
-    while trainings < slot.recycle_trainings and _memory_mb() < slot.recycle_mb:
+    while trainings < slot.recycle_trainings and memory_mb() < slot.recycle_mb:
         connection, _ = listener.accept()
         with connection:
             line = connection.makefile(encoding="utf-8").readline()
@@ -259,7 +267,8 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
             job = Job.from_json(json.loads(line))
             done = threading.Event()
             trainer.stop.clear()
-            watch = (connection, done, trainer.stop)
+            note = partial(_note_epoch, folder / f"{slot.slot}{client.EPOCH}", job.record)
+            watch = (connection, done, trainer.stop, note)
             threading.Thread(target=_end_with_client, args=watch, daemon=True).start()
             try:
                 with output_to(job.log):
@@ -268,36 +277,51 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
                 error = f"{job.log}: cannot be written ({problem.strerror})"
             trainings += job.trainings
             done.set()
-            if trainings >= slot.recycle_trainings or _memory_mb() >= slot.recycle_mb:
+            if trainings >= slot.recycle_trainings or memory_mb() >= slot.recycle_mb:
                 listener.close()  # before the answer, so that the next client does not connect
                 address.unlink()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
 
 
 def _end_with_client(
-    connection: socket.socket, done: threading.Event, stop: threading.Event
+    connection: socket.socket,
+    done: threading.Event,
+    stop: threading.Event,
+    note: Callable[[], None] | None = None,
 ) -> None:
     """End this process if the client disconnects before its job is done.
 
     A client that has sent a job can only close its half of the connection, which asks to stop, or
     all of it.
+
+    Parameters
+    ----------
+    note
+        Called each second from the first on, so that a short job pays nothing.
     """
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     while not done.is_set():
-        for _, event in poll.poll(1000):
-            if done.is_set():
-                return
+        events = poll.poll(1000)
+        if done.is_set():
+            return
+        for _, event in events:
             if event != select.POLLIN:
                 os._exit(1)
             stop.set()
             poll.modify(connection, 0)  # POLLHUP remains
+        if not events and note is not None:
+            note()
 
 
-def _memory_mb() -> float:
-    """Return the peak memory of this process, in MB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
+def _note_epoch(file: Path, record: Path) -> None:
+    """Write where the fit of a record stands, for the screen of the run."""
+    from gridloom.engines.epochs import last_fit
+
+    fit = last_fit()
+    if fit is not None:
+        with contextlib.suppress(GridloomError, OSError):  # on a full disk, only this is lost
+            write_text(file, json.dumps({"record": str(record), **fit.as_json()}))
 
 
 def _trainer(stop: threading.Event) -> Any:
@@ -313,11 +337,13 @@ def _train(job: Job, trainer: Any) -> str | None:
     no network measures would fail every job, so it also ends the run: the signal makes Snakemake
     start no further job.
     """
+    from gridloom.engines import epochs
     from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
     from gridloom.records import write_record
     from gridloom.training.objective import ObjectiveError
     from gridloom.training.unfinished import remove_unfinished
 
+    epochs.begin(None)  # the fit of the job before has ended
     try:
         write_record(job.record, trainer.run(job.request))
         remove_unfinished(unfinished_of(job.record))

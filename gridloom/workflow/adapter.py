@@ -23,6 +23,8 @@ from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
 
 from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.workers.scope import own_folder
+from gridloom.workflow.check import Beside
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.own_words import in_own_words
 from gridloom.workflow.progress import Outlook, describe_outlook
@@ -59,6 +61,7 @@ class Adapter:
         self.checkpoints = checkpoints
         self.scripts = scripts
         self._started = time.time()
+        self._check: Beside | None = None
         try:
             self.run = self._open(None if workflow.modifier.is_main_snakefile() else config)
         # Exit instead of raising, because Snakemake would add lines of the rules to the message.
@@ -197,6 +200,13 @@ class Adapter:
         outlook, whole = self._planned()
         message = describe_outlook(outlook) if whole or outlook.pending else ""
         logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
+        if outlook.checked:
+            arguments = self.run.check_arguments(outlook.pending)
+            self._check = Beside(arguments, own_folder(), self._report_check, warm=self.run.is_warm)
+
+    def _report_check(self, message: str, can_train: bool) -> None:
+        level = logging.WARNING if message else logging.INFO
+        logger.log(level, message, extra={"can_train": can_train})
 
     def _planned(self) -> tuple[Outlook, bool]:
         """Return what this run trains, and whether it makes everything that the study makes."""
@@ -205,8 +215,13 @@ class Adapter:
         pending = [str(job.output[0]) for job in jobs if job.rule.name == "train"]
         return self.run.outlook(pending), any(job.rule.name == "all" for job in dag.targetjobs)
 
+    def _end_check(self) -> None:
+        if self._check is not None:
+            self._check.end()
+
     def report_end(self) -> None:
         """Report what the run found, through Snakemake's logger, so that the screen makes way."""
+        self._end_check()
         outlook, whole = self._planned()
         if whole or outlook.pending:
             seconds = time.time() - self._started
@@ -219,6 +234,7 @@ class Adapter:
 
     def report_failed(self) -> None:
         """Report which points failed, if any did."""
+        self._end_check()
         summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
         if summary:
             logger.error(f"\n{summary}")

@@ -19,7 +19,6 @@ MAX_CAUSES = 2
 #: Longest cause, in characters.
 MAX_CAUSE = 300
 
-# The arguments of `build_model` are removed from causes, because they differ between points.
 _ARGUMENTS = re.compile(r"build_model\(.*?\) (?=raised|in|returned)")
 
 
@@ -56,8 +55,13 @@ def cause_of(log: Path) -> str:
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
         return "left no message in its log, as when it is killed or the disk is full"
-    cause = _ARGUMENTS.sub("build_model ", causes[-1].strip())
+    cause = without_arguments(causes[-1].strip())
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
+
+
+def without_arguments(cause: str) -> str:
+    """Return a cause without the arguments of `build_model`, which differ between points."""
+    return _ARGUMENTS.sub("build_model ", cause)
 
 
 def describe_failures(

@@ -15,10 +15,7 @@ from gridloom.naming.blocks import Block, point_of, read_block
 from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
-from gridloom.workflow.progress import describe_duration
-
-#: Seconds that Snakemake needs to start a job; it starts one after the other.
-JOB_SECONDS = 0.03
+from gridloom.workflow.progress import JOB_SECONDS, describe_duration
 
 #: Largest sample of finished records for an estimate, spread over all records.
 SAMPLE = 200
@@ -378,7 +375,7 @@ def _describe_time(
     pending: Sequence[Job], repetitions: int, folds: int, parallel: int | None, pace: Pace | None
 ) -> str:
     if pace is None:
-        return "not known: no training is finished yet"
+        return "not known: no training is finished yet; `snakemake check` measures it"
     epochs = sum(_repetitions(job, repetitions) * folds * _epochs(job.point) for job in pending)
     work = epochs * pace.epoch_seconds
     source = f"at the mean pace of {_count(pace.trainings, 'finished training')}"

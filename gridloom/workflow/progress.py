@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -18,9 +20,13 @@ from typing import Any, NamedTuple
 
 from gridloom.naming.blocks import point_of, read_block
 from gridloom.naming.points import describe_point, read_path
+from gridloom.workers.client import EPOCH
 
 #: A run that has trained nothing stops at this number of failures with one cause, or soon after.
 MAX_ALIKE = 10
+
+#: Seconds that Snakemake needs to start a job; it starts one after the other.
+JOB_SECONDS = 0.03
 
 #: Most running jobs that the panel names.
 MAX_RUNNING = 2
@@ -49,6 +55,8 @@ class Outlook:
         Repetitions of each point, and folds of each repetition; a record may hold more repetitions.
     here
         Whether jobs run on this machine; if not, they wait in the queue of a cluster.
+    checked
+        Whether a check runs beside the first trainings (see `gridloom.workflow.check`).
     """
 
     study: str
@@ -60,6 +68,7 @@ class Outlook:
     repetitions: int
     folds: int
     here: bool
+    checked: bool = False
 
     def trainings(self, record: str) -> int:
         """Return how many trainings of a record the study uses."""
@@ -111,6 +120,10 @@ class Progress:
         Number of trainings that diverged, in the records read so far.
     begun
         When the first job began; None before.
+    can_train
+        Whether the check built a network that can train; None until it has ended.
+    epochs
+        Record → what its worker noted of the fit that is running, of long trainings only.
     """
 
     def __init__(self, outlook: Outlook) -> None:
@@ -123,6 +136,8 @@ class Progress:
         self.failed: dict[str, str] = {}
         self.diverged = 0
         self.begun: float | None = None
+        self.can_train: bool | None = None if outlook.checked else False
+        self.epochs: dict[str, str] = {}
         self._unread = deque(outlook.existing)
         self._finished: set[str] = set()
         self._scores: dict[str, list[float]] = {}
@@ -170,8 +185,11 @@ class Progress:
         """Whether the run should stop: nothing trained, and `MAX_ALIKE` jobs failed with one cause.
 
         Jobs that began before the last of these failures must end first: if one of them trains,
-        only some points fail, and the run goes on with the others.
+        only some points fail, and the run goes on with the others. So it does if a check built a
+        network that can train.
         """
+        if self.can_train is not False:
+            return False
         oldest = min(self.running.values(), default=math.inf)
         return not self.done and any(oldest >= since for since in self._alike.values())
 
@@ -185,6 +203,22 @@ class Progress:
         """
         while self._unread and not enough():
             self._read(self._unread.popleft())
+
+    def read_epochs(self, folder: Path) -> None:
+        """Read what the workers of this machine noted of the fits that are running.
+
+        Parameters
+        ----------
+        folder
+            Folder in which the workers note it (see `gridloom.workers.scope`).
+        """
+        records = {os.path.abspath(record): record for record in self.running}  # noqa: PTH100
+        self.epochs = {}
+        for file in folder.glob(f"*{EPOCH}"):
+            with suppress(OSError, ValueError, LookupError, TypeError):
+                noted = json.loads(file.read_text(encoding="utf-8"))
+                if noted["record"] in records:
+                    self.epochs[records[noted["record"]]] = describe_epoch(noted)
 
     def _read(self, record: str) -> None:
         point = point_of(record)
@@ -295,7 +329,9 @@ def describe_panel(progress: Progress, now: float) -> list[Row]:
     for place, record in enumerate(oldest):
         since = describe_duration(now - progress.running[record])
         label = "trains now" if outlook.here else "submitted"
-        text = f"{since}: {outlook.describe_point(record)}"
+        epoch = progress.epochs.get(record)
+        at = f"{since}, {epoch}" if epoch else since
+        text = f"{at}: {outlook.describe_point(record)}"
         rows.append(Row(label if place == 0 else "", text, is_cut=True))
     more = len(progress.running) - len(oldest)
     if more:
@@ -312,8 +348,25 @@ def describe_line(progress: Progress, now: float) -> str:
     if best is not None:
         score = describe_score(best.mean, best.error)
         parts.append(f"best so far {score} ({outlook.describe_point(best.record)})")
+    oldest = next((record for record in progress.running if record in progress.epochs), None)
+    if oldest is not None:
+        parts.append(f"{outlook.describe_point(oldest)} in {progress.epochs[oldest]}")
     parts.append(_describe_troubles(progress))
     return "; ".join(parts)
+
+
+def describe_epoch(noted: Mapping[str, Any]) -> str:
+    """Describe where a fit stands, such as ``repetition 2, epoch 3 of 25``, counted from 1.
+
+    Parameters
+    ----------
+    noted
+        As the worker noted it: epochs ``finished`` of all ``epochs``, and the ``repetition``.
+    """
+    epoch = f"epoch {min(noted['finished'] + 1, noted['epochs']):,} of {noted['epochs']:,}"
+    if noted["repetition"] is None:
+        return epoch
+    return f"repetition {noted['repetition'] + 1:,}, {epoch}"
 
 
 def describe_count(progress: Progress) -> str:

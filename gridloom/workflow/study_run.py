@@ -14,6 +14,7 @@ from pathlib import Path
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
+from gridloom.data.memory import machine_bytes
 from gridloom.data.settings import DataSettings, hand_over
 from gridloom.figures.wanted import Wanted, wanted_heatmaps
 from gridloom.files import fingerprint
@@ -26,7 +27,7 @@ from gridloom.identity.setup import (
     library_modules_of,
     used_validation,
 )
-from gridloom.naming.blocks import FIRST_RESERVED, point_of
+from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
@@ -37,6 +38,7 @@ from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.check import Load
 from gridloom.workflow.coverage import Coverage
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
 from gridloom.workflow.failures import describe_failures, failed_records
@@ -63,6 +65,7 @@ _AS = {
     "verdict": "analyse",
     "confirm": "analyse",
     "verify": "train",
+    "check": "train",
     "crosscheck": "train",
     "refit": "train",
 }
@@ -439,8 +442,40 @@ class StudyRun:
             dataset = self.study.dataset
             sources = [dataset.source, dataset.test_source]
             versions.ask_anew(list(filter(None, sources)), self.versions)
-        if self.study.trainer.warm and self.invocation.here and self.coverage.missing():
+        if self.is_warm and self.coverage.missing():
             start_host(own_folder())
+
+    def check_arguments(self, records: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments of a check of the points of some records, or of all points.
+
+        They are those of `gridloom.check.networks.write_findings` that both kinds of check share.
+        """
+        asked = records or self.coverage.needed
+        return {
+            "points": list(dict.fromkeys(map(point_of, asked))),
+            "setup": self.identity.setup.as_json(),
+            "repetitions": list(job_repetitions(Path(asked[0]))),
+            "objective": self.study.objective.metric,
+            "lockstep": self.study.trainer.lockstep,
+            "rows_file": f"{self.data}/train.{self.parts}",
+            "split_file": f"{self.data}/split.json",
+            "model_file": self.study.model,
+        }
+
+    def load(self) -> Load:
+        """Return what a run of the whole study would have to do."""
+        outlook = self.outlook(self.coverage.missing())
+        return Load(
+            records=outlook.pending,
+            trainings=sum(map(outlook.trainings, outlook.pending)),
+            parallel=self.jobs_at_once(),
+            memory_mb=machine_bytes() / 1e6,
+        )
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether warm workers on this machine train the study."""
+        return self.study.trainer.warm and self.invocation.here
 
     def outlook(self, pending: Collection[str]) -> Outlook:
         """Return what a run is about to train, given its records."""
@@ -455,6 +490,8 @@ class StudyRun:
             repetitions=self.study.repetitions,
             folds=self.folds,
             here=self.invocation.here,
+            # Jobs that all start at once show mistakes as soon as a check.
+            checked=len(pending) > (self.jobs_at_once() or 1),
         )
 
     def describe_end(self, outlook: Outlook, seconds: float, *, whole: bool) -> str:

@@ -83,7 +83,7 @@ def test_a_new_study_is_counted_without_an_estimate_of_its_time():
         "trainings  4  2 points × 2 repetitions",
         "finished   0",
         "to train   4  in 2 jobs",
-        "time       not known: no training is finished yet",
+        "time       not known: no training is finished yet; `snakemake check` measures it",
     ]
 
 

@@ -227,3 +227,42 @@ def test_pace_and_time_have_a_unit_that_fits():
         "2 hours",
         "2 days",
     ]
+
+
+def test_a_run_goes_on_if_the_check_built_a_network_that_can_train(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(MAX_ALIKE)]
+
+    def failed(**changes) -> Progress:
+        progress = Progress(outlook_of(records, **changes))
+        for place, record in enumerate(records):
+            progress.begin(record, place)
+            progress.fail(record, "too wide", place)
+        return progress
+
+    assert failed().hopeless
+    checked = failed(checked=True)
+    assert not checked.hopeless  # until it is known
+    checked.can_train = True
+    assert not checked.hopeless
+    checked.can_train = False
+    assert checked.hopeless
+
+
+def test_the_epoch_of_a_long_training_is_shown(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(3)]
+    progress = Progress(outlook_of(records))
+    for record in records:
+        progress.begin(record, 0)
+    progress.finish(records[2], 1)
+    noted = {"finished": 2, "epochs": 1500}
+    for place, repetition in enumerate((None, 1, None)):
+        content = {"record": records[place], **noted, "repetition": repetition}
+        (tmp_path / f"1t0g-{place}.epoch").write_text(json.dumps(content))
+    (tmp_path / "1t0g-9.epoch").write_text("{")
+    progress.read_epochs(tmp_path)
+    rows = [row.text for row in describe_panel(progress, 60)]
+    assert "60 s, epoch 3 of 1,500: units=0" in rows
+    assert "60 s, repetition 2, epoch 3 of 1,500: units=1" in rows
+    assert "units=0 in epoch 3 of 1,500" in describe_line(progress, 60)
+    # The worker of a job that has ended shows nothing.
+    assert len(progress.epochs) == 2

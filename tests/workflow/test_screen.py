@@ -128,6 +128,23 @@ def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tm
     assert run.shown.count("so the run stops") == 1
 
 
+def test_a_check_that_built_a_network_keeps_the_run_going(run_of, monkeypatch, tmp_path):
+    sent = []
+    monkeypatch.setattr("os.kill", lambda process, number: sent.append(number))
+    run = run_of()
+    run.records = [record_of(tmp_path, units) for units in range(12)]
+    run.message("tiny", outlook=outlook_of(run.records, checked=True))
+    run.message("", can_train=True)
+    run.message("The check found something", can_train=True, level=logging.WARNING)
+    for job in range(12):
+        run.begin(job)
+        run.fail(job, "broken")
+    assert sent == []
+    assert run.shown.count("The check found something") == 1
+    run.message("", can_train=False)
+    assert sent == [15]
+
+
 def test_a_terminal_has_a_panel_that_makes_way_for_lines(run_of, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
