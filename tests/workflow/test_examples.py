@@ -63,7 +63,7 @@ def test_the_guide_to_your_own_study_works_as_written(project):
             commands += 1
         else:
             (project.folder / names.pop(0)).write_text(content)
-    assert commands == 5
+    assert commands == 6
     assert len(pd.read_csv(project.results / "mine" / "runs.csv")) == 60
     assert len(list((project.results / "mine" / "figures").glob("heatmap_*_mean.png"))) == 3
     predictions = pd.read_csv(project.folder / "predictions.csv")
