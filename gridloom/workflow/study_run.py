@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Next, Plan, Round, after
