@@ -122,7 +122,7 @@ def _summary(
     picked = np.array([pick.get(int(one), np.nan) for one in scored["repetition"]], float)
     differences = sign * (picked - scores)
     gain = mean_of(differences[np.isfinite(differences)])
-    notes = [note for note in rows["note"].fillna("").unique() if note]
+    notes = [note for note in rows["note"].dropna().unique() if note]
     return BaselineSummary(
         baseline=name,
         n=own.n,
