@@ -19,7 +19,7 @@ include: "rules/train.smk"  # one target per grid point
 include: "rules/analyse.smk"  # records → tables → the pick and the verdict
 include: "rules/confirm.smk"  # further repetitions, on request, until the choice is settled
 include: "rules/verify.smk"  # the choice, trained again and scored on new seeds, on request
-include: "rules/figures.smk"  # tables → heatmaps
+include: "rules/figures.smk"  # tables → heatmaps, evidence
 include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
@@ -47,4 +47,5 @@ rule all:
         RUN.baselines,
         rules.heatmaps.output,
         rules.heatmaps_further.output,
+        rules.figures.output,
         lambda wildcards: RUN.lost_records(),

@@ -1,8 +1,10 @@
 """Figures: from tables to pictures.
 
-Needs   <results>/summary.csv, runs.csv, effects.csv, best.yaml
+Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, best.yaml, baselines.csv;
+        the rounds of a confirmation
 Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|best|slice>.{png,svg}; line_<a>.{png,svg} of one
-        axis, no_figure.txt of none
+        axis, no_figure.txt of none; ties, curves, curves_<a>, effects, interactions, cost,
+        stability.{png,svg}; <results>/confirm/<fingerprint>/rounds.{png,svg} on request
 """
 
 
@@ -10,6 +12,8 @@ Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|best|slice>.{png,svg}; line_<a
 localrules:
     heatmaps,
     heatmaps_further,
+    figures,
+    confirm_figure,
 
 
 rule heatmaps:
@@ -52,3 +56,64 @@ use rule heatmaps as heatmaps_further with:
         f"{RESULTS}/logs/heatmaps_further.log",
     # The means come first.
     priority: -1
+
+
+rule figures:
+    """Draw effects, ties, curves, cost and stability."""
+    input:
+        runs=f"{RESULTS}/runs.csv",
+        history=f"{RESULTS}/history.parquet",
+        summary=f"{RESULTS}/summary.csv",
+        effects=f"{RESULTS}/effects.csv",
+        best=f"{RESULTS}/best.yaml",
+        baselines=RUN.baselines,
+        code=code("figures"),
+    output:
+        RUN.evidence_figures(f"{RESULTS}/figures"),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    # The heatmaps of means come first.
+    priority: -1
+    threads: asks("figures", "threads")
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
+        gpu=asks("figures", "gpu"),
+    params:
+        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        metric=verbatim(STUDY.objective.metric),
+        mode=STUDY.objective.mode,
+        title=verbatim(STUDY.name),
+        labels=verbatim(json.dumps(STUDY.figures.labels)),
+        dpi=STUDY.figures.dpi,
+        # No input: it is not made again for a figure.
+        confirmed=RUN.confirmed,
+        content=fingerprint(filter(None, [RUN.confirmed])),
+    script:
+        "../scripts/figures.py"
+
+
+rule confirm_figure:
+    """Draw who was left after each round of a confirmation."""
+    input:
+        best=RUN.confirmed_pick,
+        rounds=ADAPTER.rounds,
+        code=code("confirm_figure"),
+    output:
+        RUN.confirm_figures,
+    log:
+        f"{RESULTS}/logs/confirm_figure.log",
+    threads: asks("figures", "threads")
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
+        gpu=asks("figures", "gpu"),
+    params:
+        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        metric=verbatim(STUDY.objective.metric),
+        mode=STUDY.objective.mode,
+        title=verbatim(STUDY.name),
+        labels=verbatim(json.dumps(STUDY.figures.labels)),
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/confirm_figure.py"

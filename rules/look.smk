@@ -14,6 +14,7 @@ localrules:
     analyse_partial,
     verdict_partial,
     heatmaps_partial,
+    figures_partial,
 
 
 rule plan:
@@ -137,6 +138,21 @@ use rule heatmaps as heatmaps_partial with:
         f"{RESULTS}/logs/heatmaps_partial.log",
 
 
+use rule figures as figures_partial with:
+    input:
+        runs=f"{RESULTS}/partial/runs.csv",
+        history=f"{RESULTS}/partial/history.parquet",
+        summary=f"{RESULTS}/partial/summary.csv",
+        effects=f"{RESULTS}/partial/effects.csv",
+        best=f"{RESULTS}/partial/best.yaml",
+        baselines=[],
+        code=code("figures"),
+    output:
+        RUN.evidence_figures(f"{RESULTS}/partial/figures"),
+    log:
+        f"{RESULTS}/logs/figures_partial.log",
+
+
 rule partial:
     """Make every table and figure from the records that exist."""
     input:
@@ -144,3 +160,4 @@ rule partial:
         rules.analyse_partial.output,
         rules.verdict_partial.output,
         rules.heatmaps_partial.output,
+        rules.figures_partial.output,

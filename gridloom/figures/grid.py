@@ -18,12 +18,12 @@ from gridloom.files import write_text
 
 #: What stands in place of a figure where the grid has no axis.
 NO_FIGURE = (
-    "The grid has one configuration, so there is nothing to compare and no figure. Its numbers are "
-    "in summary.csv; give a hyperparameter several values for figures."
+    "The grid has one configuration, so there is nothing to compare and no heatmap. Its numbers "
+    "are in summary.csv; give a hyperparameter several values for heatmaps."
 )
 
-#: Names of the files that this module writes.
-_OURS = re.compile(
+#: Names of the files that `draw_grid` writes.
+GRID = re.compile(
     r"(heatmap_(.+_x_.+|largest_\d+)_(mean|best|slice)(_.+)?|line_.+)\.(png|svg|pdf)|no_figure\.txt"
 )
 
@@ -71,19 +71,23 @@ def draw_grid(
             write_text(file, f"{NO_FIGURE}\n")
 
 
-def remove_earlier(folder: Path, files: Collection[Path]) -> list[Path]:
+def remove_earlier(
+    folder: Path, files: Collection[Path], names: re.Pattern[str] = GRID
+) -> list[Path]:
     """Remove the figures of an earlier grid from a folder, and return them.
 
     Parameters
     ----------
     files
-        The figures of today's grid. Files with other names than such figures have stay, too.
+        The figures of today's grid.
+    names
+        Names of such figures. Files with other names stay.
     """
     kept = {file.name for file in files}
     earlier = [
         file
         for file in sorted(folder.iterdir())
-        if _OURS.fullmatch(file.name) and file.name not in kept
+        if names.fullmatch(file.name) and file.name not in kept
     ]
     for file in earlier:
         file.unlink(missing_ok=True)  # two jobs may do so at once

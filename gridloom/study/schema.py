@@ -30,6 +30,7 @@ Rule = Literal[
     "analyse",
     "verdict",
     "heatmaps",
+    "figures",
     "confirm",
     "verify",
     "crosscheck",

@@ -68,6 +68,7 @@ _AS = {
     "verify": "train",
     "check": "train",
     "crosscheck": "train",
+    "figures": "heatmaps",
     "refit": "train",
 }
 
@@ -365,6 +366,21 @@ class StudyRun:
     def _figures(self, folder: str, names: Sequence[str]) -> list[str]:
         formats = self.study.figures.formats
         return [f"{folder}/{name}.{ending}" for name in names for ending in formats]
+
+    def evidence_figures(self, folder: str) -> list[str]:
+        """List the files of the figures of the evidence; some need an axis, or two."""
+        axes = list(self.grid.axes)
+        names = ["ties", "curves"]
+        if axes:
+            names += ["effects", "cost", "stability", *(f"curves_{axis}" for axis in axes)]
+        if len(axes) > 1:
+            names.append("interactions")
+        return self._figures(folder, names)
+
+    @property
+    def confirm_figures(self) -> list[str]:
+        """List the files of the figure of the confirmation."""
+        return self._figures(self.confirm_folder, ["rounds"])
 
     @property
     def verified(self) -> str | None:

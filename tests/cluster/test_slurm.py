@@ -16,7 +16,7 @@ from gridloom.identity.setup import Setup
 pytestmark = pytest.mark.slow
 
 #: What a run makes of new trainings.
-TABLES = {"gather": 1, "analyse": 1, "verdict": 1, "heatmaps": 1}
+TABLES = {"gather": 1, "analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1}
 
 #: Opens Snakemake's note of a training's end.
 TRAINED = re.compile(r"Finished jobid: \d+ \(Rule: train\)")

@@ -88,15 +88,18 @@ def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
 def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied):
     figures = copied.results / "figures"
     before = copied.records()
+    first = {file.name for file in figures.iterdir()}
+    evidence = {"ties.png", "curves.png"}
+    of_axes = {"curves_dropout.png", "effects.png", "cost.png", "stability.png"}
     copied.change(hyperparameters={"units": [4]})
     look(copied, "plan")
-    assert [file.name for file in figures.iterdir()] == ["heatmap_units_x_dropout_mean.png"]
+    assert {file.name for file in figures.iterdir()} == first
     done = copied.run()
     assert "Removed figures of an earlier grid from results/figures: 1" in done.stdout + done.stderr
-    assert [file.name for file in figures.iterdir()] == ["line_dropout.png"]
+    assert {file.name for file in figures.iterdir()} == {"line_dropout.png", *evidence, *of_axes}
     copied.change(hyperparameters={"units": [4], "dropout": 0.3})
     assert "one configuration, so there is nothing to compare" in copied.run().stderr
-    assert [file.name for file in figures.iterdir()] == ["no_figure.txt"]
+    assert {file.name for file in figures.iterdir()} == {"no_figure.txt", *evidence}
     assert copied.records() == before
 
 
@@ -107,6 +110,7 @@ def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
         "analyse_partial": 1,
         "verdict_partial": 1,
         "heatmaps_partial": 1,
+        "figures_partial": 1,
         "partial": 1,
     }
     partial = copied.results / "partial"
@@ -115,7 +119,8 @@ def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
         assert set(content["partial"]) == {"8 of 12 trainings"}
         assert len(content) == rows
     assert len(pd.read_parquet(partial / "history.parquet")) == 16
-    assert (partial / "figures" / "heatmap_units_x_dropout_mean.png").exists()
+    for name in ("heatmap_units_x_dropout_mean.png", "ties.png"):
+        assert (partial / "figures" / name).exists()
     assert len(copied.records()) == 4
     # When more records exist, the tables show more.
     copied.succeed("--until", "train")

@@ -42,7 +42,7 @@ def trained_by(project, **changes) -> set[str]:
     return {path for path, text in project.records().items() if before.get(path) != text}
 
 
-ANSWER = {"analyse": 1, "verdict": 1, "heatmaps": 1}
+ANSWER = {"analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1}
 
 TABLES = {"gather": 1, **ANSWER}
 
@@ -79,7 +79,7 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({"repetitions": 3}, {"train": 4, **TABLES}),
         ({"repetitions": 1}, TABLES),
         ({"objective": {"metric": "val_loss", "mode": "min"}}, TABLES),
-        ({"figures": {**TINY["figures"], "dpi": 61}}, {"heatmaps": 1}),
+        ({"figures": {**TINY["figures"], "dpi": 61}}, {"heatmaps": 1, "figures": 1}),
         (
             {"figures": {**TINY["figures"], "heatmaps": ["mean", "best"]}},
             {"heatmaps": 1, "heatmaps_further": 1},
@@ -202,7 +202,8 @@ def test_a_deleted_or_truncated_record_is_trained_again(copied):
     ("file", "expected"),
     [
         ("scripts/heatmaps.py", {"heatmaps": 1}),
-        ("gridloom/figures/style.py", {"heatmaps": 1}),
+        ("gridloom/figures/style.py", {"heatmaps": 1, "figures": 1}),
+        ("gridloom/figures/ties.py", {"figures": 1}),
         ("scripts/gather.py", TABLES),
         ("gridloom/analysis/table.py", TABLES),
     ],

@@ -21,6 +21,7 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
         "gather": 1,
         "analyse": 1,
         "heatmaps": 1,
+        "figures": 1,
         "verdict": 1,
     }
     records = finished.records()
@@ -54,8 +55,17 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
     means = summary["val_categorical_accuracy_mean"].round(6)
     assert summary["rank"].tolist() == means.rank(method="min", ascending=False).tolist()
     assert len(pd.read_parquet(finished.results / "history.parquet")) == 16
-    figures = sorted(path.name for path in (finished.results / "figures").iterdir())
-    assert figures == ["heatmap_units_x_dropout_mean.png"]
+    assert {path.stem for path in (finished.results / "figures").iterdir()} == {
+        "heatmap_units_x_dropout_mean",
+        "ties",
+        "curves",
+        "curves_units",
+        "curves_dropout",
+        "effects",
+        "interactions",
+        "cost",
+        "stability",
+    }
 
 
 def test_test_rows_are_in_no_training(finished):

@@ -116,6 +116,18 @@ def test_one_axis_has_a_line_and_none_a_sentence(run_of):
     assert run.grid_figures("figures") == ["figures/no_figure.txt"]
 
 
+def test_figures_of_the_evidence_are_those_that_the_axes_allow(run_of):
+    def names(**hyperparameters):
+        chosen = {**TINY["hyperparameters"], **hyperparameters}
+        return set(run_of({"hyperparameters": chosen}).evidence_figures("f"))
+
+    none = {"f/ties.png", "f/curves.png"}
+    one = none | {"f/effects.png", "f/cost.png", "f/stability.png", "f/curves_units.png"}
+    assert names(units=1, dropout=0) == none
+    assert names(dropout=0) == one
+    assert names() == one | {"f/curves_dropout.png", "f/interactions.png"}
+
+
 def test_figures_of_the_model_are_those_of_its_task(run_of):
     assert run_of().model_figures("model") == [
         "model/confusion.png",

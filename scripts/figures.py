@@ -1,0 +1,38 @@
+"""Draw effects, ties, curves, cost and stability, and remove figures of an earlier grid."""
+
+import json
+import sys
+from pathlib import Path
+
+from gridloom.errors import report_mistakes
+from gridloom.figures.evidence import EVIDENCE, Tables, draw_evidence
+from gridloom.figures.grid import remove_earlier
+from gridloom.figures.page import Subject
+
+with report_mistakes(snakemake.log[0]):
+    given, params = snakemake.input, snakemake.params
+    files = [Path(path) for path in snakemake.output]
+    draw_evidence(
+        Tables(
+            runs=Path(given.runs),
+            history=Path(given.history),
+            summary=Path(given.summary),
+            effects=Path(given.effects),
+            best=Path(given.best),
+            confirmed=Path(params.confirmed) if params.confirmed else None,
+            baselines=[Path(path) for path in given.baselines],
+        ),
+        Subject(
+            title=params.title,
+            axes=json.loads(params.axes),
+            metric=params.metric,
+            mode=params.mode,
+            labels=json.loads(params.labels),
+        ),
+        dpi=params.dpi,
+        files=files,
+        processes=snakemake.threads,
+    )
+    folder = files[0].parent
+    if removed := remove_earlier(folder, files, EVIDENCE):
+        print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)
