@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
-from gridloom.figures.evidence import EVIDENCE, Tables, draw_evidence
-from gridloom.figures.grid import remove_earlier
+from gridloom.figures.earlier import remove_earlier
+from gridloom.figures.evidence import Tables, draw_evidence
 from gridloom.figures.page import Subject
 
 with report_mistakes(snakemake.log[0]):
@@ -34,5 +34,5 @@ with report_mistakes(snakemake.log[0]):
         processes=snakemake.threads,
     )
     folder = files[0].parent
-    if removed := remove_earlier(folder, files, EVIDENCE):
+    if removed := remove_earlier(folder, [Path(path) for path in params.all]):
         print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)

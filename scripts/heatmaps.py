@@ -7,7 +7,8 @@ from pathlib import Path
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.pick import NothingToChooseError, read_pick
 from gridloom.errors import report_mistakes
-from gridloom.figures.grid import NO_FIGURE, draw_grid, remove_earlier
+from gridloom.figures.earlier import remove_earlier
+from gridloom.figures.grid import NO_FIGURE, draw_grid
 from gridloom.figures.numbers import StudyNumbers
 from gridloom.figures.wanted import Wanted
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,9 +31,6 @@ from gridloom.figures.rounds import draw_survivors, read_survivors
 from gridloom.figures.stability import draw_stability, read_stability
 from gridloom.figures.style import save
 from gridloom.figures.ties import draw_ties, read_ties
-
-#: Names of the files that `draw_evidence` writes.
-EVIDENCE = re.compile(r"(effects|interactions|ties|curves(_.+)?|cost|stability)\.(png|svg|pdf)")
 
 
 @dataclass(frozen=True)

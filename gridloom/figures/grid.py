@@ -1,9 +1,8 @@
-"""The figures of a study's grid: drawn, and those of an earlier grid removed."""
+"""The figures of a study's grid: heatmaps, a line, or a text that says why there is none."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +19,6 @@ from gridloom.files import write_text
 NO_FIGURE = (
     "The grid has one configuration, so there is nothing to compare and no heatmap. Its numbers "
     "are in summary.csv; give a hyperparameter several values for heatmaps."
-)
-
-#: Names of the files that `draw_grid` writes.
-GRID = re.compile(
-    r"(heatmap_(.+_x_.+|largest_\d+)_(mean|best|slice)(_.+)?|line_.+)\.(png|svg|pdf)|no_figure\.txt"
 )
 
 
@@ -69,26 +63,3 @@ def draw_grid(
     else:
         for file in files:
             write_text(file, f"{NO_FIGURE}\n")
-
-
-def remove_earlier(
-    folder: Path, files: Collection[Path], names: re.Pattern[str] = GRID
-) -> list[Path]:
-    """Remove the figures of an earlier grid from a folder, and return them.
-
-    Parameters
-    ----------
-    files
-        The figures of today's grid.
-    names
-        Names of such figures. Files with other names stay.
-    """
-    kept = {file.name for file in files}
-    earlier = [
-        file
-        for file in sorted(folder.iterdir())
-        if names.fullmatch(file.name) and file.name not in kept
-    ]
-    for file in earlier:
-        file.unlink(missing_ok=True)  # two jobs may do so at once
-    return earlier

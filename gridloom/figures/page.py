@@ -21,8 +21,8 @@ TIED, OTHERS, PICK, LUCK = SERIES[0], "#a6a6a6", SERIES[1], SERIES[4]
 
 #: How the pick is marked.
 PICK_MARK: dict[str, Any] = {
-    "marker": "D",
-    "markersize": 6,
+    "marker": "*",
+    "markersize": 10,
     "color": PICK,
     "markeredgecolor": "black",
     "markeredgewidth": 0.7,

@@ -299,6 +299,8 @@ class Resources(_Closed):
 
 Kind = Literal["mean", "best", "slice"]
 
+Evidence = Literal["ties", "curves", "effects", "interactions", "cost", "stability"]
+
 
 class Slice(_Closed):
     """A heatmap of two axes, with all other axes held fixed; drawn if both axes are swept."""
@@ -332,6 +334,12 @@ class Figures(_Closed):
         description="What heatmaps show besides the objective: metrics of the history such as "
         "val_loss, their standard deviation over repetitions (val_loss_sd), seconds, parameters, "
         "or diverged (share of trainings that diverged or have no number).",
+    )
+    evidence: list[Evidence] = Field(
+        list(get_args(Evidence)),
+        description="Figures of the evidence: the best configurations and which are tied, learning "
+        "curves, effects and their interactions, score against cost, spread of the trainings; [] "
+        "for none.",
     )
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {},

@@ -372,10 +372,18 @@ class StudyRun:
         axes = list(self.grid.axes)
         names = ["ties", "curves"]
         if axes:
-            names += ["effects", "cost", "stability", *(f"curves_{axis}" for axis in axes)]
+            names += ["effects", "cost", "stability"]
         if len(axes) > 1:
             names.append("interactions")
+        wanted = self.study.figures.evidence
+        names = [name for name in names if name in wanted]
+        if "curves" in wanted:
+            names += [f"curves_{axis}" for axis in axes]
         return self._figures(folder, names)
+
+    def all_figures(self, folder: str) -> list[str]:
+        """List the files of all figures of the study, those of `snakemake confirm` apart."""
+        return self.grid_figures(folder) + self.evidence_figures(folder)
 
     @property
     def confirm_figures(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gridloom.figures.evidence import EVIDENCE, draw_evidence
+from gridloom.figures.evidence import draw_evidence
 from tests.figures.made_study import write_study
 
 NAMES = ["ties", "curves", "effects", "cost", "stability", "interactions"]
@@ -28,7 +28,6 @@ def test_every_kind_is_drawn_and_is_the_same_again_in_any_number_of_processes(tm
     first = draw(tmp_path / "1", study, names)
     assert draw(tmp_path / "2", study, names, processes=2) == first
     for name in names:
-        assert EVIDENCE.fullmatch(f"{name}.svg")
         drawing = first[f"{name}.svg"].decode()
         assert "&lt;b&gt;:" in drawing
         assert "linear 0.6" in drawing or name not in ("ties", "cost", "curves")

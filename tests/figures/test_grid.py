@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.figures.grid import draw_grid, remove_earlier
+from gridloom.figures.grid import draw_grid
 from gridloom.figures.lines import draw_line, read_line
 from gridloom.figures.numbers import StudyNumbers
 from gridloom.figures.wanted import wanted_heatmaps
@@ -136,24 +136,3 @@ def test_a_grid_of_many_axes_draws_the_pairs_of_its_effects_and_says_which(tmp_p
     labels = file.read_text().split("</text>")
     assert [label.split(">")[-1] for label in labels].count("a7") == 1
     assert [label.split(">")[-1] for label in labels].count("a3") == 1
-
-
-def test_figures_of_an_earlier_grid_go_and_files_of_a_person_stay(tmp_path):
-    ours = [
-        "heatmap_a_x_b_mean.png",
-        "heatmap_a_x_b_best_val_loss.png",
-        "heatmap_a_x_b_by_c_slice.svg",
-        "heatmap_largest_3_slice.svg",
-        "line_a.pdf",
-        "no_figure.txt",
-    ]
-    for name in [*ours, "line_a.txt", "my heatmap_a_x_b_mean.png", "heatmap_of_mine.png"]:
-        (tmp_path / name).touch()
-    removed = remove_earlier(tmp_path, [Path("elsewhere", ours[0])])
-    assert [file.name for file in removed] == sorted(ours[1:])
-    assert {file.name for file in tmp_path.iterdir()} == {
-        ours[0],
-        "line_a.txt",
-        "my heatmap_a_x_b_mean.png",
-        "heatmap_of_mine.png",
-    }

@@ -35,7 +35,7 @@ TINY = {
     "class_weight": "balanced",
     "objective": {"metric": "val_categorical_accuracy", "mode": "max"},
     "baselines": [],
-    "figures": {"formats": ["png"], "dpi": 60, "heatmaps": ["mean"]},
+    "figures": {"formats": ["png"], "dpi": 60, "heatmaps": ["mean"], "evidence": ["ties"]},
 }
 
 

@@ -89,17 +89,22 @@ def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied)
     figures = copied.results / "figures"
     before = copied.records()
     first = {file.name for file in figures.iterdir()}
+    assert first == {"heatmap_units_x_dropout_mean.png", "ties.png"}
     evidence = {"ties.png", "curves.png"}
     of_axes = {"curves_dropout.png", "effects.png", "cost.png", "stability.png"}
-    copied.change(hyperparameters={"units": [4]})
+    drawn = {"figures": {"formats": ["png"], "dpi": 60}}
+    copied.change(**drawn, hyperparameters={"units": [4]})
     look(copied, "plan")
     assert {file.name for file in figures.iterdir()} == first
     done = copied.run()
     assert "Removed figures of an earlier grid from results/figures: 1" in done.stdout + done.stderr
     assert {file.name for file in figures.iterdir()} == {"line_dropout.png", *evidence, *of_axes}
-    copied.change(hyperparameters={"units": [4], "dropout": 0.3})
+    copied.change(**drawn, hyperparameters={"units": [4], "dropout": 0.3})
     assert "one configuration, so there is nothing to compare" in copied.run().stderr
     assert {file.name for file in figures.iterdir()} == {"no_figure.txt", *evidence}
+    copied.change(figures={**drawn["figures"], "heatmaps": ["mean"], "evidence": []})
+    copied.succeed()
+    assert {file.name for file in figures.iterdir()} == {"heatmap_units_x_dropout_mean.png"}
     assert copied.records() == before
 
 

@@ -58,13 +58,6 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
     assert {path.stem for path in (finished.results / "figures").iterdir()} == {
         "heatmap_units_x_dropout_mean",
         "ties",
-        "curves",
-        "curves_units",
-        "curves_dropout",
-        "effects",
-        "interactions",
-        "cost",
-        "stability",
     }
 
 

@@ -119,7 +119,8 @@ def test_one_axis_has_a_line_and_none_a_sentence(run_of):
 def test_figures_of_the_evidence_are_those_that_the_axes_allow(run_of):
     def names(**hyperparameters):
         chosen = {**TINY["hyperparameters"], **hyperparameters}
-        return set(run_of({"hyperparameters": chosen}).evidence_figures("f"))
+        study = {"hyperparameters": chosen, "figures": {"formats": ["png"]}}
+        return set(run_of(study).evidence_figures("f"))
 
     none = {"f/ties.png", "f/curves.png"}
     one = none | {"f/effects.png", "f/cost.png", "f/stability.png", "f/curves_units.png"}
