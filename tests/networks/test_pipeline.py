@@ -350,7 +350,7 @@ def test_the_fitted_model_reads_new_rows_through_the_pipeline_in_their_order(ima
     table = pd.DataFrame({"image": [*range(ROWS), *range(0, ROWS, 2)]})
     table.to_csv(images / "new.csv", index=False)
     loaded = FittedModel.load(images / "model")
-    predicted = loaded.predict(loaded.read(images / "new.csv"))
+    predicted = loaded.predict(loaded.read(images / "new.csv").features)
     brightness = [
         tf.reduce_mean(
             tf.cast(tf.io.decode_png((images / "images" / f"{n}.png").read_bytes()), tf.float32)
@@ -373,4 +373,4 @@ def test_a_new_row_with_a_missing_file_is_refused_with_a_sentence(images):
     (images / "new.csv").write_text("image\n7\n999\n")
     loaded = FittedModel.load(images / "model")
     with pytest.raises(ModelError, match=r"failed on a row: NotFoundError: .*999\.png"):
-        loaded.predict(loaded.read(images / "new.csv"))
+        loaded.predict(loaded.read(images / "new.csv").features)
