@@ -188,9 +188,9 @@ def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) ->
         dimensions.append(joined)
     rules = _exclude_rules(grid, where, problems)
     for parts in itertools.product(*dimensions):
-        merged = dict(sorted(itertools.chain.from_iterable(part.items() for part in parts)))
+        merged = dict(itertools.chain.from_iterable(part.items() for part in parts))
         if not any(_matches(merged, rule) for rule in rules):
-            yield merged
+            yield dict(sorted(merged.items()))
 
 
 def _zip_groups(

@@ -119,6 +119,7 @@ def test_exclude_drops_the_points_that_match_every_key_of_a_rule():
         ({"zip": 3}, "hyperparameters.zip: must be lists by name"),
         ({"a": 1, "zip": {"a": [1], "b": [2]}}, "outside this group too"),
         ({"a": 1, "grids": [{"a": 2}]}, "is given beside `grids` too"),
+        ({"a": 1, "grids": [{"a": "x"}]}, "is given beside `grids` too"),
         ({"grids": {"a": 1}}, "must be a list of grids"),
         ({"units": 1, "exclude": [{"unit": 1}]}, "did you mean 'units'?"),
         ({"a": 1, "exclude": {"a": 1}}, "must be a list of rules"),
