@@ -21,6 +21,9 @@ from gridloom.study.grid_size import MAX_POINTS, range_length, why_too_large
 #: Keys of a grid that are not hyperparameters.
 RESERVED = ("exclude", "grids", "zip")
 
+#: Hyperparameter → its values in the order given, each once, under what identifies it.
+_Given = dict[str, dict[Any, Value]]
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -65,7 +68,8 @@ def read_grid(
         raise StudyError(too_large)
     problems: list[str] = []
     points: dict[str, Point] = {}
-    for point in _points(hyperparameters, "hyperparameters", problems):
+    given: _Given = {}
+    for point in _points(hyperparameters, "hyperparameters", problems, given):
         path = point_path(point)
         for component in path.split("/"):
             size = len(component.encode())
@@ -79,7 +83,7 @@ def read_grid(
         problems.append("hyperparameters: no point is left; check `exclude` and empty lists")
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
-    return Grid(points, _axes(hyperparameters, points))
+    return Grid(points, _axes(hyperparameters, points, given))
 
 
 def column_order(grid: Grid) -> list[str]:
@@ -88,22 +92,16 @@ def column_order(grid: Grid) -> list[str]:
     return [*grid.axes, *sorted(names - grid.axes.keys())]
 
 
-def _axes(hyperparameters: Any, points: Mapping[str, Point]) -> dict[str, list[Value]]:
+def _axes(
+    hyperparameters: Any, points: Mapping[str, Point], given: _Given
+) -> dict[str, list[Value]]:
     """List the hyperparameters that differ between points, values in the order given."""
-    seen: dict[str, dict[Value, None]] = {name: {} for name in _names(hyperparameters)}
-    for point in points.values():
-        for name in point:
-            seen.setdefault(name, {})
-    given = {name: _given_order(hyperparameters, name) for name in seen}
-    for point in points.values():
-        for name, value in point.items():
-            seen[name][identity_of(value)] = None
     axes = {}
-    for name, identities in seen.items():
+    for name in dict.fromkeys(_names(hyperparameters)):
+        kept = {identity_of(point[name]) for point in points.values() if name in point}
         conditional = any(name not in point for point in points.values())
-        if len(identities) > 1 or (conditional and identities):
-            ordered = [value for value in given[name] if identity_of(value) in identities]
-            axes[name] = ordered
+        if len(kept) > 1 or (conditional and kept):
+            axes[name] = [value for key, value in given[name].items() if key in kept]
     return axes
 
 
@@ -123,44 +121,23 @@ def _names(block: Any) -> Iterator[str]:
             yield from _names(grid)
 
 
-def _given_order(block: Any, name: str) -> list[Value]:
-    """List the values that the block gives `name`, in order, each once."""
-    found: dict[Value, Value] = {}
-
-    def visit(part: Any) -> None:
-        if isinstance(part, Mapping):
-            for key, value in part.items():
-                if key == "zip":
-                    for group in value if isinstance(value, list) else [value]:
-                        visit(group)
-                elif key == "grids":
-                    visit(value)
-                elif key == name:
-                    for one in _values(value, name, []):
-                        found.setdefault(identity_of(one), one)
-        else:
-            for grid in part:
-                visit(grid)
-
-    visit(block)
-    return list(found.values())
-
-
-def _points(block: Any, where: str, problems: list[str]) -> Iterator[Point]:
+def _points(block: Any, where: str, problems: list[str], given: _Given) -> Iterator[Point]:
     if isinstance(block, Mapping):
-        yield from _points_of_grid(block, where, problems)
+        yield from _points_of_grid(block, where, problems, given)
     elif isinstance(block, Sequence) and not isinstance(block, str):
         if not block:
             problems.append(f"{where}: the list of grids is empty")
         for index, grid in enumerate(block):
-            yield from _points(grid, f"{where}[{index}]", problems)
+            yield from _points(grid, f"{where}[{index}]", problems, given)
     else:
         problems.append(
             f"{where}: {block!r} is not a grid; write `name: value` or `name: [values]`"
         )
 
 
-def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) -> Iterator[Point]:
+def _points_of_grid(
+    grid: Mapping[str, Any], where: str, problems: list[str], given: _Given
+) -> Iterator[Point]:
     dimensions: list[list[Point]] = []
     taken: set[str] = set()
     for name in sorted(map(str, grid)):
@@ -172,6 +149,10 @@ def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) ->
         taken.add(name)
     for group_where, group in _zip_groups(grid, where, problems):
         dimensions.append(_zipped(group, group_where, taken, problems))
+    for dimension in dimensions:
+        for point in dimension:
+            for name, value in point.items():
+                given.setdefault(name, {}).setdefault(identity_of(value), value)
     if "grids" in grid:
         subgrids = grid["grids"]
         if not isinstance(subgrids, list):
@@ -179,7 +160,7 @@ def _points_of_grid(grid: Mapping[str, Any], where: str, problems: list[str]) ->
             subgrids = []
         joined: list[Point] = []
         for index, subgrid in enumerate(subgrids):
-            for point in _points(subgrid, f"{where}.grids[{index}]", problems):
+            for point in _points(subgrid, f"{where}.grids[{index}]", problems, given):
                 for name in sorted(taken & set(point)):
                     problems.append(
                         f"{where}.grids[{index}].{name}: is given beside `grids` too; keep one"
