@@ -21,7 +21,7 @@ import numpy as np
 from gridloom.errors import RecordError
 from gridloom.files import write_text
 from gridloom.naming.blocks import point_of, read_block
-from gridloom.naming.points import Point, point_path, read_path
+from gridloom.naming.points import Point, read_path
 from gridloom.study.seeds import STREAMS, Seeds, training_seeds
 
 #: Increment on incompatible changes.
@@ -155,17 +155,12 @@ class Record:
     lanes: int | None = None
     started: float | None = None
 
-    @property
-    def point(self) -> str:
-        """Path of the point."""
-        return point_path(self.hyperparameters)
-
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record atomically."""
+    """Write a record atomically; its path names its point and its repetitions."""
     content = {
         "format": RECORD_FORMAT,
-        "point": record.point,
+        "point": point_of(path),
         "hyperparameters": record.hyperparameters,
         "parameters": record.parameters,
         "trainings": [

@@ -17,6 +17,7 @@ from gridloom.analysis.divergence import LOSSES, default_bound, exploded
 from gridloom.analysis.intervals import half_width
 from gridloom.errors import RecordError, StudyError
 from gridloom.files import atomic_path
+from gridloom.naming.blocks import point_of
 from gridloom.naming.columns import TABLE_COLUMNS
 from gridloom.naming.values import table_value
 from gridloom.records import Record, TrainingResult, read_record
@@ -103,7 +104,7 @@ def gather(
     damaged: list[str] = []
     for path in records:
         try:
-            collected.add(read_record(path))
+            collected.add(point_of(path), read_record(path))
         except RecordError as error:
             damaged += error.problems
     if damaged:
@@ -149,12 +150,12 @@ class _Collected:
         }
         self._versions: Counter[str] = Counter()
 
-    def add(self, record: Record) -> None:
-        """Add the trainings of a record."""
+    def add(self, path: str, record: Record) -> None:
+        """Add the trainings of a record of the point with this path."""
         made_with = {**record.machine.packages, **record.inputs, "device": record.machine.device}
         self._versions[json.dumps(made_with, sort_keys=True)] += 1
         point = {
-            "point": record.point,
+            "point": path,
             **{name: table_value(record.hyperparameters, name) for name in self.hyperparameters},
         }
         for training in record.trainings:
@@ -165,7 +166,7 @@ class _Collected:
                 }
                 check_objective(self.objective, history)
                 self._rows.append({**point, **self._row(record, training, history)})
-                self._add_epochs(point["point"], training, history)
+                self._add_epochs(path, training, history)
 
     def _row(
         self, record: Record, training: TrainingResult, history: Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from gridloom.naming.blocks import job_repetitions
+from gridloom.naming.blocks import job_repetitions, point_of
 from gridloom.records import read_record, write_record
 from gridloom.training.request import Request
 from gridloom.training.trainer import Trainer
@@ -37,7 +37,7 @@ def train_again(records: Iterable[Path], request: Request, folder: Path) -> list
             repetitions=tuple(job_repetitions(record)),
             lockstep=before.engine == "lockstep",
         )
-        again = folder / "points" / request.setup.name / before.point / record.name
+        again = folder / "points" / request.setup.name / point_of(record) / record.name
         write_record(again, trainer.run(once_more))
         pairs.append((record, again))
     return pairs

@@ -11,6 +11,7 @@ import pytest
 
 from gridloom.engines.types import Fitted
 from gridloom.errors import ModelError
+from gridloom.naming.points import point_path
 from gridloom.networks.model_file import load_model_file
 from gridloom.records import read_record, write_record
 from gridloom.study.seeds import STREAMS, training_seeds
@@ -118,7 +119,7 @@ def test_a_diverging_training_is_a_result(data, tmp_path):
     record = Trainer().run(request_of(data, learning_rate=1e6, epochs=5, units=32))
     assert {training.status for training in record.trainings} == {"diverged"}
     assert None in histories(record)[0]["loss"]
-    path = tmp_path / "points" / "5" / record.point / "reps=0-1.json"
+    path = tmp_path / "points" / "5" / point_path(record.hyperparameters) / "reps=0-1.json"
     write_record(path, record)
     assert read_record(path) == record
 
