@@ -63,7 +63,7 @@ rule analyse:
         runtime=asks("analyse", "runtime"),
         gpu=asks("analyse", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         cost=verbatim(json.dumps(STUDY.pick.cost)),
@@ -95,7 +95,7 @@ rule verdict:
         runtime=asks("verdict", "runtime"),
         gpu=asks("verdict", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         numbers=verbatim(json.dumps(axis_numbers(RUN.grid))),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,

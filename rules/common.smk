@@ -22,5 +22,8 @@ ADAPTER = Adapter(workflow, config, checkpoints, here().parents[1] / "scripts")
 RUN = ADAPTER.run
 STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
+# A param: each axis and its values as the tables spell them.
+AXES = verbatim(json.dumps(axis_texts(RUN.grid)))
+
 asks, grows, code = ADAPTER.asks, ADAPTER.grows, ADAPTER.code
 records, for_training = ADAPTER.records, ADAPTER.for_training

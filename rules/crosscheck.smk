@@ -27,7 +27,7 @@ rule crosscheck:
         runtime=grows("crosscheck", "runtime"),
         gpu=asks("crosscheck", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),

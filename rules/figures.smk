@@ -34,7 +34,7 @@ rule heatmaps:
         runtime=asks("heatmaps", "runtime"),
         gpu=asks("heatmaps", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         wanted=verbatim(json.dumps([asdict(heatmap) for heatmap in RUN.heatmaps()])),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
@@ -80,7 +80,7 @@ rule figures:
         runtime=asks("figures", "runtime"),
         gpu=asks("figures", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
@@ -110,7 +110,7 @@ rule confirm_figure:
         runtime=asks("figures", "runtime"),
         gpu=asks("figures", "gpu"),
     params:
-        axes=verbatim(json.dumps(axis_texts(RUN.grid))),
+        axes=AXES,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
