@@ -11,7 +11,6 @@ from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 from gridloom.identity.setup import Setup
 from gridloom.naming.blocks import job_repetitions
-from gridloom.naming.points import read_path
 from gridloom.training.request import Request
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
@@ -24,7 +23,7 @@ with report_mistakes(snakemake.log[0]):
     pick = Pick.read(Path(given.pick))
     request = Request(
         setup=setup,
-        hyperparameters=read_path(pick.point),
+        hyperparameters=pick.hyperparameters,
         repetitions=tuple(
             repetition for path in given.reserved for repetition in job_repetitions(Path(path))
         ),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from gridloom.analysis.pick import Pick
-from gridloom.naming.points import read_path
 
 
 def pick_of(point: str, epochs: int, **changes: Any) -> Pick:
@@ -14,7 +13,6 @@ def pick_of(point: str, epochs: int, **changes: Any) -> Pick:
     pick = Pick(
         point=point,
         index=0,
-        hyperparameters=read_path(point),
         metric="val_loss",
         mode="min",
         by="study",
@@ -41,7 +39,7 @@ def pick_of(point: str, epochs: int, **changes: Any) -> Pick:
 
 #: The pick of three configurations, by a metric of which more is better.
 BEST = Pick(
-    point="units=0", index=0, hyperparameters={"units": 0}, metric="val_score", mode="max",
+    point="units=0", index=0, metric="val_score", mode="max",
     by="study", rule="", mean=1.0, se=None, n=2, n_diverged=0, n_missing=0, expected=1.0,
     close_enough=0.5, regret_high=None, regret_high_new_rows=None, shown_close=False, tied=None,
     configurations=3, top_point="units=0", top_mean=1.0, epochs=7, parameters=10,

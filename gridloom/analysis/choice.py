@@ -89,7 +89,6 @@ def choose(
     return Pick(
         point=str(chosen["point"]),
         index=int(chosen["_place"]),
-        hyperparameters=points[chosen["point"]],
         metric=metric,
         mode=mode,
         by="study",

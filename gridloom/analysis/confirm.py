@@ -233,7 +233,6 @@ def conclude(plan: Plan, last: Round, end: Next, best: Pick, points: Sequence[st
     return Pick(
         point=point,
         index=points.index(point),
-        hyperparameters=read_path(point),
         metric=best.metric,
         mode=best.mode,
         by="confirm",
@@ -355,9 +354,9 @@ def describe_conclusion(chosen: Pick, last: Round, axes: Collection[str]) -> str
     """Say what was chosen, by what, and what it cost."""
     return "\n".join(
         [
-            f"confirmed   {describe_point(read_path(chosen.point), axes)}"
+            f"confirmed   {describe_point(chosen.hyperparameters, axes)}"
             if chosen.shown_close
-            else f"not settled {describe_point(read_path(chosen.point), axes)}",
+            else f"not settled {describe_point(chosen.hyperparameters, axes)}",
             f"because     {chosen.rule}",
             f"score       {chosen.metric} {chosen.mean:.5g} (standard error {chosen.se:.2g}) over "
             f"{chosen.n} repetitions, which chose it; `snakemake verify` scores it on new seeds",

@@ -6,15 +6,16 @@ Nothing heavy is imported here: Snakemake's own process reads a pick.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from gridloom.errors import StudyError
 from gridloom.files import write_text
+from gridloom.naming.points import Point, read_path
 
 
 class NothingToChooseError(StudyError):
@@ -34,8 +35,6 @@ class Pick:
         Its path.
     index
         Its place in the grid, from 0: the row of ``summary.csv`` and ``cv_results.csv``.
-    hyperparameters
-        Its values.
     metric, mode
         The objective.
     by
@@ -69,7 +68,6 @@ class Pick:
 
     point: str
     index: int
-    hyperparameters: Mapping[str, Any]
     metric: str
     mode: Literal["min", "max"]
     by: Literal["study", "confirm"]
@@ -90,6 +88,11 @@ class Pick:
     top_mean: float
     epochs: int
     parameters: int
+
+    @property
+    def hyperparameters(self) -> Point:
+        """Its values."""
+        return read_path(self.point)
 
     @classmethod
     def read(cls, path: Path) -> Pick:
@@ -114,7 +117,7 @@ class Pick:
         """Write it as YAML, atomically, with what scikit-learn calls it first.
 
         ``best_params_``, ``best_score_`` (``mean``, negated where less is better) and
-        ``best_index_``; then each attribute.
+        ``best_index_``; then its hyperparameters and each attribute.
         """
         values = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -130,7 +133,7 @@ class Pick:
             "best_index_": self.index,
         }
         text = yaml.safe_dump(
-            {**sklearn, **values, "hyperparameters": dict(params)},
+            {**sklearn, "hyperparameters": dict(params), **values},
             sort_keys=False,
             allow_unicode=True,
             width=100,

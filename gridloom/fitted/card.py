@@ -19,7 +19,6 @@ from gridloom.files import write_text
 from gridloom.fitted.outputs import OutputMeaning
 from gridloom.fitted.scores import Score
 from gridloom.identity.setup import Setup
-from gridloom.naming.points import read_path
 from gridloom.naming.values import Value
 from gridloom.study.schema import Dataset
 from gridloom.study.seeds import Seeds
@@ -130,7 +129,7 @@ class Card:
     @property
     def hyperparameters(self) -> dict[str, Value]:
         """Hyperparameters of the configuration."""
-        return read_path(self.pick.point)
+        return self.pick.hyperparameters
 
     @classmethod
     def read(cls, folder: Path) -> Card:

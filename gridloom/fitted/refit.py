@@ -49,7 +49,6 @@ from gridloom.fitted.scores import (
     number_statistics,
 )
 from gridloom.identity.setup import Setup
-from gridloom.naming.points import read_path
 from gridloom.networks.build import build
 from gridloom.networks.error_text import describe_error
 from gridloom.networks.losses import loss_traits
@@ -191,7 +190,7 @@ def refit(
 
 def _fit(pick: Pick, setup: Setup, rows: TrainingRows, model_file: Path) -> _Fit:
     """Build the pick's network and fit it on all training rows."""
-    point: dict[str, Any] = read_path(pick.point)
+    point: dict[str, Any] = pick.hyperparameters
     seeds = training_seeds(setup.seed, 0, setup.vary)
     preparation = Preparation(rows.description, setup.scaling)
     x = preparation.fit_transform(rows.features)
