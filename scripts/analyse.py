@@ -33,12 +33,13 @@ with report_mistakes(snakemake.log[0]):
     output = snakemake.output
     write_csv(effects(observe(runs, axes, metric, mode)).table, Path(output.effects))
     write_csv(divergence_shares(summary, axes), Path(output.divergence))
-    write_csv(cv_results(runs, metric, mode), Path(output.cv_results))
+    points = {path: read_path(path) for path in summary["point"]}
+    write_csv(cv_results(runs, points, metric, mode), Path(output.cv_results))
     try:
         choose(
             summary,
             runs,
-            {path: read_path(path) for path in summary["point"]},
+            points,
             metric,
             mode,
             json.loads(snakemake.params.cost),

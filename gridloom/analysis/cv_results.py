@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gridloom.analysis.table import ranks
-from gridloom.naming.points import read_path
+from gridloom.naming.points import Point
 from gridloom.naming.values import Value
 
 
-def cv_results(runs: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
+def cv_results(
+    runs: pd.DataFrame, points: Mapping[str, Point], metric: str, mode: str
+) -> pd.DataFrame:
     """Return the table that ``pandas.DataFrame(search.cv_results_)`` would be.
 
     A split is one fold of one repetition; ``split0`` is the first fold of the first repetition.
@@ -21,6 +24,8 @@ def cv_results(runs: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
     ----------
     runs
         As `gridloom.analysis.table.gather` makes it, or as read from ``runs.csv``.
+    points
+        Path of each point → its hyperparameters.
     metric, mode
         The objective; ``min`` or ``max``.
 
@@ -48,18 +53,18 @@ def cv_results(runs: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
     sign = -1.0 if mode == "min" else 1.0
     seconds = spread(runs["seconds"])
     scores = spread(sign * runs[metric].astype(float).where(runs["status"] == "ok"))
-    points = [read_path(path) for path in paths]
+    listed = [points[path] for path in paths]
     means = scores.mean(axis=1)
     return pd.DataFrame(
         {
             "mean_fit_time": np.nanmean(seconds, axis=1),
             "std_fit_time": np.nanstd(seconds, axis=1),
             **{
-                f"param_{name}": _column([point.get(name, np.nan) for point in points])
-                for name in sorted(set().union(*points))
+                f"param_{name}": _column([point.get(name, np.nan) for point in listed])
+                for name in sorted(set().union(*listed))
             },
             "params": [
-                repr({name: _plain(value) for name, value in point.items()}) for point in points
+                repr({name: _plain(value) for name, value in point.items()}) for point in listed
             ],
             **{f"split{place}_test_score": split for place, split in enumerate(scores.T)},
             "mean_test_score": means,
