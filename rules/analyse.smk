@@ -31,7 +31,7 @@ rule gather:
         runtime=asks("gather", "runtime"),
         gpu=asks("gather", "gpu"),
     params:
-        hyperparameters=json.dumps(column_order(RUN.grid)),
+        hyperparameters=json.dumps(column_order(STUDY.grid)),
         repetitions=STUDY.repetitions,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
@@ -96,7 +96,7 @@ rule verdict:
         gpu=asks("verdict", "gpu"),
     params:
         axes=AXES,
-        numbers=verbatim(json.dumps(axis_numbers(RUN.grid))),
+        numbers=verbatim(json.dumps(axis_numbers(STUDY.grid))),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         name=verbatim(STUDY.name),
@@ -133,7 +133,7 @@ rule baselines:
         baselines=json.dumps(STUDY.baselines),
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
         # Any point will do: the metric is read from its network.
-        point=verbatim(next(iter(RUN.grid.points))),
+        point=verbatim(next(iter(STUDY.grid.points))),
         repetitions=STUDY.repetitions,
         objective=verbatim(STUDY.objective.metric),
     script:

@@ -23,7 +23,7 @@ RUN = ADAPTER.run
 STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
 # A param: each axis and its values as the tables spell them.
-AXES = verbatim(json.dumps(axis_texts(RUN.grid)))
+AXES = verbatim(json.dumps(axis_texts(STUDY.grid)))
 
 asks, grows, code = ADAPTER.asks, ADAPTER.grows, ADAPTER.code
 records, for_training = ADAPTER.records, ADAPTER.for_training

@@ -61,8 +61,8 @@ checkpoint confirm_round:
         gpu=asks("confirm", "gpu"),
     params:
         repetitions=ADAPTER.round_repetitions,
-        hyperparameters=json.dumps(column_order(RUN.grid)),
-        axes=json.dumps(list(RUN.grid.axes)),
+        hyperparameters=json.dumps(column_order(STUDY.grid)),
+        axes=json.dumps(list(STUDY.grid.axes)),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         folds=RUN.folds,
@@ -90,7 +90,7 @@ rule confirm:
         gpu=asks("confirm", "gpu"),
     params:
         confirm=verbatim(STUDY.confirm.model_dump_json()),
-        axes=json.dumps(list(RUN.grid.axes)),
+        axes=json.dumps(list(STUDY.grid.axes)),
         folds=RUN.folds,
     script:
         "../scripts/confirm.py"

@@ -32,7 +32,6 @@ from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
-from gridloom.study.grid import Grid
 from gridloom.study.loading import check_study, load_study
 from gridloom.study.schema import Dataset, Split, Study, names_of
 from gridloom.study.sources import local_sources
@@ -150,11 +149,6 @@ class StudyRun:
         return cls(study, identify(study, digests, noted, environment), invocation, digests)
 
     @property
-    def grid(self) -> Grid:
-        """The points of the study."""
-        return self.study.grid
-
-    @property
     def results(self) -> str:
         """Folder of the study's results."""
         return self.study.results
@@ -249,7 +243,7 @@ class StudyRun:
         another one found.
         """
         objective = self.study.objective.model_dump()
-        of = [self.identity.setup.name, sorted(self.grid.points), objective]
+        of = [self.identity.setup.name, sorted(self.study.grid.points), objective]
         return fingerprint([], json.dumps(of, sort_keys=True))
 
     @property
@@ -296,7 +290,7 @@ class StudyRun:
 
     def round_records(self, number: int) -> list[str]:
         """List the records that a round reads: all of those that were left before it."""
-        points: Iterable[str] = self.grid.points
+        points: Iterable[str] = self.study.grid.points
         if number > 0:
             points = Round.read(Path(self.round_file(number - 1))).left
         return self.coverage.further(points, self.round_repetitions(number))
@@ -320,11 +314,11 @@ class StudyRun:
     @property
     def trainings(self) -> int:
         """Number of trainings of the study."""
-        return len(self.grid.points) * self.study.repetitions * self.folds
+        return len(self.study.grid.points) * self.study.repetitions * self.folds
 
     def heatmaps(self) -> list[Wanted]:
         """List the heatmaps; slices only if their two axes are swept."""
-        axes, figures = self.grid.axes, self.study.figures
+        axes, figures = self.study.grid.axes, self.study.figures
         slices = [
             {
                 "rows": part.rows,
@@ -344,7 +338,7 @@ class StudyRun:
         The objective's heatmap of means for each pair of axes; a line for a single axis; without
         any axis, a text that says so.
         """
-        axes = list(self.grid.axes)
+        axes = list(self.study.grid.axes)
         if not axes:
             return [f"{folder}/no_figure.txt"]
         if len(axes) == 1:
@@ -369,7 +363,7 @@ class StudyRun:
 
     def evidence_figures(self, folder: str) -> list[str]:
         """List the files of the figures of the evidence; some need an axis, or two."""
-        axes = list(self.grid.axes)
+        axes = list(self.study.grid.axes)
         names = ["ties", "curves"]
         if axes:
             names += ["effects", "cost", "stability"]
@@ -509,7 +503,7 @@ class StudyRun:
             study=self.study.name,
             pending=tuple(pending),
             existing=tuple(record for record in self.coverage.existing if record not in trained),
-            axes=tuple(self.grid.axes),
+            axes=tuple(self.study.grid.axes),
             metric=self.study.objective.metric,
             mode=self.study.objective.mode,
             repetitions=self.study.repetitions,

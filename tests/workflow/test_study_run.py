@@ -36,7 +36,7 @@ def finish(record: str, text: str = "{}\n") -> None:
 
 def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
     run = run_of()
-    assert len(run.coverage.needed) == len(run.grid.points) == 4
+    assert len(run.coverage.needed) == len(run.study.grid.points) == 4
     folder = f"results/points/{run.identity.setup.name}"
     assert run.coverage.needed[0].startswith(f"{folder}/activation=relu/")
     assert all(record.endswith("/reps=0-1.json") for record in run.coverage.needed)
@@ -178,14 +178,14 @@ def test_the_study_arguments_name_the_same_study(run_of):
 
 def test_further_records_follow_the_studys_own_also_where_these_are_not_there_yet(run_of):
     run = run_of()
-    point = next(iter(run.grid.points))
+    point = next(iter(run.study.grid.points))
     names = [record.rpartition("/")[2] for record in run.coverage.further([point], 10)]
     assert names == ["reps=0-1.json", "reps=2-9.json"]
 
 
 def test_prune_keeps_further_records_while_there_is_a_confirmation_and_reserved_ones_always(run_of):
     run = run_of()
-    point = next(iter(run.grid.points))
+    point = next(iter(run.study.grid.points))
     folder = f"{run.coverage.folder}/{point}"
     for block in ("0-1", "2-9", "20-29", "1000000-1000019"):
         finish(f"{folder}/reps={block}.json")
@@ -203,7 +203,7 @@ def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it
     for record in run_of().coverage.needed:
         finish(record)
     run = run_of()
-    failed = run.coverage.further(run.grid.points, 10)[1]
+    failed = run.coverage.further(run.study.grid.points, 10)[1]
     log = Path(failed.replace("results/", "results/logs/", 1)).with_suffix(".log")
     log.parent.mkdir(parents=True)
     log.write_text("error: too wide\n")
