@@ -86,7 +86,6 @@ rule figures:
         title=verbatim(STUDY.name),
         labels=verbatim(json.dumps(STUDY.figures.labels)),
         dpi=STUDY.figures.dpi,
-        all=RUN.all_figures(f"{RESULTS}/figures"),
         # No input: it is not made again for a figure.
         confirmed=RUN.confirmed,
         content=fingerprint(filter(None, [RUN.confirmed])),

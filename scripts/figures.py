@@ -1,11 +1,9 @@
-"""Draw effects, ties, curves, cost and stability, and remove figures of an earlier grid."""
+"""Draw effects, ties, curves, cost and stability."""
 
 import json
-import sys
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
-from gridloom.figures.earlier import remove_earlier
 from gridloom.figures.evidence import Tables, draw_evidence
 from gridloom.figures.page import Subject
 
@@ -33,6 +31,3 @@ with report_mistakes(snakemake.log[0]):
         files=files,
         processes=snakemake.threads,
     )
-    folder = files[0].parent
-    if removed := remove_earlier(folder, [Path(path) for path in params.all]):
-        print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)

@@ -7,8 +7,6 @@ takes five seconds; a fork of it starts in milliseconds.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -99,10 +97,3 @@ def ask_host(task: Task, scope: Path) -> dict[str, str | None] | None:
         except OSError:
             return None
     return json.loads(answer) if answer else None
-
-
-def run_apart(task: Task) -> bool:
-    """Run a task in a process of its own, which ends with this one; return whether it succeeded."""
-    command = client.worker_command("--task", str(os.getpid()), json.dumps(asdict(task)))
-    done = subprocess.run(command, capture_output=True, check=False)
-    return done.returncode == 0

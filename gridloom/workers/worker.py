@@ -46,19 +46,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or here a job or a task.
-
-    The latter two are ``--once PARENT JOB`` and ``--task PARENT TASK``.
-    """
+    """Run the host (``--host FOLDER PROCESS``), or a job here (``--once PARENT JOB``)."""
     match arguments:
         case ["--once", parent, job]:
             _end_with_parent(int(parent))
             return train_once(Job.from_json(json.loads(job)))
-        case ["--task", parent, asked]:
-            _end_with_parent(int(parent))
-            task = Task(**json.loads(asked))
-            set_libraries()
-            return 0 if task.run() is None else 1
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
             return 0

@@ -16,7 +16,7 @@ from gridloom.check.sample import left_out
 from gridloom.naming.blocks import point_of
 from gridloom.naming.points import Point, describe_point, read_path
 from gridloom.naming.values import identity_of
-from gridloom.workers.task import Task, ask_host, run_apart
+from gridloom.workers.task import Task, ask_host
 from gridloom.workflow.failures import without_arguments
 from gridloom.workflow.progress import JOB_SECONDS, describe_duration
 
@@ -225,8 +225,7 @@ class Beside:
     """A check beside the first trainings of a run.
 
     It is no job of Snakemake, so nothing can train again because of it, and no training waits for
-    it. It runs in a fork of the workers' host, or, where there is none, in a process of its own on
-    the machine on which Snakemake runs.
+    it. It runs in a fork of the workers' host.
 
     Parameters
     ----------
@@ -234,8 +233,6 @@ class Beside:
         From `StudyRun.check_arguments`.
     scope
         Folder of this run's workers.
-    warm
-        Whether the run has a host of warm workers on this machine.
     report
         Called once, with a message, which is empty if there is nothing that the user should know,
         and with whether a network that was built can train.
@@ -246,11 +243,8 @@ class Beside:
         arguments: Mapping[str, Any],
         scope: Path,
         report: Callable[[str, bool], None],
-        *,
-        warm: bool,
     ) -> None:
         self.scope = scope
-        self.warm = warm
         self.report = report
         self._findings = scope / "check.json"
         self._arguments = {**arguments, "timed": False, "findings": str(self._findings)}
@@ -259,25 +253,20 @@ class Beside:
 
     def _run(self) -> None:
         rows = (Path(self._arguments[name]) for name in ("rows_file", "split_file"))
-        needed = [*rows, *([self.scope / "host.sock"] if self.warm else [])]
+        needed = [*rows, self.scope / "host.sock"]
         while not all(file.exists() for file in needed):
             if self._ended.wait(POLL_SECONDS):
                 return
         task = Task(FUNCTION, self._arguments, 1, str(self.scope / "check.log"))
         message, can_train = "", False
         # If the check itself fails, the trainings show whether the study is the reason.
-        if self._succeeds(task):
+        answer = ask_host(task, self.scope)
+        if answer is not None and answer["error"] is None:
             findings = Findings.read(self._findings)
             points = [read_path(path) for path in self._arguments["points"]]
             message, can_train = describe_beside(findings, points), bool(findings.engines)
         if not self._ended.is_set():
             self.report(message, can_train)
-
-    def _succeeds(self, task: Task) -> bool:
-        if not self.warm:
-            return run_apart(task)
-        answer = ask_host(task, self.scope)
-        return answer is not None and answer["error"] is None
 
     def end(self) -> None:
         """Report nothing from now on."""

@@ -509,8 +509,9 @@ class StudyRun:
             repetitions=self.study.repetitions,
             folds=self.folds,
             here=self.invocation.here,
+            # Without warm workers, a check would import TensorFlow, on a cluster on its login node.
             # Jobs that all start at once show mistakes as soon as a check.
-            checked=len(pending) > (self.jobs_at_once() or 1),
+            checked=self.is_warm and len(pending) > (self.jobs_at_once() or 1),
         )
 
     def describe_end(self, outlook: Outlook, seconds: float, *, whole: bool) -> str:

@@ -340,8 +340,8 @@ def seeded_by_keras(builder, rows, repetitions, epochs):
 
 @pytest.mark.slow
 def test_compiled_and_plain_fits_with_different_seeds_agree_in_distribution():
-    """Over 50 repetitions, by the Kolmogorov-Smirnov test on the final validation loss."""
-    repetitions, epochs = 50, 8
+    """Over 25 repetitions, by the Kolmogorov-Smirnov test on the final validation loss."""
+    repetitions, epochs = 25, 8
 
     def builder_of(dropout):
         return mlp(lambda: keras.optimizers.Adam(0.03), dropout=dropout)

@@ -140,7 +140,7 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
         done.set()
 
     rows = {"rows_file": str(tmp_path / "train"), "split_file": str(tmp_path / "split.json")}
-    beside = Beside({**rows, "points": list(SAMPLE)}, tmp_path, report, warm=True)
+    beside = Beside({**rows, "points": list(SAMPLE)}, tmp_path, report)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "host.sock"))
     listener.listen()

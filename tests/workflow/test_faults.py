@@ -326,7 +326,8 @@ def test_failing_points_are_retried_and_reported_by_cause(project):
     printed = project.fail("--retries", "1", "--configfile", "my study.yaml")
     assert len(project.records()) == 6
     tried = Counter((project.folder / "tried.txt").read_text().split())
-    assert tried == {str(units): 2 for units in (1, 3, 5, 7, 9, 11)}
+    # Twice by its job, once by the check.
+    assert tried == {str(units): 3 for units in (1, 3, 5, 7, 9, 11)}
     assert "6 of 12 jobs of `train` failed; what was trained is kept" in printed
     assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", printed, re.MULTILINE)) == 2
     # Each command, pasted into a shell, retries its point of this study.
@@ -415,7 +416,7 @@ def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
 
 # -- everything at once
 
-FAULTS = 50
+FAULTS = 25
 
 
 def noted(project: Project) -> dict[str, str]:
@@ -432,8 +433,8 @@ def noted(project: Project) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_50_random_faults_lose_nothing_and_change_nothing(disk):
-    """Each run has several soft faults and ends with a hard one, until there were 50."""
+def test_25_random_faults_lose_nothing_and_change_nothing(disk):
+    """Each run has several soft faults and ends with a hard one, until there were 25."""
     project = Project(disk)
     make_long(project, points=30, epochs=60)
     project.succeed()

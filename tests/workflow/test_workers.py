@@ -88,7 +88,7 @@ def build_model(input_shape, outputs, units):
 
 # Without a warm worker, each training imports TensorFlow first.
 @pytest.mark.parametrize(
-    ("warm", "minutes"), [(True, "0.4"), pytest.param(False, "1.5", marks=pytest.mark.slow)]
+    ("warm", "minutes"), [(True, "0.4"), pytest.param(False, "0.7", marks=pytest.mark.slow)]
 )
 def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_go_on(
     untrained, warm, minutes
@@ -106,7 +106,8 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     assert "1 of 3 jobs of `train` failed; what was trained is kept" in output
     assert f"1 × this training did not end within {minutes} minutes and was ended; if" in output
     assert len(untrained.records()) == 2
-    assert processes_with(Path("86421")) == []
+    # The host ends with Snakemake, and with it the check that hangs.
+    assert wait_for(lambda: processes_with(Path("86421")) == [], 10)
 
 
 def wait_for_socket(project):
@@ -215,7 +216,9 @@ def test_each_training_sees_one_device_and_devices_are_shared_evenly(untrained, 
     }
     untrained.write(study)
     untrained.succeed("--until", "train", "--resources", "gpu=4", cores=4)
-    lines = [json.loads(line) for line in seen.read_text().splitlines()]
+    found = [json.loads(line) for line in seen.read_text().splitlines()]
+    # The check beside the trainings uses no device.
+    lines = [(device, worker) for device, worker in found if device != "-1"]
     workers = {worker: device for device, worker in lines}
     assert set(workers.values()) == {"3", "5"}
     assert len({(device, worker) for device, worker in lines}) == len(workers)
@@ -262,7 +265,8 @@ def test_folds_count_as_trainings_until_a_worker_is_restarted(untrained, monkeyp
     }
     untrained.write({**TINY, **changes})
     untrained.succeed("--until", "gather", cores=1)
-    assert len({json.loads(line)[1] for line in seen.read_text().splitlines()}) == 2
+    # Two workers, and the check beside them.
+    assert len({json.loads(line)[1] for line in seen.read_text().splitlines()}) == 3
     runs = untrained.runs()
     assert len(runs) == 10
     assert set(runs["engine"]) <= {"lockstep", "one by one"}
