@@ -193,6 +193,7 @@ class Host:
             if not worker:
                 return
             slot = self.slots.pop(worker)
+            _end_group(worker)  # what its trainings started may still run
             if status != 0:
                 write_text(self.folder / f"{slot}.end", _describe_end(status))
 
