@@ -77,7 +77,7 @@ import keras
 
 def build_model(input_shape, outputs, units):
     if units == 2:
-        subprocess.Popen(["sleep", "86421"])
+        subprocess.Popen(["sleep", "SECONDS"])
         while True:
             pass
     model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs, "softmax")])
@@ -98,7 +98,8 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     text = rules.read_text()
     assert "{resources.runtime}" in text
     rules.write_text(text.replace("{resources.runtime}", minutes))
-    (untrained.folder / "models" / "hangs.py").write_text(HANGS)
+    seconds = str(86421 + warm)  # the other case may run at the same time
+    (untrained.folder / "models" / "hangs.py").write_text(HANGS.replace("SECONDS", seconds))
     knobs = {"units": [1, 2, 3], "batch_size": 64, "epochs": 1}
     study = {"model": "models/hangs.py", "trainer": {"warm": warm}, "hyperparameters": knobs}
     untrained.write({**TINY, **study})
@@ -107,7 +108,7 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     assert f"1 × this training did not end within {minutes} minutes and was ended; if" in output
     assert len(untrained.records()) == 2
     # The host ends with Snakemake, and with it the check that hangs.
-    assert wait_for(lambda: processes_with(Path("86421")) == [], 10)
+    assert wait_for(lambda: processes_with(Path(seconds)) == [], 10)
 
 
 def wait_for_socket(project):
