@@ -81,7 +81,6 @@ def assert_continues_with_the_same_numbers(project, taken_over: str):
     ("how", "warm"),
     [
         ("Ctrl-C", True),
-        pytest.param("SIGTERM", True, marks=pytest.mark.slow),
         pytest.param("SIGTERM", False, marks=pytest.mark.slow),
     ],
 )
@@ -99,7 +98,6 @@ def test_an_interrupted_job_keeps_its_finished_trainings(untrained, how, warm):
 @pytest.mark.parametrize(
     ("how", "warm"),
     [
-        pytest.param("Ctrl-C", True, marks=pytest.mark.slow),
         ("SIGTERM", True),
         pytest.param("Ctrl-C", False, marks=pytest.mark.slow),
     ],
