@@ -79,7 +79,9 @@ class Adapter:
             overrides=workflow.config_settings.config,
             handed_over=handed_over,
             cores=workflow.resource_settings.cores,
-            here=workflow.local_exec,
+            # While it reads the Snakefile, Snakemake calls every executor local. All others need a
+            # number of nodes.
+            here=workflow.resource_settings.nodes is None,
             in_job=workflow.remote_exec,
         )
         run = StudyRun.open(invocation, os.environ)
@@ -108,7 +110,9 @@ class Adapter:
         On this machine it is a number: calling a function for each job takes a tenth of planning.
         """
         first = self.asks(rule, key)
-        return first if self.workflow.local_exec else lambda wildcards, attempt: first * attempt
+        if self.run.invocation.here:
+            return first
+        return lambda wildcards, attempt: first * attempt
 
     def _with_truncated(self, records: list[str]) -> list[str]:
         """Return records; truncated ones are trained again.

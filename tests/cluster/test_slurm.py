@@ -103,6 +103,8 @@ def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, 
     timed_out = "TIMEOUT" in study.cluster.jobs().values()
     assert timed_out or "did not end within 1 minutes" in study.printed, study.printed
     assert any("exceeded memory limit" in text for text in kept)
+    asked = [study.cluster.call("scontrol", "show", "job", job) for job in study.cluster.jobs()]
+    assert any("MinMemoryNode=2800M" in text for text in asked)
     assert as_here(study, finished)
 
 
