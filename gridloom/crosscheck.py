@@ -395,9 +395,9 @@ def _verdict(differences: np.ndarray, metric: str, margin: float | None) -> str:
     )
     return (
         f"**{verdict}.** The mean difference in {metric}, GridSearchCV minus records, is "
-        f"{found.mean:.2g} ({1 - 2 * LEVEL:.0%} interval {found.low:.2g} to {found.high:.2g}). The "
-        f"margin is ±{margin:.3g}, the study's `close_enough`: a smaller difference changes no "
-        f"choice. Here, {tests}."
+        f"{found.mean:.2g} ({100 * (1 - 2 * LEVEL):.0f} % interval {found.low:.2g} to "
+        f"{found.high:.2g}). The margin is ±{margin:.3g}, the study's `close_enough`: a smaller "
+        f"difference changes no choice. Here, {tests}."
     )
 
 

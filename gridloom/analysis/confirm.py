@@ -222,8 +222,9 @@ def conclude(plan: Plan, last: Round, end: Next, best: Pick, points: Sequence[st
     difference = f"{plan.difference:.3g}"
     if last.settled:
         rule = (
-            f"at least {1 - plan.alpha:.0%} sure to be less than {difference} behind the best: "
-            f"{end.because} after {last.repetitions} repetitions, by the procedure of Kim & Nelson"
+            f"at least {100 * (1 - plan.alpha):.0f} % sure to be less than {difference} behind the "
+            f"best: {end.because} after {last.repetitions} repetitions, by the procedure of Kim & "
+            "Nelson"
         )
     else:
         rule = (
@@ -361,6 +362,7 @@ def describe_conclusion(chosen: Pick, last: Round, axes: Collection[str]) -> str
             f"score       {chosen.metric} {chosen.mean:.5g} (standard error {chosen.se:.2g}) over "
             f"{chosen.n} repetitions, which chose it; `snakemake verify` scores it on new seeds",
             f"cost        {last.trainings:,} further trainings, {_describe_time(last.seconds)}",
+            "look        `snakemake confirm_figure` draws who was left after each round",
         ]
     )
 
