@@ -64,45 +64,134 @@ def adjusted_means(
     rows, columns
         The two axes.
     """
+    layout = _lay_out(points, axes, rows, columns)
+    adjusted, apart, unlike = _adjust(layout, values[:, None])
+    return AdjustedMeans(
+        values=adjusted[:, 0].reshape(layout.shape),
+        not_estimable=apart.reshape(layout.shape),
+        adjusted_for=layout.others if unlike else (),
+        together=layout.together,
+    )
+
+
+def adjusted_means_of_each(
+    points: pd.DataFrame,
+    values: np.ndarray,
+    axes: Mapping[str, Sequence[str]],
+    rows: str,
+    columns: str,
+) -> np.ndarray:
+    """Return the `values` of `adjusted_means` for each of k quantities.
+
+    What quantities with numbers at the same points have in common is worked out once.
+
+    Parameters
+    ----------
+    values
+        Shape (points, k).
+
+    Returns
+    -------
+    np.ndarray
+        float64, shape (values of rows, values of columns, k).
+    """
+    layout = _lay_out(points, axes, rows, columns)
+    means = np.empty((layout.shape[0] * layout.shape[1], values.shape[1]))
+    patterns: dict[bytes, list[int]] = {}
+    for place, found in enumerate(np.isfinite(values).T):
+        patterns.setdefault(found.tobytes(), []).append(place)
+    for alike in patterns.values():
+        means[:, alike], _, _ = _adjust(layout, values[:, alike])
+    return means.reshape(*layout.shape, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """A grid as two of its axes see it; N points.
+
+    Attributes
+    ----------
+    shape
+        Numbers of values of the two.
+    cell
+        Each point's cell, shape (N,).
+    others, together
+        Names of the other axes, and of those that vary together with one of the two.
+    other_codes
+        For each other axis: which of its values each point has, shape (N,).
+    tied
+        Class of cells that can be compared, shape (N,).
+    """
+
+    shape: tuple[int, int]
+    cell: np.ndarray
+    others: tuple[str, ...]
+    together: tuple[str, ...]
+    other_codes: Sequence[np.ndarray]
+    tied: np.ndarray
+
+
+def _lay_out(
+    points: pd.DataFrame, axes: Mapping[str, Sequence[str]], rows: str, columns: str
+) -> _Layout:
     codes = {
         name: pd.Categorical(points[name], categories=list(known)).codes.astype(np.intp)
         for name, known in axes.items()
     }
     others = [name for name in axes if name not in (rows, columns)]
     shape = (len(axes[rows]), len(axes[columns]))
-    cell = codes[rows] * shape[1] + codes[columns]
     ties = {
         name: [_classes(codes[pair], codes[name]) for pair in (rows, columns)] for name in others
     }
-    other_codes = [codes[name] for name in others]
-    design = np.hstack([np.zeros((len(cell), 0)), *(np.eye(c.max() + 1)[c] for c in other_codes)])
-    found = np.isfinite(values)
-    mean, count = _cell_means(cell[found], values[found, None], shape)
+    return _Layout(
+        shape=shape,
+        cell=codes[rows] * shape[1] + codes[columns],
+        others=tuple(others),
+        together=tuple(name for name in others if any(each.max() > 0 for each in ties[name])),
+        other_codes=[codes[name] for name in others],
+        tied=_crossed([each for pair_ties in ties.values() for each in pair_ties], len(points)),
+    )
+
+
+def _adjust(layout: _Layout, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Estimate the means of k quantities that have numbers at the same points.
+
+    Parameters
+    ----------
+    values
+        Shape (points, k).
+
+    Returns
+    -------
+    means
+        float64, shape (cells, k).
+    apart
+        Which cells are not estimable, bool, shape (cells,).
+    unlike
+        Whether any mean differs from the plain one.
+    """
+    cell, shape = layout.cell, layout.shape
+    indicators = [np.eye(codes.max() + 1)[codes] for codes in layout.other_codes]
+    design = np.hstack([np.zeros((len(cell), 0)), *indicators])
+    found = np.isfinite(values[:, 0])
+    adjusted, count = _cell_means(cell[found], values[found], shape)
     design_mean, _ = _cell_means(cell[found], design[found], shape)
-    tied = _crossed([each for pair_ties in ties.values() for each in pair_ties], len(cell))
-    mixture, apart = _mixtures(cell, tied, other_codes, design, found, shape)
+    mixture, apart = _mixtures(cell, layout.tied, layout.other_codes, design, found, shape)
     difference = np.where((count > 0)[:, None] & ~apart[:, None], mixture - design_mean, 0)
     difference[np.abs(difference) < _ROUNDING] = 0
-    adjusted = mean[:, 0]
-    unlike = difference.any(axis=1)
-    if unlike.any():
+    unlike = bool(difference.any())
+    if unlike:
         # Centred within cells, so that only the few effects of the other axes must be solved for.
         within = design[found] - design_mean[cell[found]]
         residual = values[found] - adjusted[cell[found]]
         sizes, directions = np.linalg.eigh(within.T @ within)
         known = sizes > _ROUNDING * max(sizes[-1], 1.0)
-        effects = directions[:, known] @ (
-            directions[:, known].T @ (within.T @ residual) / sizes[known]
-        )
+        kept = directions[:, known]
+        effects = kept @ (kept.T @ (within.T @ residual) / sizes[known, None])
         unknown = np.abs(difference @ directions[:, ~known]).max(axis=1, initial=0)
         apart |= unknown > _ROUNDING**0.5
         adjusted = adjusted + difference @ effects
-    return AdjustedMeans(
-        values=np.where(apart, np.nan, adjusted).reshape(shape),
-        not_estimable=apart.reshape(shape),
-        adjusted_for=tuple(others) if unlike.any() else (),
-        together=tuple(name for name in others if any(each.max() > 0 for each in ties[name])),
-    )
+    return np.where(apart[:, None], np.nan, adjusted), apart, unlike
 
 
 def _mixtures(

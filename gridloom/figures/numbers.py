@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from gridloom.analysis.adjusted import adjusted_means
+from gridloom.analysis.adjusted import adjusted_means, adjusted_means_of_each
 from gridloom.analysis.observations import observe
 from gridloom.analysis.ties import compare_with_best
 from gridloom.errors import StudyError, nearest
@@ -279,12 +279,7 @@ def mean_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
 
 def _by_repetition(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> np.ndarray:
     """Return the mean of each cell in each repetition alone, shape (rows, columns, repetitions)."""
-    shape = (len(study.axes[rows]), len(study.axes[columns]), 0)
-    means = [
-        adjusted_means(study.summary, values, study.axes, rows, columns).values
-        for values in quantity.repetitions.T
-    ]
-    return np.stack(means, axis=-1) if means else np.empty(shape)
+    return adjusted_means_of_each(study.summary, quantity.repetitions, study.axes, rows, columns)
 
 
 def _tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridloom.analysis.adjusted import adjusted_means
+from gridloom.analysis.adjusted import adjusted_means, adjusted_means_of_each
 
 AXES = {"units": ["1", "8"], "rate": ["0.1", "1"], "dropout": ["0", "0.3", "0.6"]}
 
@@ -147,3 +147,16 @@ def test_ten_thousand_points_of_twelve_axes_take_no_time():
     started = time.perf_counter()
     adjusted_means(points, values, axes, "axis_0", "axis_1")
     assert time.perf_counter() - started < 1
+
+
+def test_several_quantities_at_once_are_each_as_alone():
+    points = grid()
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(len(points), 5))
+    values[3, 1:3] = values[7, 4] = np.nan
+    together = adjusted_means_of_each(points, values, AXES, "units", "dropout")
+    for place, one in enumerate(values.T):
+        alone = adjusted_means(points, one, AXES, "units", "dropout").values
+        np.testing.assert_allclose(together[..., place], alone, rtol=1e-12)
+    none = adjusted_means_of_each(points, values[:, :0], AXES, "units", "dropout")
+    assert none.shape == (2, 3, 0)
