@@ -7,7 +7,7 @@ from gridloom.data.settings import handed_over
 from gridloom.data.sources import download, write_provenance
 from gridloom.data.versions import check_version
 from gridloom.errors import report_mistakes
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 with report_mistakes(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)

@@ -8,7 +8,7 @@ from gridloom.analysis.pick import Pick
 from gridloom.errors import report_mistakes
 from gridloom.files import write_text
 from gridloom.identity.setup import Setup
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 from gridloom.workers.devices import require_devices, visible_devices
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 

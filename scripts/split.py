@@ -16,7 +16,7 @@ from gridloom.data.split import (
     write_split,
 )
 from gridloom.errors import report_mistakes
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 
 with report_mistakes(snakemake.log[0]):
     dataset = Dataset.model_validate_json(snakemake.params.dataset)

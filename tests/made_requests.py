@@ -12,7 +12,7 @@ from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import Setup, library_settings, model_fingerprint
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from gridloom.study.seeds import STREAMS
 from gridloom.training.request import Request
 

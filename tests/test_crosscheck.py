@@ -18,7 +18,7 @@ from gridloom.data.split import read_raw, split_rows
 from gridloom.errors import ModelError, StudyError
 from gridloom.naming.points import point_path
 from gridloom.records import write_record
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from gridloom.training.trainer import Trainer
 from tests.made_requests import POINT, ROOT, request_for, setup_for, write_parts
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Features, Rows
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 #: A column with fewer rows is not judged.
 MIN_ROWS = 20

@@ -12,7 +12,7 @@ import numpy as np
 from gridloom.data.rows import LARGEST, Rows, texts
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, Problems, nearest
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 
 def read_arrays(files: Sequence[Path], dataset: Dataset, limits: Limits = LIMITS) -> Rows:

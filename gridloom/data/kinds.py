@@ -15,7 +15,7 @@ import pandas as pd
 
 from gridloom.data.rows import LARGEST, texts
 from gridloom.errors import DataError, Problems
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 #: ASSUME: a column of text with more different values does not hold categories.
 MAX_CATEGORIES = 50

@@ -19,7 +19,7 @@ from gridloom.data.sources import unpack
 from gridloom.data.split import shaped
 from gridloom.data.tables import read_raw_table
 from gridloom.errors import DataError, Problems, nearest
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 from gridloom.study.sources import ending_format, table_format
 
 

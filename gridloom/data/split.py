@@ -20,7 +20,7 @@ from gridloom.data.rows import Features, Rows, write_rows
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.data.tables import read_table
 from gridloom.errors import DataError, Problems
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 
 
 def read_raw(

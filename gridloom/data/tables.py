@@ -32,7 +32,7 @@ from gridloom.data.kinds import (
 from gridloom.data.rows import Rows
 from gridloom.data.sources import LIMITS, Limits
 from gridloom.errors import DataError, Problems, nearest
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 #: Columns named in a message.
 MAX_NAMED = 8

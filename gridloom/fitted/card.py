@@ -20,7 +20,7 @@ from gridloom.fitted.outputs import OutputMeaning
 from gridloom.fitted.scores import Score
 from gridloom.identity.setup import Setup
 from gridloom.naming.values import Value
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 from gridloom.study.seeds import Seeds
 
 #: Increment on incompatible changes.

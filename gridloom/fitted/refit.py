@@ -57,7 +57,7 @@ from gridloom.networks.model_file import load_model_file, make_callbacks
 from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.targets import encode_target
 from gridloom.records import shortest
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 from gridloom.study.seeds import Seeds, training_seeds
 from gridloom.training.environment import environment
 from gridloom.training.units import (

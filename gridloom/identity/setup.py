@@ -26,7 +26,8 @@ from gridloom.errors import StudyError
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
 from gridloom.identity.source_code import Module, Source, code_fingerprint, imported_modules
-from gridloom.study.schema import Dataset, Split, Study
+from gridloom.study.dataset import Dataset, Split
+from gridloom.study.schema import Study
 from gridloom.study.sources import is_local, table_format
 
 #: Module that a training process runs first; every module of this library that it imports counts.

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gridloom.naming.blocks import FIRST_RESERVED
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
+from gridloom.study.dataset import Closed, Dataset, Fraction, PositiveInt, Split
 from gridloom.study.grid import Grid, read_grid
 from gridloom.study.grid_size import MAX_POINTS
-from gridloom.study.sources import shown
 
 Stream = Literal["init", "shuffle", "dropout", "validation"]
 
@@ -40,106 +40,12 @@ Rule = Literal[
 Baseline = Literal["dummy", "linear", "boosting"]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-PositiveInt = Annotated[int, Field(ge=1)]
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-
-class Dataset(_Closed):
-    """Where the rows come from, how they are read, and which column plays which part."""
-
-    source: str = Field(
-        min_length=1,
-        description="builtin:NAME (breast_cancer, iris, wine, digits, diabetes), openml:ID, or the "
-        "path or http(s) address of a CSV, TSV, Parquet or NPZ file, also in gzip or zip.",
-    )
-    format: Literal["csv", "tsv", "parquet", "npz"] | None = Field(
-        None, description="Format of the file; null: by its ending, csv if that is unknown."
-    )
-    member: str | None = Field(None, description="File inside a zip; null if it holds one only.")
-    sha256: Sha256 | None = Field(
-        None, description="SHA-256 that the downloaded or local file must have."
-    )
-    test_source: str | None = Field(
-        None, min_length=1, description="A further file like `source` that holds the test rows."
-    )
-    test_sha256: Sha256 | None = Field(None, description="SHA-256 of `test_source`.")
-    task: Literal["classification", "multilabel", "regression"] = Field(
-        "classification",
-        description="One of two or more classes, several labels of 0 or 1 for each row, or numbers "
-        "to predict.",
-    )
-    target: str | Annotated[list[str], Field(min_length=1)] = Field(
-        "target", description="Column to predict; a list for multilabel or several numbers."
-    )
-    drop: list[str] = Field(
-        [],
-        description="Columns that are not predicted from, such as an id; predictions for new rows "
-        "show them.",
-    )
-    categorical: list[str] = Field(
-        [], description="Columns of numbers, or of very many texts, to treat as categories."
-    )
-    group: str | None = Field(
-        None,
-        description="Column of groups, such as patients: rows of one group are never on both sides "
-        "of a split.",
-    )
-    order: str | None = Field(
-        None,
-        description="Column of times or numbers: test and validation rows are the latest.",
-    )
-    weight: str | None = Field(None, description="Column with the weight of each row in the loss.")
-    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None,
-        description="Column names of a file without a header row; further columns are named by "
-        "their position, from 1.",
-    )
-    shape: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
-        None,
-        description="Shape of a row for the network, such as [28, 28, 1] for images whose pixels "
-        "are columns.",
-    )
-    missing: list[str] = Field(
-        [], description="Texts that mean a missing value, besides empty cells, NA, NaN and null."
-    )
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        None, description="Character between columns; null: comma, or tab for tsv."
-    )
-    decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
-    encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
-
-    def without_secrets(self) -> Dataset:
-        """Return the block without the secrets in its addresses, so that files may show it."""
-        test = None if self.test_source is None else shown(self.test_source)
-        return self.model_copy(update={"source": shown(self.source), "test_source": test})
-
-
-class Split(_Closed):
-    """Which rows are the test set, unless the source defines it."""
-
-    test: Fraction = Field(0.2, description="Fraction of all rows held back for the final test.")
-    stratify: bool = Field(
-        True, description="classification: keep the classes' shares equal in both parts."
-    )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the split.")
-    column: str | None = Field(
-        None, description="Column that says which rows are the test set; it is not a feature."
-    )
-    test_value: str = Field("test", description="Value of `column` in the test rows.")
-
-
-class LimitSettings(_Closed):
+class LimitSettings(Closed):
     """Limits on data; more is refused, because it is more likely a mistake than a table."""
 
     gib: PositiveFloat = Field(
@@ -148,7 +54,7 @@ class LimitSettings(_Closed):
     minutes: PositiveFloat = Field(360, description="Longest download in minutes.")
 
 
-class Validation(_Closed):
+class Validation(Closed):
     """How a training is scored: on rows of the training set that it does not fit on."""
 
     method: Literal["holdout", "kfold"] = Field(
@@ -158,7 +64,7 @@ class Validation(_Closed):
     folds: Annotated[int, Field(ge=2)] = Field(5, description="kfold: number of folds.")
 
 
-class PreparationSettings(_Closed):
+class PreparationSettings(Closed):
     """What is done to the rows before a network sees them, fitted on its training rows."""
 
     scaling: Literal["standard", "minmax", "none"] = Field(
@@ -174,7 +80,7 @@ class PreparationSettings(_Closed):
     )
 
 
-class Objective(_Closed):
+class Objective(Closed):
     """The number that ranks the points."""
 
     metric: str = Field(
@@ -191,7 +97,7 @@ class Objective(_Closed):
     )
 
 
-class Pick(_Closed):
+class Pick(Closed):
     """Which of several configurations that are close to the best is chosen."""
 
     close_enough: PositiveFloat | None = Field(
@@ -208,7 +114,7 @@ class Pick(_Closed):
     )
 
 
-class Confirm(_Closed):
+class Confirm(Closed):
     """How `snakemake confirm` settles which configuration is the best."""
 
     first_repetitions: Annotated[int, Field(ge=3, lt=FIRST_RESERVED)] = Field(
@@ -238,7 +144,7 @@ class Confirm(_Closed):
     )
 
 
-class Crosscheck(_Closed):
+class Crosscheck(Closed):
     """What `snakemake crosscheck` trains a second time, by scikit-learn's GridSearchCV."""
 
     points: PositiveInt = Field(
@@ -247,7 +153,7 @@ class Crosscheck(_Closed):
     repetitions: PositiveInt = Field(5, description="At most so many of their repetitions.")
 
 
-class TrainerSettings(_Closed):
+class TrainerSettings(Closed):
     """How a training is run."""
 
     engine: Literal["compiled", "keras"] = Field(
@@ -284,7 +190,7 @@ class TrainerSettings(_Closed):
     )
 
 
-class Resources(_Closed):
+class Resources(Closed):
     """What one job of a rule requests."""
 
     threads: PositiveInt | None = Field(None, description="CPU cores.")
@@ -302,7 +208,7 @@ Kind = Literal["mean", "best", "slice"]
 Evidence = Literal["ties", "curves", "effects", "interactions", "cost", "stability"]
 
 
-class Slice(_Closed):
+class Slice(Closed):
     """A heatmap of two axes, with all other axes held fixed; drawn if both axes are swept."""
 
     rows: str = Field(description="Hyperparameter down the side.")
@@ -315,7 +221,7 @@ class Slice(_Closed):
     )
 
 
-class Figures(_Closed):
+class Figures(Closed):
     """Which figures are drawn, and how they look."""
 
     formats: list[Literal["png", "svg", "pdf"]] = Field(
@@ -350,7 +256,7 @@ class Figures(_Closed):
     slices: list[Slice] = Field([], description="Heatmaps with other axes at chosen values.")
 
 
-class Study(_Closed):
+class Study(Closed):
     """A whole study, checked."""
 
     name: str = Field("study", min_length=1, description="Title of the figures.")

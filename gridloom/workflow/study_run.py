@@ -32,8 +32,9 @@ from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
+from gridloom.study.dataset import Dataset, Split
 from gridloom.study.loading import check_study, load_study
-from gridloom.study.schema import Dataset, Split, Study, names_of
+from gridloom.study.schema import Study, names_of
 from gridloom.study.sources import local_sources
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend

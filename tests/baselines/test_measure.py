@@ -19,7 +19,7 @@ from gridloom.data.split import split_rows
 from gridloom.networks.build import build
 from gridloom.networks.model_file import load_model_file
 from gridloom.networks.targets import encode_target
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from gridloom.study.seeds import training_seeds
 from tests.made_requests import request_for, write_parts
 

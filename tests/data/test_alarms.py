@@ -12,8 +12,8 @@ from gridloom.data.description import SplitDescription
 from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, settle, split_rows
+from gridloom.study.dataset import Dataset, Split
 from gridloom.study.loading import check_study
-from gridloom.study.schema import Dataset, Split
 from gridloom.study.sources import BUILTIN
 from tests.workflow.conftest import ROOT
 

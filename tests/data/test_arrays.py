@@ -8,7 +8,7 @@ import pytest
 from gridloom.data.arrays import read_arrays
 from gridloom.data.sources import Limits
 from gridloom.errors import DataError
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 X = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4)
 Y = np.array([0, 1, 0, 1, 2, 2])

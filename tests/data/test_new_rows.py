@@ -12,7 +12,7 @@ import pytest
 from gridloom.data.description import SplitDescription
 from gridloom.data.new_rows import describe_unknown, read_new_rows
 from gridloom.errors import DataError
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 DATASET = Dataset(source="mine.csv", target="sold", drop=["id"], missing=["?"], separator=";")
 TABLE = SplitDescription(

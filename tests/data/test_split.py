@@ -19,7 +19,7 @@ from gridloom.data.split import (
     write_split,
 )
 from gridloom.errors import DataError
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 
 DATASET = Dataset(source="x")
 

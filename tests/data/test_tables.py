@@ -14,7 +14,7 @@ from gridloom.data.sources import Limits
 from gridloom.data.split import settle
 from gridloom.data.tables import read_table
 from gridloom.errors import DataError
-from gridloom.study.schema import Dataset
+from gridloom.study.dataset import Dataset
 
 GOOD = "id,a,b,target\n" + "\n".join(f"{i},{i % 7},{i * 0.5},{'xy'[i % 4 == 0]}" for i in range(40))
 

@@ -21,7 +21,7 @@ from gridloom.fitted.readme import describe_fit, readme
 from gridloom.fitted.refit import look_of, publish, refit, save
 from gridloom.naming.points import point_path
 from gridloom.predict import main
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from tests.made_picks import pick_of
 from tests.made_requests import setup_for
 

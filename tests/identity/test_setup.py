@@ -208,7 +208,7 @@ def test_every_module_left_out_is_imported_by_a_training_and_has_a_reason():
     [
         "naming.values",
         "naming.blocks",
-        "study.schema",
+        "study.dataset",
         "study.contract",
         "files",
         "engines.compiled",
@@ -222,9 +222,17 @@ def test_modules_that_can_change_a_number_count(module, monkeypatch):
 
 
 def test_the_code_that_makes_the_rows_counts():
-    assert {"gridloom.data.tables", "gridloom.data.arrays", "gridloom.study.schema"} <= set(
+    assert {"gridloom.data.tables", "gridloom.data.arrays", "gridloom.study.dataset"} <= set(
         library_modules(ROWS, KNOWN.source)
     )
+
+
+def test_settings_of_what_comes_after_a_training_do_not_count():
+    counted = {*library_modules([TRAINING], KNOWN.source), *library_modules(ROWS, KNOWN.source)}
+    later = ("study.schema", "analysis", "figures", "report", "workflow", "fitted")
+    assert not [
+        name for name in counted if name.startswith(tuple(f"gridloom.{one}" for one in later))
+    ]
 
 
 # --- Keras's own settings

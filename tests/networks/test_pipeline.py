@@ -21,7 +21,7 @@ from gridloom.fitted.model import FittedModel
 from gridloom.fitted.refit import refit, save
 from gridloom.networks.build import build
 from gridloom.networks.pipeline import Pipeline
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from gridloom.training.objective import ObjectiveError
 from gridloom.training.trainer import Trainer
 from tests.made_networks import BATCH, EPOCHS, assert_same, mlp, plain_fit, rows_of, trainings_of

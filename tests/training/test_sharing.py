@@ -14,7 +14,7 @@ import pytest
 from gridloom.engines.twins import StackedDense
 from gridloom.errors import ModelError
 from gridloom.networks import structure
-from gridloom.study.schema import Split
+from gridloom.study.dataset import Split
 from gridloom.training import trainer
 from gridloom.training.trainer import Trainer
 from tests.cases import cases

@@ -11,7 +11,7 @@ from gridloom.data.preparation import TargetScale
 from gridloom.data.rows import Rows
 from gridloom.data.split import split_rows
 from gridloom.errors import ModelError
-from gridloom.study.schema import Dataset, Split
+from gridloom.study.dataset import Dataset, Split
 from gridloom.training.trainer import Trainer
 from gridloom.training.units import check_standardizable, in_target_units, target_powers
 from tests.made_requests import request_for, write_parts
