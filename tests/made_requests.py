@@ -11,7 +11,8 @@ from gridloom.data.rows import Rows
 from gridloom.data.sources import download
 from gridloom.data.split import describe_split, read_raw, split_rows, write_split
 from gridloom.identity.digests import Digests
-from gridloom.identity.setup import Setup, library_settings, model_fingerprint
+from gridloom.identity.identify import library_settings
+from gridloom.identity.setup import Setup, model_fingerprint
 from gridloom.study.dataset import Dataset, Split
 from gridloom.study.seeds import STREAMS
 from gridloom.training.request import Request

@@ -20,7 +20,7 @@ from gridloom.data.settings import DataSettings, hand_over
 from gridloom.figures.wanted import Wanted, wanted_heatmaps
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
-from gridloom.identity.setup import (
+from gridloom.identity.identify import (
     Identity,
     acting_split,
     format_of,

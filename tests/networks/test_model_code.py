@@ -10,7 +10,8 @@ import keras
 import pytest
 
 from gridloom.errors import ChangedError, ModelError
-from gridloom.identity.setup import Setup, library_settings, model_fingerprint, package_versions
+from gridloom.identity.identify import library_settings
+from gridloom.identity.setup import Setup, model_fingerprint, package_versions
 from gridloom.identity.source_code import read_source
 from gridloom.networks.model_code import _unload, check_process, read_model_code
 from gridloom.training.trainer import Trainer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gridloom.identity.digests import Digests
-from gridloom.identity.setup import TRAINING, library_modules
+from gridloom.identity.identify import TRAINING, library_modules
 from tests.workflow.conftest import TINY
 from tests.workflow.processes import wait_for
 

@@ -11,19 +11,17 @@ import pytest
 
 from gridloom.errors import StudyError
 from gridloom.identity.digests import Digests
-from gridloom.identity.setup import (
+from gridloom.identity.identify import (
     NOT_COUNTED,
     ROWS,
     TRAINING,
-    Setup,
     library_fingerprint,
     library_modules,
     local_digests,
-    model_fingerprint,
-    package_versions,
     rows_name,
     setup_of,
 )
+from gridloom.identity.setup import Setup, model_fingerprint, package_versions
 from gridloom.study.loading import check_study
 
 MODEL = "import keras\n\ndef build_model(input_shape, outputs, units):\n    return keras.Model()\n"
@@ -208,7 +206,6 @@ def test_every_module_left_out_is_imported_by_a_training_and_has_a_reason():
     [
         "naming.values",
         "naming.blocks",
-        "study.dataset",
         "study.contract",
         "files",
         "engines.compiled",
