@@ -20,6 +20,7 @@ include: "rules/analyse.smk"  # records → tables → the pick and the verdict
 include: "rules/confirm.smk"  # further repetitions, on request, until the choice is settled
 include: "rules/verify.smk"  # the choice, trained again and scored on new seeds, on request
 include: "rules/figures.smk"  # tables → heatmaps, evidence
+include: "rules/report.smk"  # tables → one page for a browser
 include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
@@ -48,4 +49,5 @@ rule all:
         rules.heatmaps.output,
         rules.heatmaps_further.output,
         rules.figures.output,
+        rules.report.output,
         lambda wildcards: RUN.lost_records(),

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gridloom.files import fingerprint
+from gridloom.report import assets
 from gridloom.study.grid import axis_numbers, axis_texts, column_order
 from gridloom.workflow.adapter import Adapter, verbatim
 
@@ -24,6 +25,9 @@ STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
 # A param: each axis and its values as the tables spell them.
 AXES = verbatim(json.dumps(axis_texts(STUDY.grid)))
+
+# Files that the report is made of, besides its code.
+PAGE_PARTS = [os.path.relpath(file) for file in assets.files()]
 
 asks, grows, code = ADAPTER.asks, ADAPTER.grows, ADAPTER.code
 records, for_training = ADAPTER.records, ADAPTER.for_training

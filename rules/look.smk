@@ -15,6 +15,7 @@ localrules:
     verdict_partial,
     heatmaps_partial,
     figures_partial,
+    report_partial,
 
 
 rule plan:
@@ -153,6 +154,26 @@ use rule figures as figures_partial with:
         f"{RESULTS}/logs/figures_partial.log",
 
 
+use rule report as report_partial with:
+    input:
+        runs=f"{RESULTS}/partial/runs.csv",
+        history=f"{RESULTS}/partial/history.parquet",
+        summary=f"{RESULTS}/partial/summary.csv",
+        effects=f"{RESULTS}/partial/effects.csv",
+        divergence=f"{RESULTS}/partial/divergence.csv",
+        best=f"{RESULTS}/partial/best.yaml",
+        verdict=f"{RESULTS}/partial/verdict.md",
+        next=f"{RESULTS}/partial/next.yaml",
+        page=PAGE_PARTS,
+        code=code("report"),
+    output:
+        page=f"{RESULTS}/partial/report.html",
+    log:
+        f"{RESULTS}/logs/report_partial.log",
+    params:
+        missing=lambda wildcards: RUN.coverage.missing(),
+
+
 rule partial:
     """Make every table and figure from the records that exist."""
     input:
@@ -161,3 +182,4 @@ rule partial:
         rules.verdict_partial.output,
         rules.heatmaps_partial.output,
         rules.figures_partial.output,
+        rules.report_partial.output,

@@ -174,6 +174,9 @@ def _adjust(layout: _Layout, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     indicators = [np.eye(codes.max() + 1)[codes] for codes in layout.other_codes]
     design = np.hstack([np.zeros((len(cell), 0)), *indicators])
     found = np.isfinite(values[:, 0])
+    if not found.any():
+        cells = shape[0] * shape[1]
+        return np.full((cells, values.shape[1]), np.nan), np.zeros(cells, bool), False
     adjusted, count = _cell_means(cell[found], values[found], shape)
     design_mean, _ = _cell_means(cell[found], design[found], shape)
     mixture, apart = _mixtures(cell, layout.tied, layout.other_codes, design, found, shape)

@@ -65,6 +65,8 @@ class Bars:
         noise and repetition are their variances as a share of the same sum.
     luck
         Which bars are of noise or repetition, bool, shape (B,).
+    orders
+        How many axes an effect is of; 0 for noise and repetition. int64, shape (B,).
     left_out
         Number of effects with smaller shares that are not drawn.
     """
@@ -74,6 +76,7 @@ class Bars:
     lows: np.ndarray
     highs: np.ndarray
     luck: np.ndarray
+    orders: np.ndarray
     left_out: int
 
     @property
@@ -104,6 +107,7 @@ def read_bars(effects: pd.DataFrame, subject: Subject) -> Bars:
             "low": [*rows["share_low"], *luck["low"] / total],
             "high": [*rows["share_high"], *luck["high"] / total],
             "luck": [False] * len(rows) + [True] * len(luck),
+            "order": [*rows["order"], *luck["order"]],
         }
     ).sort_values("share", ascending=False, kind="stable")
     return Bars(
@@ -112,6 +116,7 @@ def read_bars(effects: pd.DataFrame, subject: Subject) -> Bars:
         lows=bars["low"].to_numpy(float),
         highs=bars["high"].to_numpy(float),
         luck=bars["luck"].to_numpy(bool),
+        orders=bars["order"].to_numpy(int),
         left_out=len(own) - len(rows),
     )
 

@@ -261,7 +261,7 @@ def mean_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
     if means.together:
         together = ", ".join(map(study.called, means.together))
         subtitle += f"; varying along with the two: {together}"
-    trainings, lost = _sums(study, quantity, rows, columns)
+    trainings, lost = count_trainings(study, quantity, rows, columns)
     heatmap = Heatmap(
         rows,
         columns,
@@ -274,7 +274,7 @@ def mean_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
         means.not_estimable,
         subtitle,
     )
-    return replace(heatmap, tied=_tied_means(of_objective, heatmap.coloured, study.mode))
+    return replace(heatmap, tied=tied_means(of_objective, heatmap.coloured, study.mode))
 
 
 def _by_repetition(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> np.ndarray:
@@ -282,7 +282,7 @@ def _by_repetition(study: StudyNumbers, quantity: Quantity, rows: str, columns: 
     return adjusted_means_of_each(study.summary, quantity.repetitions, study.axes, rows, columns)
 
 
-def _tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> np.ndarray:
+def tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> np.ndarray:
     """Return which of some cells cannot be told apart from the best of them.
 
     Parameters
@@ -300,7 +300,7 @@ def _tied_means(by_repetition: np.ndarray, compared: np.ndarray, mode: Mode) -> 
     return tied
 
 
-def _sums(
+def count_trainings(
     study: StudyNumbers, quantity: Quantity, rows: str, columns: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the trainings of each cell and those that are lost."""

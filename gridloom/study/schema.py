@@ -31,6 +31,7 @@ Rule = Literal[
     "verdict",
     "heatmaps",
     "figures",
+    "report",
     "confirm",
     "verify",
     "crosscheck",

@@ -65,7 +65,7 @@ def describe_answer(outlook: Outlook, answer: Answer | None, results: str, secon
     lines = [f"Finished in {describe_duration(seconds)}: {counted}; none failed{diverged}."]
     if answer is not None:
         lines += _describe_pick(outlook, answer.pick)
-    lines.append(f"look   {results}/verdict.md, {results}/summary.csv, {results}/figures")
+    lines.append(f"look   {results}/report.html, {results}/summary.csv, {results}/figures")
     return "\n".join(lines)
 
 

@@ -69,6 +69,7 @@ _AS = {
     "check": "train",
     "crosscheck": "train",
     "figures": "heatmaps",
+    "report": "analyse",
     "refit": "train",
 }
 
@@ -390,6 +391,12 @@ class StudyRun:
         """File of what `snakemake verify` found; None if there is none."""
         file = f"{self.verify_folder}/verify.yaml"
         return file if Path(file).exists() else None
+
+    @property
+    def study_text(self) -> str:
+        """The study as JSON: what it sets itself, without the secrets of an address."""
+        own = self.study.model_copy(update={"dataset": self.dataset})
+        return own.model_dump_json(exclude_unset=True)
 
     @property
     def baselines(self) -> list[str]:

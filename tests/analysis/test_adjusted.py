@@ -160,3 +160,10 @@ def test_several_quantities_at_once_are_each_as_alone():
         np.testing.assert_allclose(together[..., place], alone, rtol=1e-12)
     none = adjusted_means_of_each(points, values[:, :0], AXES, "units", "dropout")
     assert none.shape == (2, 3, 0)
+
+
+def test_without_any_value_there_are_no_means():
+    points = grid()
+    found = adjusted_means(points, np.full(len(points), np.nan), AXES, "units", "rate")
+    assert np.isnan(found.values).all()
+    assert not found.not_estimable.any()

@@ -52,6 +52,7 @@ def study_of(
                     **dict(zip(axes, values, strict=True)),
                     "repetition": repetition,
                     "fold": 0,
+                    "epochs_run": 3,
                     "status": "diverged" if np.isnan(value) else "ok",
                     "val_loss": 2 - value,
                     metric: value,

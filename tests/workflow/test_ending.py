@@ -30,7 +30,7 @@ def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tm
         "       val_loss 0.4980 ± 0.0098 (mean and standard error of 5 repetitions); expect 0.501 "
         "when trained again",
         "tied   2 of 3 configurations may be the best",
-        "look   results/verdict.md, results/summary.csv, results/figures",
+        "look   results/report.html, results/summary.csv, results/figures",
     ]
 
 

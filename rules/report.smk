@@ -1,0 +1,46 @@
+"""Report: from tables to one page for a browser.
+
+Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, divergence.csv, best.yaml,
+        verdict.md, next.yaml
+Makes   <results>/report.html
+"""
+
+
+# Too short for the queue of a cluster.
+localrules:
+    report,
+
+
+rule report:
+    """Write the whole study as one page that needs no network."""
+    input:
+        runs=f"{RESULTS}/runs.csv",
+        history=f"{RESULTS}/history.parquet",
+        summary=f"{RESULTS}/summary.csv",
+        effects=f"{RESULTS}/effects.csv",
+        divergence=f"{RESULTS}/divergence.csv",
+        best=f"{RESULTS}/best.yaml",
+        verdict=f"{RESULTS}/verdict.md",
+        next=f"{RESULTS}/next.yaml",
+        page=PAGE_PARTS,
+        code=code("report"),
+    output:
+        page=f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    threads: asks("report", "threads")
+    resources:
+        mem_mb=asks("report", "mem_mb"),
+        runtime=asks("report", "runtime"),
+        gpu=asks("report", "gpu"),
+    params:
+        study=verbatim(RUN.study_text),
+        arguments=verbatim(json.dumps(RUN.invocation.study_arguments())),
+        # No inputs: the data of finished trainings may be lost.
+        data=DATA,
+        points=RUN.coverage.folder,
+        # No input: it is not made again for a page.
+        confirmed=RUN.confirmed,
+        content=fingerprint(filter(None, [RUN.confirmed])),
+    script:
+        "../scripts/report.py"

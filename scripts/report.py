@@ -1,0 +1,30 @@
+"""Write the report: the whole study as one page for a browser."""
+
+import json
+from pathlib import Path
+
+from gridloom.errors import report_mistakes
+from gridloom.report.page import Sources, write_report
+from gridloom.study.schema import Study
+
+with report_mistakes(snakemake.log[0]):
+    given, params = snakemake.input, snakemake.params
+    write_report(
+        Sources(
+            runs=Path(given.runs),
+            history=Path(given.history),
+            summary=Path(given.summary),
+            effects=Path(given.effects),
+            divergence=Path(given.divergence),
+            best=Path(given.best),
+            verdict=Path(given.verdict),
+            following=Path(given.next),
+            confirmed=Path(params.confirmed) if params.confirmed else None,
+            data=Path(params.data),
+            points=Path(params.points),
+        ),
+        Study.model_validate_json(params.study),
+        Path(snakemake.output.page),
+        arguments=json.loads(params.arguments),
+        missing=snakemake.params.get("missing", []),
+    )
