@@ -6,9 +6,11 @@ from pathlib import Path
 from gridloom.errors import report_mistakes
 from gridloom.report.page import Sources, write_report
 from gridloom.study.schema import Study
+from gridloom.workflow.failures import failed_records
 
 with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
+    study = Study.model_validate_json(params.study)
     write_report(
         Sources(
             runs=Path(given.runs),
@@ -23,8 +25,8 @@ with report_mistakes(snakemake.log[0]):
             data=Path(params.data),
             points=Path(params.points),
         ),
-        Study.model_validate_json(params.study),
+        study,
         Path(snakemake.output.page),
         arguments=json.loads(params.arguments),
-        missing=snakemake.params.get("missing", []),
+        failed=failed_records(study.results, params.get("missing", []), since=0.0),
     )

@@ -27,6 +27,7 @@ ROOMS = [
     "crosscheck",
     "baselines",
     "figures",
+    "report",
     "fitted",
     "predict",
     "check",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def write_report(
     output: Path,
     *,
     arguments: Sequence[str],
-    missing: Sequence[str] = (),
+    failed: Mapping[str, str] = {},
 ) -> None:
     """Write the page, atomically.
 
@@ -85,8 +85,8 @@ def write_report(
     ----------
     arguments
         With which `snakemake` reads this study.
-    missing
-        Records that a partial study lacks.
+    failed
+        Record that a failed job should have made → why it failed.
     """
     axes = axis_texts(study.grid)
     metric, mode = study.objective.metric, study.objective.mode
@@ -106,7 +106,7 @@ def write_report(
     subject = Subject(study.name, axes, metric, mode, labels)
     bars = read_bars(effects, subject)
     split = _split(sources)
-    failed, more_failed = prose.failures(study.results, missing, list(axes), arguments)
+    failures, more_failures = prose.failures(study.results, failed, list(axes), arguments)
     page = _Page(
         title=study.name,
         partial=str(summary["partial"].iloc[0]) if "partial" in summary else "",
@@ -121,8 +121,8 @@ def write_report(
         ),
         trainings=len(runs),
         lost_trainings=int((summary["n_diverged"] + summary["n_missing"]).sum()),
-        failures=failed,
-        more_failures=more_failed,
+        failures=failures,
+        more_failures=more_failures,
         following=sources.following.read_text(encoding="utf-8"),
         provenance=prose.provenance(
             study,

@@ -20,10 +20,12 @@ from gridloom.naming.blocks import log_of, point_of
 from gridloom.naming.points import describe_point, read_path
 from gridloom.records import Record
 from gridloom.study.schema import Study
-from gridloom.workflow.failures import failed_records
 
 #: Most values of axes, and most failed jobs, that are listed.
 MAX_LISTED = 12
+
+#: Effects with a smaller share have no sentence of their own.
+LEAST = 0.01
 
 #: Lines of a failed job's log that are shown, from its end.
 LOG_LINES = 20
@@ -116,13 +118,15 @@ def effect_sentences(bars: Bars) -> list[str]:
     """Say what the bars of the effects show: each that is sure, then luck, then the others."""
     places = range(len(bars.names))
     sure = [place for place in places if not bars.luck[place] and not bars.reach_zero[place]]
-    sentences = [_effect_sentence(bars, place) for place in sure]
+    sentences = [_effect_sentence(bars, place) for place in sure if bars.shares[place] >= LEAST]
     sentences += [
-        f"{bars.names[place]}: varies {float(bars.shares[place]):.2g} times as much as the "
-        "configurations do."
+        f"{bars.names[place]}: its variance is {float(bars.shares[place]):.2g} times that of the "
+        "configurations."
         for place in places
-        if bars.luck[place]
+        if bars.luck[place] and bars.shares[place] > 0
     ]
+    if small := [bars.names[place] for place in sure if bars.shares[place] < LEAST]:
+        sentences.append(f"Less than {percent(LEAST)} each: {', '.join(small)}.")
     if unsure := [bars.names[place] for place in places if bars.reach_zero[place]]:
         sentences.append(f"Perhaps nothing, as their intervals reach 0: {', '.join(unsure)}.")
     if bars.left_out:
@@ -187,18 +191,17 @@ class Failure:
 
 
 def failures(
-    results: str, missing: Sequence[str], axes: Sequence[str], arguments: Sequence[str]
+    results: str, causes: Mapping[str, str], axes: Sequence[str], arguments: Sequence[str]
 ) -> tuple[list[Failure], int]:
     """Return the first jobs that failed, and how many others did.
 
     Parameters
     ----------
-    missing
-        Records that the study needs and that are not there.
+    causes
+        Record that a failed job should have made → why it failed.
     arguments
         With which `snakemake` reads this study.
     """
-    causes = failed_records(results, missing, since=0.0)
     found = []
     for record, cause in list(causes.items())[:MAX_LISTED]:
         log = log_of(Path(results), Path(record))

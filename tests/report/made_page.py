@@ -65,7 +65,7 @@ def write_page(
     title: str = "Made study",
     mode: str = "max",
     verdict: str = VERDICT,
-    missing: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
     partial: str = "",
     labels: Mapping[str, str] | None = None,
     **given: Any,
@@ -105,5 +105,7 @@ def write_page(
         points=folder / "points",
     )
     file = folder / "report.html"
-    write_report(sources, study, file, arguments=["--configfile", "my study.yaml"], missing=missing)
+    write_report(
+        sources, study, file, arguments=["--configfile", "my study.yaml"], failed=failed or {}
+    )
     return MadePage(file, sources, subject.axes)

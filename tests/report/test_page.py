@@ -121,11 +121,14 @@ def test_a_partial_study_says_so_and_shows_what_failed(tmp_path):
     record = f"{tmp_path}/points/s/activation=relu/batch_size=4/rate=0.1/units=1/reps=0-2.json"
     log = tmp_path / "logs/points/s/activation=relu/batch_size=4/rate=0.1/units=1/reps=0-2.log"
     log.parent.mkdir(parents=True)
-    log.write_text("loading\ngridloom: error: build_model raised <ValueError>\n")
-    page = write_page(tmp_path, partial="30 of 36 trainings", missing=[record])
+    log.write_text("loading\nand <failing>\n")
+    page = write_page(
+        tmp_path, partial="30 of 36 trainings", failed={record: "build_model raised <ValueError>"}
+    )
     assert "made from 30 of 36 trainings" in page.html
     assert "units=1, rate=0.1, activation=relu" in page.html
     assert "build_model raised &lt;ValueError&gt;" in page.html
+    assert "and &lt;failing&gt;" in page.html
     assert f"snakemake --cores all {record} --configfile &#39;my study.yaml&#39;" in page.html
 
 

@@ -341,7 +341,7 @@
       () => {
         const chart = spec("heatmap");
         chart.data.values = data;
-        chart.width.step = step >= 44 ? step : Math.max(step, Math.min(44, 1400 / column.values.length));
+        chart.width.step = step;
         chart.height.step = row.values.length > 40 ? 14 : 44;
         const { x, y } = chart.encoding;
         // Places, not texts: two values may read alike.
@@ -437,9 +437,10 @@
     fillSelect(element("map-rows"), drawnAxes.map((axis) => axis.label), map.rows);
     fillSelect(element("map-columns"), drawnAxes.map((axis) => axis.label), map.columns);
     fillSelect(element("map-metric"), metrics.map((metric) => metric.label), 0);
-    if (axes.length === 1) {
-      map.mode = "slice";
-      for (const part of controls.querySelectorAll(".pair")) part.hidden = true;
+    if (axes.length === 1) map.mode = "slice";
+    // Nothing to choose: one axis has no pair, two axes have no others.
+    for (const part of controls.querySelectorAll(axes.length === 1 ? ".pair" : "fieldset.pair")) {
+      part.hidden = axes.length < 3;
     }
     controls.addEventListener("submit", (event) => event.preventDefault());
     controls.addEventListener("input", (event) => {
