@@ -20,9 +20,9 @@ rule gather:
         records=records,
         code=code("gather"),
     output:
-        runs=f"{RESULTS}/runs.csv",
+        runs=shown(f"{RESULTS}/runs.csv", "table", "Tables"),
         history=f"{RESULTS}/history.parquet",
-        summary=f"{RESULTS}/summary.csv",
+        summary=shown(f"{RESULTS}/summary.csv", "table", "Tables"),
     log:
         f"{RESULTS}/logs/gather.log",
     threads: asks("gather", "threads")
@@ -51,7 +51,7 @@ rule analyse:
         summary=f"{RESULTS}/summary.csv",
         code=code("analyse"),
     output:
-        effects=f"{RESULTS}/effects.csv",
+        effects=shown(f"{RESULTS}/effects.csv", "table", "Tables"),
         divergence=f"{RESULTS}/divergence.csv",
         cv_results=f"{RESULTS}/cv_results.csv",
         best=f"{RESULTS}/best.yaml",
@@ -85,7 +85,7 @@ rule verdict:
         baselines=RUN.baselines,
         code=code("verdict"),
     output:
-        verdict=f"{RESULTS}/verdict.md",
+        verdict=shown(f"{RESULTS}/verdict.md", "verdict", "Report"),
         next=f"{RESULTS}/next.yaml",
     log:
         f"{RESULTS}/logs/verdict.log",

@@ -30,4 +30,5 @@ AXES = verbatim(json.dumps(axis_texts(STUDY.grid)))
 PAGE_PARTS = [os.path.relpath(file) for file in assets.files()]
 
 asks, grows, code = ADAPTER.asks, ADAPTER.grows, ADAPTER.code
+shown = ADAPTER.shown
 records, for_training = ADAPTER.records, ADAPTER.for_training

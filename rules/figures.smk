@@ -25,7 +25,7 @@ rule heatmaps:
         best=f"{RESULTS}/best.yaml",
         code=code("heatmaps"),
     output:
-        RUN.first_figures(f"{RESULTS}/figures"),
+        ADAPTER.figures(RUN.first_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"),
     log:
         f"{RESULTS}/logs/heatmaps.log",
     threads: asks("heatmaps", "threads")
@@ -51,7 +51,9 @@ rule heatmaps:
 
 use rule heatmaps as heatmaps_further with:
     output:
-        RUN.further_figures(f"{RESULTS}/figures"),
+        ADAPTER.figures(
+            RUN.further_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"
+        ),
     log:
         f"{RESULTS}/logs/heatmaps_further.log",
     # The means come first.
@@ -69,7 +71,9 @@ rule figures:
         baselines=RUN.baselines,
         code=code("figures"),
     output:
-        RUN.evidence_figures(f"{RESULTS}/figures"),
+        ADAPTER.figures(
+            RUN.evidence_figures(f"{RESULTS}/figures"), "evidence", "Evidence"
+        ),
     log:
         f"{RESULTS}/logs/figures.log",
     # The heatmaps of means come first.

@@ -25,7 +25,7 @@ rule report:
         page=PAGE_PARTS,
         code=code("report"),
     output:
-        page=f"{RESULTS}/report.html",
+        page=shown(f"{RESULTS}/report.html", "page", "Report"),
     log:
         f"{RESULTS}/logs/report.log",
     threads: asks("report", "threads")

@@ -14,6 +14,9 @@ _HERE = Path(__file__).parent
 #: Template, style, script and descriptions of the charts.
 PAGE = _HERE / "page"
 
+#: Captions for Snakemake's own report.
+CAPTIONS = _HERE / "captions"
+
 #: Libraries of others, unchanged, and their licences.
 VENDOR = _HERE / "vendor"
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import ancient
+from snakemake.io import ancient, report
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
 
 from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.report import assets
 from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
 from gridloom.workflow.invocation import Invocation
@@ -113,6 +114,27 @@ class Adapter:
         if self.run.invocation.here:
             return first
         return lambda wildcards, attempt: first * attempt
+
+    def figures(self, files: list[str], caption: str, category: str) -> list[Any]:
+        """Mark figures for Snakemake's own report, each in the first of its formats.
+
+        Parameters
+        ----------
+        caption
+            Name of a text in ``gridloom/report/captions``.
+        category
+            Where the report shows them.
+        """
+        first = f".{self.run.study.figures.formats[0]}"
+        return [
+            self.shown(file, caption, category) if file.endswith(first) else file for file in files
+        ]
+
+    def shown(self, file: str, caption: str, category: str) -> Any:
+        """Mark a file for Snakemake's own report; see `figures`."""
+        text = assets.CAPTIONS / f"{caption}.rst"
+        name = Path(file).stem.replace("_", " ")
+        return report(file, caption=str(text), category=category, labels={"file": name})
 
     def _with_truncated(self, records: list[str]) -> list[str]:
         """Return records; truncated ones are trained again.

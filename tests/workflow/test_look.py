@@ -63,6 +63,7 @@ def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, fini
     assert copied.succeed("-n")["train"] == 1
     look(copied, "partial")
     assert len(pd.read_csv(copied.results / "partial" / "runs.csv")) == 6
+    assert "made from 6 of 8 trainings" in (copied.results / "partial/report.html").read_text()
     assert {path: path.read_bytes() for path in before} == before
     assert copied.succeed()["train"] == 1
     assert cut.read_bytes().endswith(b"}\n")

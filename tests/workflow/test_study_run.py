@@ -43,6 +43,14 @@ def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
     assert run.trainings == 8
 
 
+def test_the_study_in_the_report_has_no_secrets_and_only_what_it_sets(run_of):
+    run = run_of({"dataset": {"source": "https://me:secret@example.org/rows.csv?key=secret"}})
+    text = run.study_text
+    assert "example.org" in text
+    assert "secret" not in text
+    assert "limits" not in text
+
+
 def test_reading_a_study_writes_nothing(run_of):
     run_of().coverage.missing()
     assert sorted(path.name for path in Path().iterdir()) == ["config", "models"]
