@@ -15,7 +15,7 @@ import pytest
 import yaml
 from common import PARTS  # of bench
 
-from tests.workflow.forked_snakemake import run_snakemake
+from tests.workflow.forked_python import run_snakemake
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -85,7 +85,7 @@ class Project:
         ]
 
     def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
-        """Run `snakemake` to its end, in a fork of a process that has imported it."""
+        """Run `snakemake` to its end, it and what it starts in forks (see `forked_python`)."""
         _, *line = self.command(*arguments, cores=cores)
         return run_snakemake(line, self.folder, self.environment())
 
@@ -206,7 +206,10 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """Run the tiny study once for all test processes; copy the project before changing it."""
+    """Run the tiny study once for all test processes; copy the project before changing it.
+
+    This run is as a person starts it: nothing in it is a fork.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "finished"
     shared.mkdir(exist_ok=True)
