@@ -87,7 +87,8 @@ def _main(python: str, address: str, *arguments: str) -> None:
     if status is None:
         os.execv(python, [python, *arguments])
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 

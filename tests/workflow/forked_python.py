@@ -146,7 +146,7 @@ _SERVERS: list[subprocess.Popen[bytes]] = []
 
 def _serve(address: str, *packages: str) -> dict[str, Any]:
     """Fork for each program that is asked for; return, in the fork, what was asked for."""
-    at_import = _at_import(dict(os.environ))
+    at_import, path = _at_import(dict(os.environ)), list(sys.path)
     # As `gridloom.workers.process.set_libraries`: threads do not survive a fork.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     for library in ("OMP", "OPENBLAS", "MKL"):
@@ -167,6 +167,7 @@ def _serve(address: str, *packages: str) -> dict[str, Any]:
             for package in packages:
                 import_module(package)
             assert "gridloom" not in sys.modules
+            sys.path[:] = path  # Snakemake's import adds to it
             gc.freeze()
             gc.enable()
         if os.fork():
@@ -175,7 +176,8 @@ def _serve(address: str, *packages: str) -> dict[str, Any]:
         listener.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         asked = _read(connection)
-        if at_import != _at_import(asked["environment"]) and packages != SNAKEMAKE:
+        # Snakemake's own packages read none of these variables.
+        if packages != SNAKEMAKE and _at_import(asked["environment"]) != at_import:
             connection.sendall(b"null\n")
             os._exit(0)
         child = os.fork()
@@ -262,7 +264,7 @@ def _run(code: str) -> int:
 
 
 if __name__ == "__main__":
-    kept = sys.modules["__main__"]
+    here = sys.modules["__main__"]  # would end without a reference
     status = _run(_become(_serve(*sys.argv[1:])))
     # The end of Python, but for clearing all modules, which would copy the memory of the packages.
     threading._shutdown()
