@@ -35,7 +35,7 @@ rule plan:
         setup=verbatim(json.dumps(RUN.identity.setup.as_json())),
         repetitions=STUDY.repetitions,
         folds=RUN.folds,
-        parallel=RUN.jobs_at_once(),
+        parallel=lambda wildcards: RUN.jobs_at_once(),
     script:
         "../scripts/plan.py"
 

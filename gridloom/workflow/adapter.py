@@ -80,18 +80,35 @@ class Adapter:
             overrides=workflow.config_settings.config,
             handed_over=handed_over,
             cores=workflow.resource_settings.cores,
-            # While it reads the Snakefile, Snakemake calls every executor local. All others need a
-            # number of nodes.
-            here=workflow.resource_settings.nodes is None,
+            jobs=workflow.resource_settings.nodes,
+            is_here=self._is_here,
             in_job=workflow.remote_exec,
         )
         run = StudyRun.open(invocation, os.environ)
-        run.hand_over_settings()
         # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
         # module.
         if invocation.in_job or handed_over is not None:
-            run.open_for_training(self._gpu_limit)
+            self._hand_over(run)
         return run
+
+    def _is_here(self) -> bool:
+        """Return whether jobs run on this machine.
+
+        Snakemake only knows its executor once it has read the Snakefile, and a dry run never does.
+        Until then, a limit of jobs counts as a cluster, because a cluster must have one.
+        """
+        workflow = self.workflow
+        if workflow.remote_exec:
+            return False
+        if workflow.executor_plugin is None or workflow.dryrun:
+            return workflow.resource_settings.nodes is None
+        local: bool = workflow.local_exec
+        return local
+
+    def _hand_over(self, run: StudyRun) -> None:
+        """Pass settings of a study to the jobs of this process."""
+        run.hand_over_settings()
+        run.open_for_training(self._gpu_limit)
 
     @property
     def _gpu_limit(self) -> int | None:
@@ -108,12 +125,12 @@ class Adapter:
     def grows(self, rule: str, key: str) -> int | Callable[[Any, int], int]:
         """Return a resource of a job; on a cluster, n times as much in the nth attempt.
 
-        On this machine it is a number: calling a function for each job takes a tenth of planning.
+        If it is clear already that jobs run on this machine, it is a number: calling a function for
+        each job takes a tenth of planning.
         """
-        first = self.asks(rule, key)
-        if self.run.invocation.here:
-            return first
-        return lambda wildcards, attempt: first * attempt
+        if self._is_here():
+            return self.asks(rule, key)
+        return lambda wildcards, attempt: self.asks(rule, key) * (1 if self._is_here() else attempt)
 
     def figures(self, files: list[str], caption: str, category: str) -> list[Any]:
         """Mark figures for Snakemake's own report, each in the first of its formats.
@@ -219,7 +236,7 @@ class Adapter:
         logging.raiseExceptions = False
         settings = self.workflow.dag_settings
         try:
-            self.run.open_for_training(self._gpu_limit)
+            self._hand_over(self.run)
             self.run.start(["download"] if settings.forceall else list(settings.forcerun))
         except GridloomError as error:
             raise WorkflowError(str(error)) from None

@@ -6,7 +6,7 @@ Standard library only, because each job's Snakemake imports this module.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,11 @@ class Invocation:
         The study that another workflow passes in ``module … config:``; None for none.
     cores
         Cores to use on this machine; None on a cluster.
-    here
-        Whether jobs run on this machine.
+    jobs
+        From ``--jobs``: most jobs at once; None for no limit.
+    is_here
+        Returns whether jobs run on this machine. Snakemake decides this after it has read the
+        Snakefile, so ask as late as possible.
     in_job
         Whether this process runs a single job of a cluster.
     """
@@ -37,7 +40,8 @@ class Invocation:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     handed_over: Mapping[str, Any] | None = None
     cores: int | None = None
-    here: bool = True
+    jobs: int | None = None
+    is_here: Callable[[], bool] = lambda: True
     in_job: bool = False
 
     def study_arguments(self) -> list[str]:

@@ -216,14 +216,17 @@ class StudyRun:
             return int(given)
         if rule in _AS:
             return self.resource(_AS[rule], key)
-        if (rule, key) == ("train", "runtime") and self.invocation.here:
+        if (rule, key) == ("train", "runtime") and self.invocation.is_here():
             return RUNTIME_HERE
         return DEFAULT_RESOURCES[rule][key]
 
     def jobs_at_once(self) -> int | None:
         """Return how many jobs of `train` this machine runs at once; None on a cluster."""
-        cores = self.invocation.cores
-        return max(cores // self.resource("train", "threads"), 1) if cores else None
+        cores, jobs = self.invocation.cores, self.invocation.jobs
+        if cores is None or not self.invocation.is_here():
+            return None
+        fitting = max(cores // self.resource("train", "threads"), 1)
+        return fitting if jobs is None else min(fitting, jobs)
 
     def lost_records(self) -> list[str]:
         """List the missing records of a study whose tables exist; none for a new study.
@@ -409,14 +412,14 @@ class StudyRun:
 
     def hand_over_settings(self) -> None:
         """Pass settings on which no row depends to the data jobs (see `gridloom.data.settings`)."""
-        study, here = self.study, self.invocation.here
+        study = self.study
         settings = DataSettings(
             source=study.dataset.source,
             test_source=study.dataset.test_source,
             size=int(study.limits.gib * 2**30),
             seconds=study.limits.minutes * 60,
             trainings=(study.repetitions_per_job or study.repetitions) * self.folds,
-            parallel=self.jobs_at_once() if here else None,
+            parallel=self.jobs_at_once(),
             mem_mb=self.resource("train", "mem_mb"),
         )
         hand_over(self.data, settings)
@@ -502,7 +505,7 @@ class StudyRun:
     @property
     def is_warm(self) -> bool:
         """Whether warm workers on this machine train the study."""
-        return self.study.trainer.warm and self.invocation.here
+        return self.study.trainer.warm and self.invocation.is_here()
 
     def outlook(self, pending: Collection[str]) -> Outlook:
         """Return what a run is about to train, given its records."""
@@ -516,7 +519,7 @@ class StudyRun:
             mode=self.study.objective.mode,
             repetitions=self.study.repetitions,
             folds=self.folds,
-            here=self.invocation.here,
+            here=self.invocation.is_here(),
             # Without warm workers, a check would import TensorFlow, on a cluster on its login node.
             # Jobs that all start at once show mistakes as soon as a check.
             checked=self.is_warm and len(pending) > (self.jobs_at_once() or 1),

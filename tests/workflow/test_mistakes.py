@@ -215,7 +215,10 @@ def test_a_point_is_retried_as_often_as_asked_fails_alone_and_stands_in_the_clos
     (untrained.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": [1, 2, 3, 4], "batch_size": 64, "epochs": 1}
     untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
-    printed = untrained.fail("--retries", "1")
+    # A limit of jobs does not make this machine a cluster, where each attempt gets more time.
+    printed = untrained.fail("--retries", "1", "--jobs", "2", "--printshellcmds")
+    asked = re.findall(r'GRIDLOOM_CLIENT" 1 0 (\d+) \S+/units=3/', printed)
+    assert asked == ["1440", "1440"]
     assert (untrained.folder / "tried").exists()
     assert len(untrained.records()) == 3
     (setup,) = (untrained.results / "points").iterdir()

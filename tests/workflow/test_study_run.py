@@ -87,15 +87,18 @@ def test_resources_come_from_the_study_and_those_of_refit_from_train(run_of):
 def test_a_training_may_take_a_day_here_and_an_hour_on_a_cluster_unless_the_study_says(run_of):
     given = {"resources": {"train": {"runtime": 5}}}
     for here, minutes in ((True, 24 * 60), (False, 60)):
-        assert run_of(here=here).resource("train", "runtime") == minutes
-        assert run_of(given, here=here).resource("train", "runtime") == 5
+        where = {"is_here": lambda here=here: here}
+        assert run_of(**where).resource("train", "runtime") == minutes
+        assert run_of(given, **where).resource("train", "runtime") == 5
 
 
-def test_jobs_at_once_follow_from_the_cores_except_on_a_cluster(run_of):
+def test_jobs_at_once_follow_from_cores_and_limit_of_jobs_except_on_a_cluster(run_of):
     two = {"resources": {"train": {"threads": 2}}}
     assert run_of(two, cores=5).jobs_at_once() == 2
     assert run_of(two, cores=1).jobs_at_once() == 1
-    assert run_of(two, here=False).jobs_at_once() is None
+    assert run_of(cores=4, jobs=3).jobs_at_once() == 3
+    assert run_of(cores=2, jobs=3).jobs_at_once() == 2
+    assert run_of(cores=4, jobs=3, is_here=lambda: False).jobs_at_once() is None
 
 
 def test_there_are_heatmaps_of_each_pair_and_of_each_swept_slice(run_of):
