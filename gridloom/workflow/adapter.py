@@ -26,6 +26,7 @@ from gridloom.errors import BackendError, GridloomError, StorageError
 from gridloom.report import assets
 from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
+from gridloom.workflow.ending import describe_touched
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.own_words import in_own_words
 from gridloom.workflow.progress import Outlook, describe_outlook
@@ -231,6 +232,8 @@ class Adapter:
 
     def prepare(self) -> None:
         """Prepare the run, or end with one message."""
+        if self.workflow.touch:  # no job runs
+            return
         _take_signals()
         # On a full disk, Snakemake would print a traceback for each line that it cannot log.
         logging.raiseExceptions = False
@@ -265,6 +268,9 @@ class Adapter:
     def report_end(self) -> None:
         """Report what the run found, through Snakemake's logger, so that the screen makes way."""
         self._end_check()
+        if self.workflow.touch:
+            logger.info(describe_touched(self.run.coverage.missing()))
+            return
         outlook, whole = self._planned()
         if whole or outlook.pending:
             seconds = time.time() - self._started

@@ -6,6 +6,7 @@ Nothing heavy is imported here: pandas would take half a second of Snakemake's o
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def describe_trained(outlook: Outlook, seconds: float) -> str:
     """Describe what a run trained, for a run that made no tables."""
     count = sum(map(outlook.trainings, outlook.pending))
     return f"Finished in {describe_duration(seconds)}: {count:,} trainings."
+
+
+def describe_touched(missing: Collection[str]) -> str:
+    """Describe what ``snakemake --touch`` did, given the records that are missing."""
+    text = "Finished files count as up to date (--touch); nothing was trained or made."
+    if missing:
+        text += f" Missing records: {len(missing):,}; `snakemake` trains them."
+    return text
 
 
 def describe_answer(outlook: Outlook, answer: Answer | None, results: str, seconds: float) -> str:

@@ -7,7 +7,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
+from gridloom.workflow.ending import (
+    describe_answer,
+    describe_touched,
+    describe_trained,
+    read_answer,
+)
 from tests.made_picks import BEST
 from tests.workflow.test_progress import outlook_of, record_of
 
@@ -49,6 +54,11 @@ def test_missing_or_damaged_tables_leave_the_pick_out(tmp_path, content):
     answer = read_answer(tmp_path / "none.yaml", path)
     assert answer is None
     assert "take" not in describe_answer(outlook_of([]), None, "results", seconds=1)
+
+
+def test_touched_files_are_no_trainings():
+    assert describe_touched([]).endswith("nothing was trained or made.")
+    assert describe_touched(["a", "b"]).endswith("Missing records: 2; `snakemake` trains them.")
 
 
 def test_a_run_of_a_part_describes_what_it_trained(tmp_path):

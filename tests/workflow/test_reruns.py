@@ -276,3 +276,13 @@ def test_a_run_that_was_killed_half_way_leaves_nothing_and_goes_on_where_it_was(
     assert 5 <= len(finished) < 24
     assert untrained.succeed("--until", "gather")["train"] == 24 - len(finished)
     assert finished.items() <= untrained.records().items()
+
+
+def test_touched_files_are_not_reported_as_trainings(copied):
+    before = copied.records()
+    done = copied.run("--touch", "--forceall")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was trained or made" in done.stderr
+    assert "new" not in done.stderr
+    assert copied.records() == before
+    assert copied.succeed("-n") == {}
