@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> None:
     threads, gpus, minutes, *files = arguments
     names = ("record", "log", "rows", "split")
     given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
+    begin_log(given["log"])
     job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], given), **given}
     job.update(threads=int(threads), gpus=int(gpus))
     if not job["warm"]:
@@ -78,6 +79,14 @@ def main(arguments: list[str]) -> None:
     if error is not None:
         fail(job["log"], error)
     os.close(lock)
+
+
+def begin_log(log_file: str) -> None:
+    """Empty a job's log, which would name the cause of an earlier failure as that of this job."""
+    try:
+        open(log_file, "w").close()
+    except OSError:  # the job itself says what is wrong
+        pass
 
 
 def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:

@@ -63,10 +63,14 @@ def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
     )
 
 
-def remove_records(results: Path, records: Iterable[Path]) -> None:
-    """Remove records, their logs, and folders that become empty."""
-    for record in records:
-        for file in (record, log_of(results, record)):
+def remove_records(results: Path, unused: Iterable[Path]) -> None:
+    """Remove files of `unused_records`, the logs of their jobs, and folders that become empty."""
+    for of_job in unused:
+        removed = [of_job]
+        record = record_of(of_job)
+        if record is not None and (record == of_job or not record.exists()):
+            removed.append(log_of(results, record))
+        for file in removed:
             file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a folder that is not empty stays
                 for folder in file.relative_to(results).parents:

@@ -42,6 +42,17 @@ def test_only_records_logs_and_empty_folders_are_removed(tmp_path):
     assert sorted(path.name for path in (tmp_path / "logs" / "points").iterdir()) == ["units=1"]
 
 
+def test_the_log_of_an_unfinished_job_goes_with_it_unless_its_record_is_there(tmp_path):
+    make(tmp_path, "units=1/reps=0-4.json", "units=2/reps=0-4.json")
+    begun = [tmp_path / "points" / f"units={n}" / "reps=0-4.unfinished.npz" for n in (1, 2)]
+    for file in begun:
+        file.write_text("01234")
+    (tmp_path / "points" / "units=2" / "reps=0-4.json").unlink()
+    remove_records(tmp_path, begun)
+    assert (tmp_path / "logs" / "points" / "units=1" / "reps=0-4.log").exists()
+    assert not (tmp_path / "logs" / "points" / "units=2").exists()
+
+
 def test_the_list_names_count_size_and_how_to_remove(tmp_path):
     unused = {tmp_path / f"units={n}" / "reps=0-4.json": 40_000 for n in range(25)}
     printed = describe_unused(unused, removed=False)
