@@ -54,6 +54,7 @@ rule check:
         arguments=lambda wildcards: json.dumps(
             RUN.check_arguments(RUN.coverage.missing())
         ),
+        axes=list(STUDY.grid.axes),
         load=lambda wildcards: json.dumps(vars(RUN.load())),
     script:
         "../scripts/check.py"

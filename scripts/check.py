@@ -21,7 +21,8 @@ with report_mistakes(snakemake.log[0]):
         run_task(task, os.environ.get("GRIDLOOM_SCOPE"))
         findings = Findings.read(file)
     load = Load(**json.loads(snakemake.params.load))
-    report = describe_check(findings, [read_path(path) for path in given["points"]], load)
+    points = [read_path(path) for path in given["points"]]
+    report = describe_check(findings, points, snakemake.params.axes, load)
     if findings.failed:
         sys.exit(report)
     print(report)

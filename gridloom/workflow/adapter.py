@@ -248,7 +248,7 @@ class Adapter:
         logger.info(message, extra={"outlook": outlook, "quietness": Quietness.PROGRESS})
         if outlook.checked:
             arguments = self.run.check_arguments(outlook.pending)
-            self._check = Beside(arguments, own_folder(), self._report_check)
+            self._check = Beside(arguments, outlook.axes, own_folder(), self._report_check)
 
     def _report_check(self, message: str, can_train: bool) -> None:
         level = logging.WARNING if message else logging.INFO

@@ -6,7 +6,7 @@ Nothing heavy is imported here: `gridloom.check.networks` checks in a process wi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,17 @@ class Load:
     memory_mb: float
 
 
-def describe_troubles(findings: Findings, points: Sequence[Point]) -> str | None:
+def describe_troubles(
+    findings: Findings, points: Sequence[Point], axes: Collection[str]
+) -> str | None:
     """Describe the points that cannot train; None if all that were checked can.
 
     Parameters
     ----------
     points
         All points that would train.
+    axes
+        Names of the hyperparameters that the study sweeps.
     """
     if not findings.failed:
         return None
@@ -73,7 +77,7 @@ def describe_troubles(findings: Findings, points: Sequence[Point]) -> str | None
     for path, cause in findings.failed.items():
         causes.setdefault(without_arguments(cause), []).append(path)
     lines = [
-        f"✗ {_describe_points(paths, findings, points)}: {cause}"
+        f"✗ {_describe_points(paths, findings, points, axes)}: {cause}"
         for cause, paths in list(causes.items())[:MAX_CAUSES]
     ]
     if len(causes) > MAX_CAUSES:
@@ -81,16 +85,22 @@ def describe_troubles(findings: Findings, points: Sequence[Point]) -> str | None
     return "\n".join(lines)
 
 
-def _describe_points(failed: Sequence[str], findings: Findings, points: Sequence[Point]) -> str:
+def _describe_points(
+    failed: Sequence[str], findings: Findings, points: Sequence[Point], axes: Collection[str]
+) -> str:
     """Name points that fail by the values that they share and no point that can train has."""
     shared = set.intersection(*(_items(read_path(path)) for path in failed))
     for path in findings.engines:
         shared -= _items(read_path(path))
     if not findings.engines:
-        return "each network that was built"
+        # Finished points have other values of the axes, so a value that all others share may be
+        # the reason; a value that the study does not sweep is not.
+        shared = {item for item in shared if item[0] in axes}
+        if not shared:
+            return "each network that was built"
     names = [name for name, _ in shared]
     if not names:
-        first = describe_point(read_path(failed[0]), _swept(points))
+        first = describe_point(read_path(failed[0]), axes)
         more = f" and {len(failed) - 1:,} more" if len(failed) > 1 else ""
         return f"{first}{more}"
     concerned = sum(shared <= _items(point) for point in points)
@@ -100,14 +110,6 @@ def _describe_points(failed: Sequence[str], findings: Findings, points: Sequence
 
 def _items(point: Point) -> set[tuple[str, object]]:
     return {(name, identity_of(value)) for name, value in point.items()}
-
-
-def _swept(points: Sequence[Point]) -> list[str]:
-    values: dict[str, set[object]] = {}
-    for point in points:
-        for name, value in point.items():
-            values.setdefault(name, set()).add(identity_of(value))
-    return [name for name, of_name in values.items() if len(of_name) > 1]
 
 
 def describe_engines(findings: Findings) -> list[str]:
@@ -128,13 +130,17 @@ def describe_engines(findings: Findings) -> list[str]:
     return [f"{count:,} of {total:,}: {text}" for text, count in reasons.items()]
 
 
-def describe_check(findings: Findings, points: Sequence[Point], load: Load) -> str:
+def describe_check(
+    findings: Findings, points: Sequence[Point], axes: Collection[str], load: Load
+) -> str:
     """Describe what a check found, and what a run would cost.
 
     Parameters
     ----------
     points
         All points that the check stands for.
+    axes
+        Names of the hyperparameters that the study sweeps.
     """
     rows = [("networks", line) for line in _describe_sample(findings, points)]
     rows += [("engine", line) for line in describe_engines(findings)]
@@ -145,7 +151,7 @@ def describe_check(findings: Findings, points: Sequence[Point], load: Load) -> s
     for label, text in rows:
         lines.append(f"{'' if label == last else label:<10} {text}")
         last = label
-    return "\n".join([*lines, *filter(None, [describe_troubles(findings, points)])])
+    return "\n".join([*lines, *filter(None, [describe_troubles(findings, points, axes)])])
 
 
 def _describe_sample(findings: Findings, points: Sequence[Point]) -> Iterable[str]:
@@ -209,12 +215,18 @@ def job_seconds(costs: Mapping[str, Cost], points: Sequence[Point]) -> Iterable[
         yield base.start_seconds + epochs * epoch_seconds
 
 
-def describe_beside(findings: Findings, points: Sequence[Point]) -> str:
-    """Describe what a user should know while a run trains; nothing if all is as it should be."""
+def describe_beside(findings: Findings, points: Sequence[Point], axes: Collection[str]) -> str:
+    """Describe what a user should know while a run trains; nothing if all is as it should be.
+
+    Parameters
+    ----------
+    points, axes
+        As for `describe_troubles`.
+    """
     lines = []
     if findings.one_by_one:
         lines = [f"engine  {line}" for line in describe_engines(findings)]
-    troubles = describe_troubles(findings, points)
+    troubles = describe_troubles(findings, points, axes)
     if troubles is not None:
         others = "; the others train" if findings.engines else ""
         lines += [f"The check found configurations that cannot train{others}:", troubles]
@@ -231,6 +243,8 @@ class Beside:
     ----------
     arguments
         From `StudyRun.check_arguments`.
+    axes
+        Names of the hyperparameters that the study sweeps.
     scope
         Folder of this run's workers.
     report
@@ -241,9 +255,11 @@ class Beside:
     def __init__(
         self,
         arguments: Mapping[str, Any],
+        axes: Collection[str],
         scope: Path,
         report: Callable[[str, bool], None],
     ) -> None:
+        self.axes = axes
         self.scope = scope
         self.report = report
         self._findings = scope / "check.json"
@@ -264,7 +280,8 @@ class Beside:
         if answer is not None and answer["error"] is None:
             findings = Findings.read(self._findings)
             points = [read_path(path) for path in self._arguments["points"]]
-            message, can_train = describe_beside(findings, points), bool(findings.engines)
+            message = describe_beside(findings, points, self.axes)
+            can_train = bool(findings.engines)
         if not self._ended.is_set():
             self.report(message, can_train)
 

@@ -24,6 +24,7 @@ from tests.workflow.conftest import TINY
 
 GRID = {"units": [1, 2, 3], "rate": [0.1, 0.2], "epochs": 10}
 POINTS = list(read_grid(GRID).points.values())
+AXES = ["rate", "units"]
 
 
 def path_of(**changes):
@@ -59,26 +60,33 @@ LOAD = Load(
 
 def test_a_failing_value_is_named_with_its_points_and_its_cause():
     cause = "model: build_model(units=2, rate=0.1) raised ValueError: no (own.py, line 3)"
-    troubles = describe_troubles(found({path_of(units=2): cause}), POINTS)
+    troubles = describe_troubles(found({path_of(units=2): cause}), POINTS, AXES)
     assert troubles == (
         "✗ units=2 (2 of 6 points): model: build_model raised ValueError: no (own.py, line 3)"
     )
-    assert describe_troubles(found(), POINTS) is None
+    assert describe_troubles(found(), POINTS, AXES) is None
 
 
 def test_a_value_that_the_first_point_has_is_named_by_what_the_failing_points_share():
     failed = {path_of(): "wrong", path_of(units=2): "wrong", path_of(units=3): "wrong"}
-    assert describe_troubles(found(failed), POINTS) == "✗ rate=0.1 (3 of 6 points): wrong"
+    assert describe_troubles(found(failed), POINTS, AXES) == "✗ rate=0.1 (3 of 6 points): wrong"
 
 
 def test_if_no_network_can_train_the_cause_is_said_once():
-    troubles = describe_troubles(found(dict.fromkeys(SAMPLE, "wrong")), POINTS)
+    troubles = describe_troubles(found(dict.fromkeys(SAMPLE, "wrong")), POINTS, AXES)
     assert troubles == "✗ each network that was built: wrong"
+
+
+def test_a_swept_value_that_all_points_left_have_is_named():
+    left = [point for point in POINTS if point["rate"] == 0.2]
+    built = (path_of(rate=0.2), path_of(rate=0.2, units=2), path_of(rate=0.2, units=3))
+    findings = Findings(built, dict.fromkeys(built, "wrong"), {}, {}, {})
+    assert describe_troubles(findings, left, AXES) == "✗ rate=0.2 (3 of 3 points): wrong"
 
 
 def test_causes_that_points_share_no_value_of_name_a_point():
     failed = {path_of(units=2): "wrong", path_of(rate=0.2): "wrong"}
-    assert describe_troubles(found(failed), POINTS) == "✗ rate=0.1, units=2 and 1 more: wrong"
+    assert describe_troubles(found(failed), POINTS, AXES) == "✗ rate=0.1, units=2 and 1 more: wrong"
 
 
 def test_the_engine_is_said_with_the_reason_where_it_is_slow():
@@ -105,7 +113,7 @@ def test_the_time_of_a_point_is_known_from_points_that_share_a_value_with_it():
 
 
 def test_a_check_reports_networks_engine_time_memory_and_disk():
-    lines = describe_check(found(costs={path_of(): Cost(1.0, 5.9, 20_000_000)}), POINTS, LOAD)
+    lines = describe_check(found(costs={path_of(): Cost(1.0, 5.9, 20_000_000)}), POINTS, AXES, LOAD)
     assert lines.splitlines() == [
         "networks   4 of 6 points built: one, and one with each other value of each axis",
         "           each can train",
@@ -118,12 +126,12 @@ def test_a_check_reports_networks_engine_time_memory_and_disk():
 
 def test_a_long_axis_is_said_to_be_checked_in_part():
     points = list(read_grid({"units": {"range": [1, 99, 1]}, "epochs": 1}).points.values())
-    assert f"of units, 12 of {len(points)} values" in describe_check(found(), points, LOAD)
+    assert f"of units, 12 of {len(points)} values" in describe_check(found(), points, AXES, LOAD)
 
 
 def test_beside_a_run_nothing_is_said_if_all_is_as_it_should_be():
-    assert describe_beside(found(), POINTS) == ""
-    said = describe_beside(found({path_of(units=2): "wrong"}), POINTS)
+    assert describe_beside(found(), POINTS, AXES) == ""
+    said = describe_beside(found({path_of(units=2): "wrong"}), POINTS, AXES)
     assert said.splitlines() == [
         "The check found configurations that cannot train; the others train:",
         "✗ units=2 (2 of 6 points): wrong",
@@ -140,7 +148,7 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
         done.set()
 
     rows = {"rows_file": str(tmp_path / "train"), "split_file": str(tmp_path / "split.json")}
-    beside = Beside({**rows, "points": list(SAMPLE)}, tmp_path, report)
+    beside = Beside({**rows, "points": list(SAMPLE)}, AXES, tmp_path, report)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "host.sock"))
     listener.listen()
