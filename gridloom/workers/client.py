@@ -33,6 +33,9 @@ TAIL_LINES = 15
 #: Signals that end a job: Ctrl-C, and that of `kill` and of schedulers.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+#: Beginning of the cause of a job that such a signal ended.
+INTERRUPTED = "was interrupted"
+
 #: Ending of the files in which workers note the epoch of a long training, for the screen.
 EPOCH = ".epoch"
 
@@ -106,7 +109,7 @@ def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:
             return
         for one in SIGNALS:
             signal.signal(one, signal.SIG_DFL)
-        fail(log, "was interrupted")
+        fail(log, INTERRUPTED)
 
     for one in SIGNALS:
         signal.signal(one, end)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from gridloom.naming.blocks import point_of, read_block
 from gridloom.naming.points import describe_point, read_path
 from gridloom.workers.client import EPOCH
+from gridloom.workflow.failures import describe_kept, is_interruption
 
 #: A run that has trained nothing stops at this number of failures with one cause, or soon after.
 MAX_ALIKE = 10
@@ -115,7 +116,7 @@ class Progress:
     running
         Record → when its job began, the oldest first; on a cluster, when it was submitted.
     failed
-        Record → the cause.
+        Record → the cause, which may be an interruption.
     diverged
         Number of trainings that diverged, in the records read so far.
     begun
@@ -172,6 +173,8 @@ class Progress:
         self.running.pop(record, None)
         self.failed[record] = cause
         self._settled_at = now
+        if is_interruption(cause):
+            return
         if cause not in self._alike and list(self.failed.values()).count(cause) >= MAX_ALIKE:
             self._alike[cause] = now
 
@@ -376,7 +379,9 @@ def describe_count(progress: Progress) -> str:
 
 
 def describe_failure(outlook: Outlook, record: str, cause: str, log: str) -> str:
-    """Describe why a point failed, and where its log is."""
+    """Describe why a point failed, and where its log is; or what an interrupted one keeps."""
+    if is_interruption(cause):
+        return f"interrupted: {outlook.describe_point(record)}; {describe_kept([record])}"
     return f"failed: {outlook.describe_point(record)}\n  {cause}\n  log  {log}"
 
 
@@ -399,8 +404,11 @@ def _describe_time(progress: Progress, now: float) -> str:
 
 
 def _describe_troubles(progress: Progress) -> str:
-    lost = sum(map(progress.outlook.trainings, progress.failed))
-    return f"{progress.diverged:,} diverged, {lost:,} failed"
+    lost = {True: 0, False: 0}
+    for record, cause in progress.failed.items():
+        lost[is_interruption(cause)] += progress.outlook.trainings(record)
+    text = f"{progress.diverged:,} diverged, {lost[False]:,} failed"
+    return f"{text}, {lost[True]:,} interrupted" if lost[True] else text
 
 
 def describe_score(mean: float, error: float | None) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 
+import numpy as np
 import pytest
 
-from gridloom.workflow.failures import describe_failures, failed_records
+from gridloom.engines.types import Fitted
+from gridloom.naming.blocks import unfinished_of
+from gridloom.training.unfinished import Unfinished
+from gridloom.workers.client import INTERRUPTED
+from gridloom.workflow.failures import describe_failures, describe_kept, failed_records
 
 
 @pytest.fixture
@@ -82,6 +88,36 @@ def test_the_summary_says_if_nothing_is_trained_yet(results):
     summary = describe_failures(str(results), failed, 5, 0)
     assert summary.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
     assert summary.endswith("`snakemake` retries all of them.")
+
+
+def test_interrupted_jobs_have_not_failed_and_say_what_they_keep(results):
+    first, second, third, *_ = records(results)
+    stopped = {first: INTERRUPTED, second: f"{INTERRUPTED}; the next run continues it"}
+    summary = describe_failures(str(results), stopped, 5, 0)
+    assert summary.splitlines() == [
+        "2 of 5 jobs of `train` were interrupted; nothing to keep yet.",
+        "`snakemake` trains the rest.",
+    ]
+    _, *others = describe_failures(str(results), {**stopped, third: "wide"}, 5, 1).splitlines()
+    assert others[:2] == ["1 of 5 jobs of `train` failed; what was trained is kept.", "1 × wide"]
+    assert others[-1].startswith("`snakemake` retries all of them, `snakemake partial` shows")
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_what_an_unfinished_job_keeps_is_read_from_its_file(tmp_path, checkpoint):
+    record = tmp_path / "reps=0-4.json"
+    assert describe_kept([str(record)]) == "nothing to keep yet"
+    history = {"val_loss": np.array([0.5], np.float32)}
+    stop = threading.Event()
+    unfinished = Unfinished(unfinished_of(record), {}, 0.0, stop)
+    unfinished.fit([0, 1], lambda _: [Fitted(history, 0)] * 2)
+    unfinished._save_after(0)
+    if checkpoint:
+        unfinished.offer(lambda: [np.zeros(3)])
+    kept = "kept: 2 finished trainings" + ", 1 checkpoint" * checkpoint
+    assert describe_kept([str(record)]) == kept
+    unfinished_of(record).write_bytes(b"damaged")
+    assert describe_kept([str(record)]) == "nothing to keep yet"
 
 
 def test_the_retry_of_all_names_what_was_asked_for(results):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 
@@ -91,7 +92,9 @@ def test_an_interrupted_job_keeps_its_finished_trainings(untrained, how, warm):
     interrupt(running, untrained, how)
     assert_ended(running, untrained)
     assert log_of(untrained).endswith("error: was interrupted\n")
-    assert "what was trained is kept" in untrained.printed
+    said = "1 of 1 jobs of `train` were interrupted; kept: 1 finished training."
+    assert said in untrained.printed
+    assert "failed" not in untrained.printed.partition(said)[2]
     assert_continues_with_the_same_numbers(untrained, "trainings are finished\n")
 
 
@@ -109,6 +112,8 @@ def test_a_stopped_training_continues_from_its_checkpoint(untrained, how, warm):
     interrupt(running, untrained, how)
     assert_ended(running, untrained)
     assert log_of(untrained).endswith("error: was interrupted; the next run continues it\n")
+    (kept,) = re.findall(r"were interrupted; kept: (.*)\.", untrained.printed)
+    assert kept.endswith("1 checkpoint")
     assert_continues_with_the_same_numbers(untrained, "and another has a checkpoint\n")
 
 

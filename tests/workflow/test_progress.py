@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from gridloom.workers.client import INTERRUPTED
 from gridloom.workflow.progress import (
     MAX_ALIKE,
     Outlook,
     Progress,
     describe_duration,
+    describe_failure,
     describe_line,
     describe_outlook,
     describe_pace,
@@ -158,6 +160,14 @@ def test_a_run_is_not_hopeless_while_an_earlier_job_still_trains(tmp_path):
     assert not progress.hopeless
     progress.fail(records[0], "broken", now=2)
     assert progress.hopeless
+
+
+def test_an_interrupted_job_has_not_failed(tmp_path):
+    progress, records = failing(MAX_ALIKE, [INTERRUPTED], tmp_path)
+    assert not progress.hopeless
+    assert describe_panel(progress, now=99)[-1].text == "0 diverged, 0 failed, 20 interrupted"
+    said = describe_failure(progress.outlook, records[3], INTERRUPTED, "log")
+    assert said == "interrupted: units=3; nothing to keep yet"
 
 
 def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
