@@ -7,6 +7,7 @@ takes five seconds; a fork of it starts in milliseconds.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -32,15 +33,19 @@ class Task:
         Number of threads for TensorFlow; it gets no GPU.
     log
         File for what the function prints.
+    nice
+        By how much its process lowers its priority.
     """
 
     function: str
     arguments: Mapping[str, Any]
     threads: int
     log: str
+    nice: int = 0
 
     def run(self) -> str | None:
         """Call the function in this process; return the error as a message, or None."""
+        os.nice(self.nice)
         module, _, name = self.function.partition(":")
         with output_to(self.log):
             try:

@@ -29,6 +29,10 @@ MAX_CAUSES = 10
 #: Seconds between two looks whether the rows are there.
 POLL_SECONDS = 0.1
 
+#: Lowers the priority of a check, so that it mostly uses the time in which no training runs. It
+#: still gets a tenth of a core that trainings keep busy.
+BESIDE_TRAININGS = 10
+
 #: TensorFlow's import, which a run starts with.
 START_SECONDS = 5.0
 
@@ -273,7 +277,8 @@ class Beside:
         while not all(file.exists() for file in needed):
             if self._ended.wait(POLL_SECONDS):
                 return
-        task = Task(FUNCTION, self._arguments, 1, str(self.scope / "check.log"))
+        log = str(self.scope / "check.log")
+        task = Task(FUNCTION, self._arguments, 1, log, nice=BESIDE_TRAININGS)
         message, can_train = "", False
         # If the check itself fails, the trainings show whether the study is the reason.
         answer = ask_host(task, self.scope)

@@ -162,6 +162,7 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
     with connection:
         asked = json.loads(connection.makefile().readline())["task"]
         assert asked["arguments"]["timed"] is False
+        assert asked["nice"] > 0
         found({path_of(units=2): "wrong"}).write(tmp_path / "check.json")
         connection.sendall(json.dumps({"error": error}).encode() + b"\n")
         assert done.wait(20)
