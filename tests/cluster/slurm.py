@@ -54,7 +54,11 @@ SchedulerParameters=batch_sched_delay=1,sched_interval=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 Gres=gpu:fake:2
-PartitionName=test Nodes={host} Default=YES State=UP
+# A job of the partition `urgent` puts others back into the queue, who get ten seconds to end.
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=test Nodes={host} Default=YES State=UP PriorityTier=1 GraceTime=10
+PartitionName=urgent Nodes={host} State=UP PriorityTier=2
 """
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from gridloom.analysis.pick import Pick
 from gridloom.identity.setup import Setup
+from tests.workflow.test_interruptions import keep_short_trainings
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,44 @@ def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, en
     # Jobs cancelled by Ctrl-C train again; jobs of a killed Snakemake have ended by themselves.
     assert study.marks() == ([1, 4, 4] if ended_by == signal.SIGINT else [1, 4])
     assert as_here(study, finished)
+
+
+def unfinished(study) -> list:
+    """List the files of unfinished jobs."""
+    return list((study.results / "points").rglob("*.unfinished.npz"))
+
+
+@pytest.mark.parametrize(
+    ("how", "trainer", "ending", "kept"),
+    [
+        ("cancelled", {}, "", "1 trainings are finished"),
+        # It has ten seconds for the end of its epoch.
+        (
+            "preempted",
+            {"checkpoint_minutes": 60},
+            "; the next run continues it",
+            "1 trainings are finished, and another has a checkpoint",
+        ),
+    ],
+)
+def test_a_job_that_slurm_ends_keeps_what_it_trained(study, how, trainer, ending, kept):
+    keep_short_trainings(study)
+    knobs = {"units": 4, "dropout": 0.3, "batch_size": 1, "epochs": 60}
+    trainer = {"lockstep": False, **trainer}
+    study.change(repetitions=2, trainer=trainer, hyperparameters=knobs)
+    study.start("--until", "train")
+    study.cluster.wait_for(lambda: unfinished(study), 120)
+    (job,) = study.cluster.running()
+    if how == "cancelled":
+        study.cluster.call("scancel", job)
+    else:
+        urgent = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true"]
+        study.cluster.call("sbatch", *urgent)
+    (log,) = (study.results / "logs" / "points").rglob("*.log")
+    study.cluster.wait_for(lambda: f"error: was interrupted{ending}\n" in log.read_text(), 30)
+    study.finish()
+    assert f"continues an earlier run: {kept}\n" in log.read_text()
+    assert unfinished(study) == []
 
 
 def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_out(study, finished):

@@ -27,7 +27,11 @@ def make_trainings(project, **trainer):
     knobs = {"units": 4, "dropout": 0.3, "batch_size": 1, "epochs": 25}
     settings = {"lockstep": False, **trainer}
     project.change(repetitions=2, trainer=settings, hyperparameters=knobs)
-    # Keep trainings that take less than five seconds, too.
+    keep_short_trainings(project)
+
+
+def keep_short_trainings(project):
+    """Have the project keep finished trainings that took less than five seconds, too."""
     module = project.folder / "gridloom" / "training" / "unfinished.py"
     text = module.read_text()
     assert "SAVE_SECONDS = 5.0" in text
