@@ -43,6 +43,9 @@ FIRST_LINE_SECONDS = 10.0
 LINE_GROWTH = 0.1
 LAST_LINE_SECONDS = 600.0
 
+#: Width of the panel's labels.
+LABEL_WIDTH = len("best so far")
+
 #: Most causes of failures that are shown during a run.
 MAX_CAUSES = 5
 
@@ -242,7 +245,7 @@ class Panel:
             return
         if self._live is None:
             self._live = self._unfold()
-        self._live.update(_panel(progress, now), refresh=True)
+        self._live.update(_panel(progress, now, self._live.console.width), refresh=True)
 
     def _unfold(self) -> Live:
         # Importing Rich takes a tenth of a second, and only a run that trains needs it.
@@ -268,14 +271,14 @@ class Panel:
             live.stop()
 
 
-def _panel(progress: Progress, now: float) -> RenderableType:
+def _panel(progress: Progress, now: float, width: int) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     head = Table.grid(padding=(0, 1), expand=True)
-    head.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    head.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 3, 30))
     head.add_column(ratio=1)
     head.add_column(no_wrap=True)
     head.add_row(
@@ -284,8 +287,11 @@ def _panel(progress: Progress, now: float) -> RenderableType:
         Text(describe_count(progress)),
     )
     rows = Table.grid(padding=(0, 2), expand=True)
-    rows.add_column(style="dim", width=len("best so far"))
+    rows.add_column(style="dim", width=LABEL_WIDTH)
     rows.add_column(ratio=1)
-    for row in describe_panel(progress, now):
+    *others, last = describe_panel(progress, now)
+    for row in others:
         rows.add_row(row.label, Text(row.text, no_wrap=row.is_cut, overflow="ellipsis"))
-    return Group(head, rows)
+    # A table fills its lines up to the edge. In the last one, the `^C` that the terminal shows
+    # would then begin a new line, and a line of the panel would stay.
+    return Group(head, rows, Text(f"{'':<{LABEL_WIDTH + 2}}{last.text}"))

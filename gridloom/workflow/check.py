@@ -30,8 +30,8 @@ MAX_CAUSES = 10
 POLL_SECONDS = 0.1
 
 #: Lowers the priority of a check, so that it mostly uses the time in which no training runs. It
-#: still gets a tenth of a core that trainings keep busy.
-BESIDE_TRAININGS = 10
+#: still gets a quarter of a core that a training keeps busy.
+BESIDE_TRAININGS = 5
 
 #: TensorFlow's import, which a run starts with.
 START_SECONDS = 5.0

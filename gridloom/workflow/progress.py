@@ -332,10 +332,11 @@ def describe_panel(progress: Progress, now: float) -> list[Row]:
     for place, record in enumerate(oldest):
         since = describe_duration(now - progress.running[record])
         label = "trains now" if outlook.here else "submitted"
-        epoch = progress.epochs.get(record)
-        at = f"{since}, {epoch}" if epoch else since
-        text = f"{at}: {outlook.describe_point(record)}"
+        text = f"{since}: {outlook.describe_point(record)}"
         rows.append(Row(label if place == 0 else "", text, is_cut=True))
+        # In a row of its own: beside it, too little of the point would fit into 80 columns.
+        if record in progress.epochs:
+            rows.append(Row("", f"  {progress.epochs[record]}"))
     more = len(progress.running) - len(oldest)
     if more:
         rows.append(Row("", f"and {more:,} more"))

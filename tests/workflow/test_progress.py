@@ -271,8 +271,12 @@ def test_the_epoch_of_a_long_training_is_shown(tmp_path):
     (tmp_path / "1t0g-9.epoch").write_text("{")
     progress.read_epochs(tmp_path)
     rows = [row.text for row in describe_panel(progress, 60)]
-    assert "60 s, epoch 3 of 1,500: units=0" in rows
-    assert "60 s, repetition 2, epoch 3 of 1,500: units=1" in rows
+    assert rows[-5:-1] == [
+        "60 s: units=0",
+        "  epoch 3 of 1,500",
+        "60 s: units=1",
+        "  repetition 2, epoch 3 of 1,500",
+    ]
     assert "units=0 in epoch 3 of 1,500" in describe_line(progress, 60)
     # The worker of a job that has ended shows nothing.
     assert len(progress.epochs) == 2

@@ -157,6 +157,8 @@ def test_a_terminal_has_a_panel_that_makes_way_for_lines(run_of, monkeypatch):
     shown = run.shown
     assert "2 of 8 trainings (25 %)" in shown
     assert "units=1" in shown
+    # The `^C` that a terminal shows must fit behind it.
+    assert shown.endswith(" 0 diverged, 0 failed")
     run.message("Something to know", level=logging.WARNING)
     since = run.shown.removeprefix(shown)
     # Each line of the panel is erased before.
