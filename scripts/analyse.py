@@ -1,5 +1,9 @@
 """Find what explains the differences between configurations, and choose one."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 import sys
 from pathlib import Path

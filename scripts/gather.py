@@ -1,5 +1,9 @@
 """Read all records into one table of trainings, one of epochs, one of points."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 import sys
 from dataclasses import replace

@@ -1,5 +1,9 @@
 """Write the report: the whole study as one page for a browser."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,9 @@
 """Say in a few sentences what the study found, and what to try next."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 from pathlib import Path
 

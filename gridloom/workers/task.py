@@ -1,13 +1,17 @@
-"""Tasks: functions that need TensorFlow but train no network of the study.
+"""What else runs in forks of the workers' host: tasks, and the scripts of rules.
 
-They run in a fork of the workers' host if there is one. The host has imported TensorFlow, which
-takes five seconds; a fork of it starts in milliseconds.
+The host has imported TensorFlow, pandas, SciPy and Matplotlib, which takes five seconds; a fork of
+it starts in milliseconds. A task is a function that needs TensorFlow but trains no network of the
+study. Where there is no host, both run in a process of their own.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -17,6 +21,9 @@ from typing import Any
 from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
 from gridloom.workers import client
 from gridloom.workers.process import loading, output_to, set_devices, set_libraries
+
+#: Set in a fork that runs a script.
+_IN_HOST = "GRIDLOOM_IN_HOST"
 
 
 @dataclass(frozen=True)
@@ -92,12 +99,59 @@ def ask_host(task: Task, scope: Path) -> dict[str, str | None] | None:
     dict or None
         With the ``error``, or None in its place; None if there is no host, or if it has ended.
     """
+    answer: dict[str, str | None] | None = _ask({"task": asdict(task)}, scope)
+    return answer
+
+
+def in_host(script: str) -> None:
+    """Have the host run a rule's script, and end this process as it ended; return if it cannot.
+
+    Called before a script imports anything large. In the fork, the call returns at once.
+
+    Parameters
+    ----------
+    script
+        File that Snakemake made of the script, ``__real_file__`` in it.
+    """
+    scope = os.environ.get("GRIDLOOM_SCOPE")
+    if scope is None or os.environ.get(_IN_HOST):
+        return
+    answer = _ask({"script": script}, Path(scope))
+    if answer is not None:
+        sys.stderr.write(answer["said"])
+        sys.exit(answer["status"])
+
+
+def run_script(script: str, said: Path) -> int:
+    """Run a rule's script in this process, a fork of the host; return its exit status.
+
+    Parameters
+    ----------
+    said
+        File for what it prints.
+    """
+    os.environ[_IN_HOST] = "1"
+    with output_to(said):
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            return 1
+    return 0
+
+
+def _ask(request: Mapping[str, Any], scope: Path) -> Any:
+    """Send a request to the host, and wait for the answer; None if it gives none."""
     host = client.try_connecting(str(scope / "host.sock"))
     if host is None:
         return None
     with host:
         try:
-            host.sendall(json.dumps({"task": asdict(task)}).encode() + b"\n")
+            host.sendall(json.dumps(request).encode() + b"\n")
             answer = host.makefile(encoding="utf-8").readline()
         except OSError:
             return None

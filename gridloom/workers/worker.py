@@ -24,7 +24,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shorte
 from gridloom.files import write_text
 from gridloom.naming.blocks import unfinished_of
 from gridloom.workers import client
-from gridloom.workers.devices import lease, visible_devices
+from gridloom.workers.devices import NO_DEVICE, lease, visible_devices
 from gridloom.workers.job import Job, Slot
 from gridloom.workers.process import loading, memory_mb, output_to, set_devices, set_libraries
 from gridloom.workers.scope import alive
-from gridloom.workers.task import Task
+from gridloom.workers.task import Task, run_script
 
 #: Seconds between two checks of the host on Snakemake and the workers.
 POLL_SECONDS = 0.2
@@ -101,6 +101,7 @@ class Host:
         self.watched = watched
         self.slots: dict[int, str] = {}
         self.refusal: str | None = None  # the reason if no worker can start
+        self._scripts = 0  # so many were run
         self.listener = socket.socket(socket.AF_UNIX)
 
     def run(self) -> None:
@@ -147,6 +148,12 @@ class Host:
             # After a refusal, the client gets no answer; it then finds the reason by itself.
             if self.refusal is None:
                 self._fork("task", connection, lambda: _answer(task, connection))
+        elif "script" in asked:
+            if self.refusal is None:
+                said = self.folder / f"script-{self._scripts}.said"
+                self._scripts += 1
+                run = partial(_answer_script, asked["script"], said, connection)
+                self._fork("script", connection, run)
         elif self.refusal is not None:
             connection.sendall(f"{self.refusal}\n".encode())
         else:
@@ -222,12 +229,31 @@ def _describe_end(status: int) -> str:
 
 def _answer(task: Task, connection: socket.socket) -> None:
     """Run a task, and report to its client how it ended."""
-    done, stop = threading.Event(), threading.Event()  # no task stops half-way
+    with _ending_with(connection):
+        error = task.run()
+    connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+
+
+def _answer_script(script: str, said: Path, connection: socket.socket) -> None:
+    """Run a rule's script, and report to its client how it ended and what it printed."""
+    # Unlike a training, it may use BLAS and processes as it likes, but no GPU.
+    os.environ["CUDA_VISIBLE_DEVICES"] = NO_DEVICE
+    with _ending_with(connection):
+        status = run_script(script, said)
+    printed = said.read_text(encoding="utf-8", errors="replace")
+    said.unlink()
+    answer = {"status": status, "said": printed}
+    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+@contextlib.contextmanager
+def _ending_with(connection: socket.socket) -> Iterator[None]:
+    """End this process if the client disconnects during the block."""
+    done, stop = threading.Event(), threading.Event()  # nothing stops half-way
     watch = (connection, done, stop)
     threading.Thread(target=_end_with_client, args=watch, daemon=True).start()
-    error = task.run()
+    yield
     done.set()
-    connection.sendall(json.dumps({"error": error}).encode() + b"\n")
 
 
 def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gridloom.errors import GridloomError, StudyError
 from gridloom.workers import task as tasks
-from gridloom.workers.task import Task, run_task
+from gridloom.workers.task import Task, in_host, run_script, run_task
 
 
 def note(path, text):
@@ -85,3 +85,45 @@ def test_a_host_is_asked_and_its_answer_counts(task, tmp_path, answer):
     assert Task(**asked[0]["task"]) == mine
     # A host that ends without an answer did nothing.
     assert (tmp_path / "note").exists() == (answer is None)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("print('noted')", 0, "noted\n"),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit()", 0, ""),
+        ("import sys; sys.exit('dropout: is wrong')", 1, "dropout: is wrong\n"),
+        ("raise ValueError('broken')", 1, "ValueError: broken\n"),
+    ],
+)
+def test_a_script_in_a_fork_ends_as_in_a_process_of_its_own(
+    tmp_path, monkeypatch, code, status, said
+):
+    monkeypatch.setattr(sys, "stdout", os.fdopen(1, "w", closefd=False))
+    monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))
+    monkeypatch.setenv("GRIDLOOM_IN_HOST", "")  # so that it is as before after the test
+    script = tmp_path / "script.py"
+    script.write_text(f"from gridloom.workers.task import in_host\nin_host(__file__)\n{code}\n")
+    monkeypatch.setenv("GRIDLOOM_SCOPE", str(tmp_path))
+    assert run_script(str(script), tmp_path / "said") == status
+    assert (tmp_path / "said").read_text().endswith(said)
+
+
+def test_a_process_ends_as_its_script_ended_in_the_host(tmp_path, monkeypatch, capsys):
+    answer = {"status": 1, "said": "dropout: is wrong\n"}
+    asked = []
+    monkeypatch.setenv("GRIDLOOM_SCOPE", str(tmp_path))
+    monkeypatch.setattr(tasks, "_ask", lambda request, scope: asked.append(request) or answer)
+    with pytest.raises(SystemExit) as end:
+        in_host("script.py")
+    assert end.value.code == 1
+    assert asked == [{"script": "script.py"}]
+    assert capsys.readouterr().err == "dropout: is wrong\n"
+
+
+def test_without_a_host_a_script_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRIDLOOM_SCOPE", str(tmp_path))
+    in_host("script.py")
+    monkeypatch.delenv("GRIDLOOM_SCOPE")
+    in_host("script.py")
