@@ -260,7 +260,9 @@ def _classes(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     Values of two axes are of one class if a chain of points leads from one to the other; on a
     complete grid all are.
     """
-    met = np.zeros((some.max(initial=-1) + 1, others.max(initial=-1) + 1), np.float32)
+    if not some.size:
+        return some
+    met = np.zeros((some.max() + 1, others.max() + 1), np.float32)
     met[some, others] = 1
     linked = met @ met.T > 0
     while True:

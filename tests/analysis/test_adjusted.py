@@ -36,6 +36,13 @@ def test_on_a_complete_grid_they_are_the_plain_means():
     assert found.adjusted_for == found.together == ()
 
 
+def test_without_any_value_no_cell_has_a_mean():
+    points = grid()
+    found = adjusted_means(points, np.full(len(points), np.nan), AXES, "units", "rate")
+    assert np.isnan(found.values).all()
+    assert not found.not_estimable.any()
+
+
 def test_a_failed_point_makes_no_effect_that_is_not_there():
     points = grid()
     values = effects(points, dropout={"0": 0.0, "0.3": 10.0, "0.6": 200.0})
