@@ -47,7 +47,6 @@ rule all:
         rules.verdict.output,
         RUN.baselines,
         rules.heatmaps.output,
-        rules.heatmaps_further.output,
         rules.figures.output,
         rules.report.output,
         lambda wildcards: RUN.lost_records(),

@@ -4,16 +4,21 @@ Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, best.yaml
         the rounds of a confirmation
 Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|best|slice>.{png,svg}; line_<a>.{png,svg} of one
         axis, no_figure.txt of none; ties, curves, curves_<a>, effects, interactions, cost,
-        stability.{png,svg}; <results>/confirm/<fingerprint>/rounds.{png,svg} on request
+        stability, pairs, whole_grid.{png,svg}; on request <results>/figures/lattice_<a>_x_<b>,
+        <results>/confirm/<fingerprint>/rounds.{png,svg}
 """
 
 
 # Too short for the queue of a cluster.
 localrules:
     heatmaps,
-    heatmaps_further,
     figures,
+    lattice,
     confirm_figure,
+
+
+# A param: all heatmaps of the study.
+HEATMAPS = verbatim(json.dumps([asdict(heatmap) for heatmap in RUN.heatmaps()]))
 
 
 rule heatmaps:
@@ -35,11 +40,12 @@ rule heatmaps:
         gpu=asks("heatmaps", "gpu"),
     params:
         axes=AXES,
-        wanted=verbatim(json.dumps([asdict(heatmap) for heatmap in RUN.heatmaps()])),
+        wanted=HEATMAPS,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
         labels=verbatim(json.dumps(STUDY.figures.labels)),
+        to_scale=json.dumps(RUN.to_scale),
         dpi=STUDY.figures.dpi,
         all=RUN.all_figures(f"{RESULTS}/figures"),
         # No input: it is not made again for a figure.
@@ -49,19 +55,8 @@ rule heatmaps:
         "../scripts/heatmaps.py"
 
 
-use rule heatmaps as heatmaps_further with:
-    output:
-        ADAPTER.figures(
-            RUN.further_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"
-        ),
-    log:
-        f"{RESULTS}/logs/heatmaps_further.log",
-    # The means come first.
-    priority: -1
-
-
 rule figures:
-    """Draw effects, ties, curves, cost and stability."""
+    """Draw all other figures: one job, because each imports matplotlib anew."""
     input:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
@@ -71,6 +66,9 @@ rule figures:
         baselines=RUN.baselines,
         code=code("figures"),
     output:
+        ADAPTER.figures(
+            RUN.further_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"
+        ),
         ADAPTER.figures(
             RUN.evidence_figures(f"{RESULTS}/figures"), "evidence", "Evidence"
         ),
@@ -85,16 +83,45 @@ rule figures:
         gpu=asks("figures", "gpu"),
     params:
         axes=AXES,
+        wanted=HEATMAPS,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
         labels=verbatim(json.dumps(STUDY.figures.labels)),
+        to_scale=json.dumps(RUN.to_scale),
         dpi=STUDY.figures.dpi,
+        all=RUN.all_figures(f"{RESULTS}/figures"),
         # No input: it is not made again for a figure.
         confirmed=RUN.confirmed,
         content=fingerprint(filter(None, [RUN.confirmed])),
     script:
         "../scripts/figures.py"
+
+
+rule lattice:
+    """Draw the grid of each pair of axes, before anything is trained."""
+    input:
+        code=code("lattice"),
+    output:
+        RUN.lattice_figures(f"{RESULTS}/figures"),
+    log:
+        f"{RESULTS}/logs/lattice.log",
+    threads: asks("figures", "threads")
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
+        gpu=asks("figures", "gpu"),
+    params:
+        axes=AXES,
+        points=lambda wildcards: json.dumps(RUN.values_of_points()),
+        metric=verbatim(STUDY.objective.metric),
+        mode=STUDY.objective.mode,
+        title=verbatim(STUDY.name),
+        labels=verbatim(json.dumps(STUDY.figures.labels)),
+        to_scale=json.dumps(RUN.to_scale),
+        dpi=STUDY.figures.dpi,
+    script:
+        "../scripts/lattice.py"
 
 
 rule confirm_figure:

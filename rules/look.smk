@@ -135,7 +135,7 @@ use rule heatmaps as heatmaps_partial with:
         best=f"{RESULTS}/partial/best.yaml",
         code=code("heatmaps"),
     output:
-        RUN.grid_figures(f"{RESULTS}/partial/figures"),
+        RUN.first_figures(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/heatmaps_partial.log",
 
@@ -150,7 +150,7 @@ use rule figures as figures_partial with:
         baselines=[],
         code=code("figures"),
     output:
-        RUN.evidence_figures(f"{RESULTS}/partial/figures"),
+        RUN.other_figures(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/figures_partial.log",
 

@@ -1,16 +1,18 @@
-"""Draw effects, ties, curves, cost and stability."""
+"""Draw all figures but the heatmaps of means."""
 
 import json
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
-from gridloom.figures.evidence import Tables, draw_evidence
+from gridloom.figures.earlier import remove_earlier
+from gridloom.figures.evidence import Tables, draw_figures
 from gridloom.figures.page import Subject
+from gridloom.figures.wanted import Wanted
 
 with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     files = [Path(path) for path in snakemake.output]
-    draw_evidence(
+    draw_figures(
         Tables(
             runs=Path(given.runs),
             history=Path(given.history),
@@ -27,7 +29,10 @@ with report_mistakes(snakemake.log[0]):
             mode=params.mode,
             labels=json.loads(params.labels),
         ),
+        [Wanted(**heatmap) for heatmap in json.loads(params.wanted)],
+        json.loads(params.to_scale),
         dpi=params.dpi,
         files=files,
         processes=snakemake.threads,
     )
+    remove_earlier(files[0].parent, [Path(path) for path in params.all])

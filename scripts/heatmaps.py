@@ -31,6 +31,7 @@ with report_mistakes(snakemake.log[0]):
             mode=params.mode,
             pick=pick,
             labels=json.loads(params.labels),
+            to_scale=json.loads(params.to_scale),
         ),
         [Wanted(**heatmap) for heatmap in json.loads(params.wanted)],
         Path(snakemake.input.effects),
@@ -39,8 +40,6 @@ with report_mistakes(snakemake.log[0]):
         files=files,
         processes=snakemake.threads,
     )
-    folder = files[0].parent
-    if removed := remove_earlier(folder, [Path(path) for path in params.all]):
-        print(f"Removed figures of an earlier grid from {folder}: {len(removed)}", file=sys.stderr)
+    remove_earlier(files[0].parent, [Path(path) for path in params.all])
     if not axes:
         print(NO_FIGURE, file=sys.stderr)

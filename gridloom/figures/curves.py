@@ -274,8 +274,14 @@ def read_axis_curves(
     )
 
 
-def draw_axis_curves(curves: AxisCurves, subject: Subject) -> Figure:
-    """Draw a curve for each value of the axis: of the training rows, and of the objective."""
+def draw_axis_curves(curves: AxisCurves, subject: Subject, others: int = 0) -> Figure:
+    """Draw a curve for each value of the axis: of the training rows, and of the objective.
+
+    Parameters
+    ----------
+    others
+        Number of axes that explain less and have no such figure.
+    """
     name = subject.name(curves.axis)
     heading = f"{_HEADING} by {short_name(name, 40)}"
     drawn = [curve for own in curves.values.values() for curve in own.values()]
@@ -317,6 +323,8 @@ def draw_axis_curves(curves: AxisCurves, subject: Subject) -> Figure:
         f"{amount(curves.not_drawn, 'value')} between these not drawn." if curves.not_drawn else "",
         f"{amount(curves.lost, 'training')} that diverged left out." if curves.lost else "",
         _STOPPED if any(curve.stopped for curve in drawn) else "",
+        f"{others} axes that explain less have no such figure." if others > 1 else "",
+        "One axis that explains less has no such figure." if others == 1 else "",
         marks=marks,
     )
 

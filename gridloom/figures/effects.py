@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 from gridloom.analysis.contrasts import HIGHER
 from gridloom.analysis.effects import NOISE, REPETITION
+from gridloom.figures.numbers import by_effect
 from gridloom.figures.page import (
     LUCK,
     SMALL,
@@ -197,11 +198,8 @@ class Matrix:
 def read_matrix(effects: pd.DataFrame, subject: Subject) -> Matrix:
     """Take the shares of axes and pairs of axes from ``effects.csv``."""
     rows = effects[effects["order"].isin([1, 2]) & effects["share"].notna()]
-    involved: dict[str, float] = {}
-    for names, share in zip(rows["effect"].str.split(":"), rows["share"], strict=True):
-        for name in names:
-            involved[name] = involved.get(name, 0.0) + max(share, 0.0)
-    axes = sorted(involved, key=lambda name: -involved[name])
+    known = {name for effect in rows["effect"] for name in effect.split(":")}
+    axes = [name for name in by_effect(effects, list(subject.axes)) if name in known]
     drawn = axes[:MAX_AXES]
     shares, lows = np.full((2, len(drawn), len(drawn)), np.nan)
     for names, share, low in zip(

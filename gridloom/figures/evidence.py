@@ -1,12 +1,10 @@
-"""The figures of the evidence: effects, ties, curves, cost and stability of a study."""
+"""The figures that a study is judged by, from its tables."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +16,7 @@ from gridloom.analysis.pick import NothingToChooseError, Pick, read_pick
 from gridloom.analysis.rounds import Round
 from gridloom.figures.cost import draw_cost, read_cost
 from gridloom.figures.curves import (
+    Histories,
     draw_axis_curves,
     draw_pick_curves,
     read_axis_curves,
@@ -25,12 +24,17 @@ from gridloom.figures.curves import (
     read_pick_curves,
     training_metric,
 )
+from gridloom.figures.drawing import Drawing, files_of, write_all
 from gridloom.figures.effects import draw_bars, draw_matrix, read_bars, read_matrix
+from gridloom.figures.grid import grid_drawings
+from gridloom.figures.numbers import StudyNumbers, by_effect
 from gridloom.figures.page import Baseline, Subject
+from gridloom.figures.pairs import draw_pairs, read_pairs
 from gridloom.figures.rounds import draw_survivors, read_survivors
 from gridloom.figures.stability import draw_stability, read_stability
-from gridloom.figures.style import save
 from gridloom.figures.ties import draw_ties, read_ties
+from gridloom.figures.wanted import Wanted, curve_names
+from gridloom.figures.whole_grid import draw_whole_grid, read_whole_grid
 
 
 @dataclass(frozen=True)
@@ -58,73 +62,105 @@ class Tables:
     baselines: Sequence[Path]
 
 
-def draw_evidence(
-    tables: Tables, subject: Subject, *, dpi: int, files: Sequence[Path], processes: int = 1
+def draw_figures(
+    tables: Tables,
+    subject: Subject,
+    heatmaps: Sequence[Wanted] = (),
+    to_scale: Collection[str] = (),
+    *,
+    dpi: int,
+    files: Sequence[Path],
+    processes: int = 1,
 ) -> None:
-    """Draw the figures that files are named after.
+    """Draw the figures that files are named after: of the evidence, and heatmaps.
 
     Parameters
     ----------
-    dpi
-        Dots per inch of PNG files.
+    heatmaps
+        All heatmaps of the study.
+    to_scale
+        Axes of numbers whose values heatmaps draw to scale.
     files
         Such as ``ties.png`` or ``curves_units.svg``: the name says what to draw, the suffix in
         which format.
-    processes
-        Number of processes that draw at once.
+    dpi, processes
+        See `gridloom.figures.drawing.write_all`.
     """
-    wanted: dict[str, list[Path]] = {}
-    for file in files:
-        wanted.setdefault(file.stem, []).append(file)
-    draws = _draws(tables, subject)
-    write = partial(_write, dpi=dpi)
-    chosen = [draws[name] for name in wanted]
-    if processes == 1:
-        list(map(write, chosen, wanted.values()))
-    else:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-            list(pool.map(write, chosen, wanted.values()))
-
-
-def _draws(tables: Tables, subject: Subject) -> dict[str, Callable[[], Figure]]:
-    """Return a figure's name → what draws it, for all figures of a study."""
     runs, summary = (read_csv(file, subject.axes) for file in (tables.runs, tables.summary))
-    if "partial" in summary:
-        subject = replace(subject, title=f"{subject.title}: {summary['partial'].iloc[0]}")
-    metric = subject.metric
-    effects = read_csv(tables.effects, {})
     try:
         pick = read_pick(tables.best, tables.confirmed, set(summary["point"]))
     except NothingToChooseError:
         pick = None
+    study = StudyNumbers(
+        summary=summary,
+        runs=runs,
+        axes=subject.axes,
+        metric=subject.metric,
+        mode=subject.mode,
+        pick=pick.point if pick is not None else None,
+        labels=subject.labels,
+        to_scale=to_scale,
+    )
+    subject = replace(subject, title=study.titled(subject.title))
+    named = files_of(files)
+    kinds = _evidence(tables, subject, study, pick)
+    drawings = [Drawing(kinds[name](), own) for name, own in named.items() if name in kinds]
+    drawings += grid_drawings(study, heatmaps, tables.effects, title=subject.title, files=files)
+    write_all(drawings, dpi=dpi, processes=processes)
+
+
+def _evidence(
+    tables: Tables, subject: Subject, study: StudyNumbers, pick: Pick | None
+) -> dict[str, Callable[[], Callable[[], Figure]]]:
+    """Return a figure's name → what reads its numbers and returns what draws them."""
+    runs, summary, metric = study.runs, study.summary, subject.metric
+    effects = read_csv(tables.effects, {})
     measured = read_baselines(tables.baselines, metric, subject.mode, {})
     baselines = [Baseline(one.baseline, one.mean) for one in measured if one.n]
     columns = [name for name in dict.fromkeys([training_metric(metric), metric]) if name in runs]
-    keys = ["point", "repetition", "fold", "epoch"]
-    history = pd.read_parquet(tables.history, columns=[*keys, *columns])
-    histories = read_histories(history, runs, columns)
-    draws: dict[str, Callable[[], Figure]] = {
-        "effects": partial(draw_bars, read_bars(effects, subject), subject),
-        "interactions": partial(draw_matrix, read_matrix(effects, subject), subject),
-        "ties": partial(draw_ties, read_ties(summary, runs, pick, baselines, subject), subject),
-        "cost": partial(draw_cost, read_cost(summary, pick, baselines, subject), subject),
-        "stability": partial(draw_stability, read_stability(summary, subject), subject),
-        "curves": partial(
+
+    @cache
+    def histories() -> Histories:
+        keys = ["point", "repetition", "fold", "epoch"]
+        history = pd.read_parquet(tables.history, columns=[*keys, *columns])
+        return read_histories(history, runs, columns)
+
+    def of_axis(axis: str, others: int) -> Callable[[], Figure]:
+        curves = read_axis_curves(histories(), runs, axis, subject)
+        return partial(draw_axis_curves, curves, subject, others)
+
+    names = curve_names(list(subject.axes))
+    largest = by_effect(effects, list(subject.axes))[: len(names)]
+    order = list(subject.axes) if len(names) == len(subject.axes) else largest
+    return {
+        "effects": lambda: partial(draw_bars, read_bars(effects, subject), subject),
+        "interactions": lambda: partial(draw_matrix, read_matrix(effects, subject), subject),
+        "ties": lambda: partial(
+            draw_ties, read_ties(summary, runs, pick, baselines, subject), subject
+        ),
+        "cost": lambda: partial(draw_cost, read_cost(summary, pick, baselines, subject), subject),
+        "stability": lambda: partial(draw_stability, read_stability(summary, subject), subject),
+        "curves": lambda: partial(
             draw_pick_curves,
-            read_pick_curves(histories, summary, pick, baselines, subject),
+            read_pick_curves(histories(), summary, pick, baselines, subject),
             subject,
         ),
+        # Their numbers take long, and are read where they are drawn.
+        "whole_grid": lambda: partial(_draw_whole_grid, study, effects, subject),
+        "pairs": lambda: partial(_draw_pairs, study, effects, subject),
+        **{
+            name: partial(of_axis, axis, len(subject.axes) - len(names))
+            for name, axis in zip(names, order, strict=True)
+        },
     }
-    for axis in subject.axes:
-        of_axis = read_axis_curves(histories, runs, axis, subject)
-        draws[f"curves_{axis}"] = partial(draw_axis_curves, of_axis, subject)
-    return draws
 
 
-def _write(draw: Callable[[], Figure], paths: Sequence[Path], dpi: int) -> None:
-    figure = draw()
-    for path in paths:
-        save(figure, path, dpi)
+def _draw_whole_grid(study: StudyNumbers, effects: pd.DataFrame, subject: Subject) -> Figure:
+    return draw_whole_grid(read_whole_grid(study, effects), study, subject)
+
+
+def _draw_pairs(study: StudyNumbers, effects: pd.DataFrame, subject: Subject) -> Figure:
+    return draw_pairs(read_pairs(study, effects), study, subject)
 
 
 def draw_confirmation(
@@ -139,7 +175,7 @@ def draw_confirmation(
     best
         The confirmed pick.
     dpi, files
-        As for `draw_evidence`; all files show the same figure.
+        As for `draw_figures`; all files show the same figure.
     """
     survivors = read_survivors([Round.read(file) for file in rounds], Pick.read(best), subject)
-    _write(partial(draw_survivors, survivors, subject), files, dpi)
+    write_all([Drawing(partial(draw_survivors, survivors, subject), files)], dpi=dpi)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from gridloom.figures.heatmaps import draw_all
+from gridloom.figures.drawing import Drawing, files_of, write_all
+from gridloom.figures.heatmaps import heatmap_drawings
 from gridloom.figures.lines import draw_line, read_line
 from gridloom.figures.numbers import StudyNumbers, largest_pairs
-from gridloom.figures.style import save
 from gridloom.figures.wanted import LARGEST, Wanted
 from gridloom.files import write_text
 
@@ -36,30 +37,49 @@ def draw_grid(
 
     Parameters
     ----------
+    study, wanted, effects, title, files
+        See `grid_drawings`.
+    dpi, processes
+        See `gridloom.figures.drawing.write_all`.
+    """
+    if not study.axes:
+        for file in files:
+            write_text(file, f"{NO_FIGURE}\n")
+        return
+    drawings = grid_drawings(study, wanted, effects, title=study.titled(title), files=files)
+    write_all(drawings, dpi=dpi, processes=processes)
+
+
+def grid_drawings(
+    study: StudyNumbers,
+    wanted: Sequence[Wanted],
+    effects: Path,
+    *,
+    title: str,
+    files: Sequence[Path],
+) -> list[Drawing]:
+    """Return the heatmaps of two axes or more, or a line along one.
+
+    Parameters
+    ----------
     effects
         ``effects.csv``; read for a grid of very many axes.
-    study, wanted, title, dpi, files, processes
-        See `gridloom.figures.heatmaps.draw_all`.
+    study, wanted, title, files
+        See `gridloom.figures.heatmaps.heatmap_drawings`.
     """
-    if "partial" in study.summary:
-        title = f"{title}: {study.summary['partial'].iloc[0]}"
-    if len(study.axes) > 1:
-        if any(one.place is not None for one in wanted):
-            pairs = largest_pairs(pd.read_csv(effects), list(study.axes), LARGEST)
-            wanted = [
-                one
-                if one.place is None
-                else replace(one, rows=pairs[one.place][0], columns=pairs[one.place][1])
-                for one in wanted
-            ]
-        draw_all(study, wanted, title=title, dpi=dpi, files=files, processes=processes)
-    elif study.axes:
+    if len(study.axes) == 1:
         ((axis, values),) = study.axes.items()
         metric, mode = study.metric, study.mode
         line = read_line(study.summary, study.runs, axis, values, metric, mode)
-        figure = draw_line(line, title=title, metric=metric, mode=mode, labels=study.labels)
-        for file in files:
-            save(figure, file, dpi)
-    else:
-        for file in files:
-            write_text(file, f"{NO_FIGURE}\n")
+        draw = partial(draw_line, line, title=title, metric=metric, mode=mode, labels=study.labels)
+        own = files_of(files).get(f"line_{axis}", [])
+        return [Drawing(draw, own)] if own else []
+    if any(one.place is not None for one in wanted):
+        pairs = largest_pairs(pd.read_csv(effects), list(study.axes), LARGEST)
+        wanted = [
+            one
+            if one.place is None
+            else replace(one, rows=pairs[one.place][0], columns=pairs[one.place][1])
+            for one in wanted
+        ]
+    return heatmap_drawings(study, wanted, title=title, files=files)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gridloom.analysis.observations import observe
-from gridloom.figures.heatmaps import LOST
+from gridloom.figures.cells import LOST
 from gridloom.figures.style import COLUMN, PAGE, readable, readable_axis, short_names
 
 #: Colours of the means and of the repetitions; they differ for colour-blind readers, too.
@@ -120,7 +120,7 @@ def draw_line(
         places,
         line.means,
         yerr=[line.means - line.lows, line.highs - line.means],
-        fmt="o-" if all(map(_is_number, line.values)) else "o",
+        fmt="o-" if all(map(is_number, line.values)) else "o",
         color=_LINE,
         markersize=5,
         capsize=4,
@@ -149,7 +149,8 @@ def draw_line(
     return figure
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a value of an axis is a number."""
     try:
         float(text)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -69,6 +69,8 @@ class Words:
         Name of an axis in the tables → its values as text, in the order in which they are drawn.
     names
         The same → its name in figures.
+    to_scale
+        Axes of numbers whose values are drawn to scale.
     """
 
     title: str
@@ -77,6 +79,7 @@ class Words:
     mode: Mode | None
     axes: Mapping[str, Sequence[str]]
     names: Mapping[str, str]
+    to_scale: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,8 @@ class StudyNumbers:
         Path of the configuration that the study chose; None if there is none.
     labels
         The study's own names of metrics and hyperparameters.
+    to_scale
+        Axes of numbers whose values heatmaps draw to scale.
     """
 
     summary: pd.DataFrame
@@ -104,6 +109,7 @@ class StudyNumbers:
     mode: Mode
     pick: str | None
     labels: Mapping[str, str]
+    to_scale: Collection[str] = ()
 
     @cached_property
     def objective(self) -> Quantity:
@@ -164,7 +170,21 @@ class StudyNumbers:
     def words(self, title: str, quantity: Quantity) -> Words:
         """Return what a figure of a quantity calls things."""
         names = {axis: self.called(axis) for axis in self.axes}
-        return Words(title, quantity.label, self.objective.label, quantity.mode, self.axes, names)
+        return Words(
+            title,
+            quantity.label,
+            self.objective.label,
+            quantity.mode,
+            self.axes,
+            names,
+            self.to_scale,
+        )
+
+    def titled(self, title: str) -> str:
+        """Return the title of a figure, which says if the tables are of a part of the study."""
+        if "partial" not in self.summary:
+            return title
+        return f"{title}: {self.summary['partial'].iloc[0]}"
 
     def called(self, name: str) -> str:
         """Return what figures call a hyperparameter."""
@@ -213,6 +233,12 @@ class Heatmap:
         """Which cells have a colour: those with a value that lost few trainings."""
         coloured: np.ndarray = np.isfinite(self.values) & (self.lost <= MAX_LOST * self.trainings)
         return coloured
+
+    def ordered(self, rows: np.ndarray, columns: np.ndarray) -> Heatmap:
+        """Return it with rows and columns in another order, given by their numbers."""
+        parts = ("values", "errors", "trainings", "lost", "tied", "pick", "not_estimable")
+        cells = np.ix_(rows, columns)
+        return replace(self, **{part: getattr(self, part)[cells] for part in parts})
 
 
 def heatmaps_of(study: StudyNumbers, wanted: Wanted, quantity: Quantity) -> list[Heatmap]:
@@ -428,18 +454,23 @@ def _cells_of(study: StudyNumbers, rows: str, columns: str, which: pd.Series) ->
     return _spread(study, rows, columns, study.summary, which.astype(int), 0) > 0
 
 
-def grouped(heatmap: Heatmap, most: int) -> tuple[Heatmap, tuple[int, int]]:
-    """Average neighbouring cells of a heatmap with more than `most` rows or columns.
+def grouped(heatmap: Heatmap, most: tuple[int, int]) -> tuple[Heatmap, tuple[int, int]]:
+    """Average neighbouring cells of a heatmap with too many rows or columns.
+
+    Parameters
+    ----------
+    most
+        Most rows and columns.
 
     Returns
     -------
     heatmap
-        With at most `most` rows and columns.
+        With no more.
     sizes
         So many rows and columns are a group.
     """
     height, width = heatmap.values.shape
-    sizes = (-(-height // most), -(-width // most))
+    sizes = (-(-height // most[0]), -(-width // most[1]))
     if sizes == (1, 1):
         return heatmap, sizes
 
@@ -480,3 +511,20 @@ def largest_pairs(effects: pd.DataFrame, axes: Sequence[str], count: int) -> lis
         return float(sum(variance.get(name, 0) for name in (a, b, f"{a}:{b}", f"{b}:{a}")))
 
     return sorted(itertools.combinations(axes, 2), key=explained, reverse=True)[:count]
+
+
+def by_effect(effects: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """Return the axes in the order of what they explain, alone and in pairs, the largest first.
+
+    Parameters
+    ----------
+    effects
+        ``effects.csv``. Axes of which it knows nothing come last.
+    """
+    explained = dict.fromkeys(axes, 0.0)
+    known = effects[effects["order"].isin([1, 2]) & effects["variance"].notna()]
+    for names, variance in zip(known["effect"].str.split(":"), known["variance"], strict=True):
+        # What several effects explain together has no axes.
+        for name in explained.keys() & set(names):
+            explained[name] += max(variance, 0.0)
+    return sorted(axes, key=lambda name: -explained[name])

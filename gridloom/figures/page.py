@@ -11,10 +11,12 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gridloom.figures.style import COLUMN, SERIES, readable, readable_axis, short_name
+from gridloom.naming.metrics import Mode
 
 #: Colours with one meaning in all figures of the evidence.
 TIED, OTHERS, PICK, LUCK = SERIES[0], "#a6a6a6", SERIES[1], SERIES[4]
@@ -35,7 +37,7 @@ PICK_MARK: dict[str, Any] = {
 TITLE, SMALL, CAPTION = 9, 8, 7
 
 #: Margin around a figure, and what a mark takes beside its name in a legend, in inches.
-_MARGIN, _HANDLE = 0.08, 0.4
+MARGIN, _HANDLE = 0.08, 0.4
 
 #: Font size in points of the rows of a table, and widths in characters that its cells are cut to,
 #: of which the first one counts that fits.
@@ -66,7 +68,7 @@ class Subject:
     title: str
     axes: Mapping[str, Sequence[str]]
     metric: str
-    mode: str
+    mode: Mode
     labels: Mapping[str, str]
 
     @property
@@ -160,6 +162,11 @@ def amount(count: int, noun: str) -> str:
 def shown(value: str) -> str:
     """Return the text of an axis value; a dash where a configuration does not have the axis."""
     return value or "—"
+
+
+def as_sentence(note: str) -> str:
+    """Return a note as a sentence, such as ``Grey: no value.``."""
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def spread(values: Sequence[str], most: int) -> list[str]:
@@ -273,7 +280,29 @@ def finish(
 ) -> Figure:
     """Add title, legend and caption to the plots of a figure, and arrange it once for all files.
 
-    The figure grows by their height, so that the plots keep theirs.
+    Parameters
+    ----------
+    heading, sentences, marks
+        See `frame`.
+    """
+    rect = frame(figure, subject, heading, *sentences, marks=marks)
+    if figure.axes:
+        layout = ConstrainedLayoutEngine(rect=rect)
+        figure.set_layout_engine(layout)
+        # Once, not for each file: this takes as long as drawing.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
+
+
+def frame(
+    figure: Figure,
+    subject: Subject,
+    heading: str,
+    *sentences: str,
+    marks: Sequence[Artist] = (),
+) -> tuple[float, float, float, float]:
+    """Add title, legend and caption to a figure, which grows by their height.
 
     Parameters
     ----------
@@ -283,23 +312,29 @@ def finish(
         The caption; empty ones are left out.
     marks
         What the legend explains; it stands between title and plots, where it hides nothing.
+
+    Returns
+    -------
+    rect
+        What is left for the plots, as high as the figure was: left, bottom, width, height, each as
+        a share of the figure.
     """
-    width = figure.get_figwidth() - 2 * _MARGIN
+    width = figure.get_figwidth() - 2 * MARGIN
     title = _wrapped(f"{subject.title}: {heading}", TITLE * _BOLD_WIDTH, width)
     words = " ".join(filter(None, sentences)).replace(" %", "\N{NO-BREAK SPACE}%")
     caption = _wrapped(words, CAPTION * _WIDTH, width)
     longest = max((len(str(mark.get_label())) for mark in marks), default=0)
     columns = max(int(width / (longest * CAPTION * _WIDTH + _HANDLE)), 1)
-    above = _MARGIN + _height(title, TITLE)
+    above = MARGIN + _height(title, TITLE)
     legend = -(-len(marks) // columns) * CAPTION * 1.5 / 72 + 0.04
-    below = _MARGIN + _height(caption, CAPTION)
+    below = MARGIN + _height(caption, CAPTION)
     height = figure.get_figheight() + above + legend + below
     figure.set_figheight(height)
-    left = _MARGIN / figure.get_figwidth()
+    left = MARGIN / figure.get_figwidth()
     figure.text(
-        left, 1 - _MARGIN / height, title, fontsize=TITLE, fontweight="bold", va="top", ha="left"
+        left, 1 - MARGIN / height, title, fontsize=TITLE, fontweight="bold", va="top", ha="left"
     )
-    figure.text(left, _MARGIN / height, caption, fontsize=CAPTION, va="bottom", ha="left")
+    figure.text(left, MARGIN / height, caption, fontsize=CAPTION, va="bottom", ha="left")
     if marks:
         figure.legend(
             handles=marks,
@@ -313,12 +348,7 @@ def finish(
             handlelength=1.8,
             columnspacing=1.2,
         )
-    reserved = (left, below / height, 1 - 2 * left, 1 - (above + legend + below) / height)
-    figure.set_layout_engine("constrained", rect=reserved)
-    # The layout takes half of the time of drawing.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return figure
+    return left, below / height, 1 - 2 * left, 1 - (above + legend + below) / height
 
 
 def _wrapped(text: str, character: float, width: float) -> str:

@@ -1,4 +1,4 @@
-"""Which heatmaps a study wants, and the name of each.
+"""Which figures a study wants, and the name of each.
 
 Standard library only, because the Snakemake of every job imports this module.
 """
@@ -6,7 +6,7 @@ Standard library only, because the Snakemake of every job imports this module.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,3 +91,45 @@ def wanted_heatmaps(
             name = f"heatmap_{part['rows']}_x_{part['columns']}{by}_slice{ending}"
             found.append(Wanted("slice", metric, name, **part))
     return found
+
+
+def curve_names(axes: Sequence[str]) -> list[str]:
+    """Return the names of the figures of curves, one for each axis.
+
+    Of more than `MAX_AXES` axes, only those with the largest effects have one; a name has their
+    place, from 1.
+    """
+    if len(axes) > MAX_AXES:
+        return [f"curves_largest_{place + 1}" for place in range(LARGEST)]
+    return [f"curves_{axis}" for axis in axes]
+
+
+def evidence_names(axes: Sequence[str], kinds: Collection[str]) -> list[str]:
+    """Return the names of the figures of the evidence; some need axes.
+
+    Of two axes, the heatmap shows each configuration and each pair.
+
+    Parameters
+    ----------
+    kinds
+        Those that the study wants; ``curves`` are of the pick and of each axis.
+    """
+    least = {
+        "ties": 0,
+        "curves": 0,
+        "effects": 1,
+        "cost": 1,
+        "stability": 1,
+        "interactions": 2,
+        "pairs": 3,
+        "whole_grid": 3,
+    }
+    names = [
+        kind for kind, axes_needed in least.items() if kind in kinds and len(axes) >= axes_needed
+    ]
+    return names + (curve_names(axes) if "curves" in kinds else [])
+
+
+def lattice_names(axes: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the name of the figure of each pair's lattice → its axes, of `MAX_AXES` axes."""
+    return {f"lattice_{a}_x_{b}": (a, b) for a, b in itertools.combinations(axes[:MAX_AXES], 2)}

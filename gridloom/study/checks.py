@@ -16,7 +16,7 @@ from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
 from gridloom.naming.metrics import better_end
 from gridloom.naming.points import MAX_COMPONENT_BYTES
 from gridloom.naming.values import Value, canonical
-from gridloom.study.grid import Grid
+from gridloom.study.grid import Grid, axis_numbers
 from gridloom.study.schema import Figures, Objective, Study
 from gridloom.study.sources import is_local, table_format, why_no_source
 
@@ -74,6 +74,13 @@ def _check_figures(figures: Figures, objective: str, grid: Grid) -> Iterator[str
         elif metric in figures.metrics[:index]:
             yield f"figures.metrics[{index}]: {metric} is there already; remove one"
     known = {name for point in grid.points.values() for name in point}
+    numbers = axis_numbers(grid)
+    for index, axis in enumerate(figures.to_scale if isinstance(figures.to_scale, list) else []):
+        where = f"figures.to_scale[{index}]"
+        if axis not in known:
+            yield f"{where}: {axis!r} is not a hyperparameter here{nearest(axis, known)}"
+        elif axis in grid.axes and axis not in numbers:
+            yield f"{where}: {axis} is not a number in every configuration; remove it"
     drawn: set[tuple[str | None, ...]] = set()
     for index, slice_ in enumerate(figures.slices):
         where = f"figures.slices[{index}]"

@@ -206,7 +206,9 @@ class Resources(Closed):
 
 Kind = Literal["mean", "best", "slice"]
 
-Evidence = Literal["ties", "curves", "effects", "interactions", "cost", "stability"]
+Evidence = Literal[
+    "ties", "curves", "effects", "interactions", "cost", "stability", "pairs", "whole_grid"
+]
 
 
 class Slice(Closed):
@@ -245,8 +247,13 @@ class Figures(Closed):
     evidence: list[Evidence] = Field(
         list(get_args(Evidence)),
         description="Figures of the evidence: the best configurations and which are tied, learning "
-        "curves, effects and their interactions, score against cost, spread of the trainings; [] "
-        "for none.",
+        "curves, effects and their interactions, score against cost, spread of the trainings, all "
+        "pairs of axes in one picture, all configurations in one picture; [] for none.",
+    )
+    to_scale: bool | list[str] = Field(
+        False,
+        description="Hyperparameters of numbers whose values heatmaps draw to scale, on a "
+        "logarithmic one where they are spread by factors; true: all of them.",
     )
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {},

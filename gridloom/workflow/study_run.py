@@ -17,7 +17,7 @@ from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.memory import machine_bytes
 from gridloom.data.settings import DataSettings, hand_over
-from gridloom.figures.wanted import Wanted, wanted_heatmaps
+from gridloom.figures.wanted import Wanted, evidence_names, lattice_names, wanted_heatmaps
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
 from gridloom.identity.identify import (
@@ -33,6 +33,7 @@ from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
 from gridloom.study.dataset import Dataset, Split
+from gridloom.study.grid import axis_numbers
 from gridloom.study.loading import check_study, load_study
 from gridloom.study.schema import Study, names_of
 from gridloom.study.sources import local_sources
@@ -355,10 +356,6 @@ class StudyRun:
         names = [one.name for one in self.heatmaps() if not self._is_first(one)]
         return self._figures(folder, names)
 
-    def grid_figures(self, folder: str) -> list[str]:
-        """List the files of all figures of the grid."""
-        return self.first_figures(folder) + self.further_figures(folder)
-
     def _is_first(self, heatmap: Wanted) -> bool:
         return heatmap.kind == "mean" and heatmap.metric == self.study.objective.metric
 
@@ -368,21 +365,41 @@ class StudyRun:
 
     def evidence_figures(self, folder: str) -> list[str]:
         """List the files of the figures of the evidence; some need an axis, or two."""
-        axes = list(self.study.grid.axes)
-        names = ["ties", "curves"]
-        if axes:
-            names += ["effects", "cost", "stability"]
-        if len(axes) > 1:
-            names.append("interactions")
-        wanted = self.study.figures.evidence
-        names = [name for name in names if name in wanted]
-        if "curves" in wanted:
-            names += [f"curves_{axis}" for axis in axes]
+        names = evidence_names(list(self.study.grid.axes), self.study.figures.evidence)
         return self._figures(folder, names)
+
+    def other_figures(self, folder: str) -> list[str]:
+        """List the files of all figures of a run but the first."""
+        return self.further_figures(folder) + self.evidence_figures(folder)
+
+    def lattice_figures(self, folder: str) -> list[str]:
+        """List the files of the lattices of the pairs of axes."""
+        return self._figures(folder, list(lattice_names(list(self.study.grid.axes))))
+
+    def values_of_points(self) -> list[list[str]]:
+        """List the value of each axis in each point, as the tables spell it."""
+        grid = self.study.grid
+        return [
+            [table_text(point[name]) if name in point else "" for name in grid.axes]
+            for point in grid.points.values()
+        ]
+
+    @property
+    def to_scale(self) -> list[str]:
+        """Axes whose values heatmaps draw to scale."""
+        wanted = self.study.figures.to_scale
+        numbers = list(axis_numbers(self.study.grid))
+        if isinstance(wanted, bool):
+            return numbers if wanted else []
+        return [name for name in numbers if name in wanted]
 
     def all_figures(self, folder: str) -> list[str]:
         """List the files of all figures of the study, those of `snakemake confirm` apart."""
-        return self.grid_figures(folder) + self.evidence_figures(folder)
+        return [
+            *self.first_figures(folder),
+            *self.other_figures(folder),
+            *self.lattice_figures(folder),
+        ]
 
     @property
     def confirm_figures(self) -> list[str]:

@@ -17,6 +17,9 @@ def test_figures_of_an_earlier_grid_go_and_files_of_a_person_stay(tmp_path):
         "no_figure.txt",
         "effects.png",
         "curves_units.svg",
+        "lattice_a_x_b.png",
+        "pairs.svg",
+        "whole_grid.png",
     ]
     others = {"line_a.txt", "my heatmap_a_x_b_mean.png", "heatmap_of_mine.png", "my_ties.png"}
     for name in [*ours, *others]:

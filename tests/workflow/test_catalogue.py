@@ -174,6 +174,17 @@ STUDIES = {
     "less than no GPU": ({"resources": {"train": {"gpu": -1}}}, "must be at least 0, found -1"),
     "no threads": ({"resources": {"train": {"threads": 0}}}, "must be at least 1, found 0"),
     "a picture": ({"figures": {"formats": ["gif"]}}, "'gif' is not one of png, svg, pdf"),
+    "a scale": (
+        {"figures": {"to_scale": ["unit"]}},
+        "figures.to_scale[0]: 'unit' is not a hyperparameter here (did you mean 'units'?)",
+    ),
+    "a scale of words": (
+        {
+            "figures": {"to_scale": ["activation"]},
+            "hyperparameters": {"activation": ["relu", "elu"]},
+        },
+        "figures.to_scale[0]: activation is not a number in every configuration; remove it",
+    ),
     "dots": ({"figures": {"dpi": 10}}, "figures.dpi: must be at least 50, found 10"),
     "a slice of one": (
         {"figures": {"slices": [{"rows": "units", "columns": "units"}]}},

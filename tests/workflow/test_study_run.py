@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from gridloom.errors import StudyError
+from gridloom.figures.wanted import LARGEST, MAX_AXES, curve_names
+from gridloom.study.grid import axis_texts
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.study_run import StudyRun
 from tests.made_requests import ROOT
@@ -109,7 +111,10 @@ def test_there_are_heatmaps_of_each_pair_and_of_each_swept_slice(run_of):
     assert first == [f"figures/heatmap_dropout_x_units_mean.{end}" for end in ("png", "svg")]
     best = [f"figures/heatmap_dropout_x_units_best.{end}" for end in ("png", "svg")]
     assert further == [*best, f"{pair}_slice.png", f"{pair}_slice.svg"]
-    assert run.grid_figures("figures") == first + further
+    assert set(first + further) < set(run.all_figures("figures"))
+    assert run.lattice_figures("f") == [
+        f"f/lattice_dropout_x_units.{end}" for end in ("png", "svg")
+    ]
 
 
 def test_the_study_says_which_heatmaps_are_drawn_and_of_what(run_of):
@@ -117,14 +122,40 @@ def test_the_study_says_which_heatmaps_are_drawn_and_of_what(run_of):
     figures = {"formats": ["png"], "heatmaps": [], "metrics": ["val_loss"], "slices": slices}
     # An axis with one value has no panels.
     names = ["heatmap_units_x_dropout_slice", "heatmap_units_x_dropout_slice_val_loss"]
-    assert run_of({"figures": figures}).grid_figures("") == [f"/{name}.png" for name in names]
+    run = run_of({"figures": figures})
+    assert run.first_figures("") == []
+    assert run.further_figures("") == [f"/{name}.png" for name in names]
 
 
 def test_one_axis_has_a_line_and_none_a_sentence(run_of):
     fixed = {**TINY["hyperparameters"], "dropout": 0}
-    assert run_of({"hyperparameters": fixed}).grid_figures("figures") == ["figures/line_units.png"]
+    run = run_of({"hyperparameters": fixed})
+    assert run.first_figures("figures") == ["figures/line_units.png"]
+    assert run.further_figures("figures") == run.lattice_figures("figures") == []
     run = run_of({"hyperparameters": {**fixed, "units": 1}})
-    assert run.grid_figures("figures") == ["figures/no_figure.txt"]
+    assert run.first_figures("figures") == ["figures/no_figure.txt"]
+
+
+def test_axes_of_numbers_are_drawn_to_scale_all_or_some(run_of):
+    def scaled(to_scale):
+        hyperparameters = {**TINY["hyperparameters"], "activation": ["relu", "tanh"]}
+        study = {"hyperparameters": hyperparameters, "figures": {"to_scale": to_scale}}
+        return run_of(study).to_scale
+
+    assert scaled(True) == ["dropout", "units"]
+    assert scaled(["units"]) == ["units"]
+    assert scaled(False) == []
+
+
+def test_a_point_has_a_text_for_each_axis_and_none_for_what_it_lacks(run_of):
+    example = yaml.safe_load((ROOT / "config" / "examples" / "optimizers.yaml").read_text())
+    run = run_of(example)
+    axes = axis_texts(run.study.grid)
+    rows = run.values_of_points()
+    assert len(rows) == len(run.study.grid.points)
+    for known, used in zip(axes.values(), zip(*rows, strict=True), strict=True):
+        assert set(known) == set(used)
+    assert any("" in known for known in axes.values())
 
 
 def test_figures_of_the_evidence_are_those_that_the_axes_allow(run_of):
@@ -137,7 +168,16 @@ def test_figures_of_the_evidence_are_those_that_the_axes_allow(run_of):
     one = none | {"f/effects.png", "f/cost.png", "f/stability.png", "f/curves_units.png"}
     assert names(units=1, dropout=0) == none
     assert names(dropout=0) == one
-    assert names() == one | {"f/curves_dropout.png", "f/interactions.png"}
+    two = one | {"f/curves_dropout.png", "f/interactions.png"}
+    assert names() == two
+    three = {"f/curves_batch_size.png", "f/pairs.png", "f/whole_grid.png"}
+    assert names(batch_size=[4, 8]) == two | three
+
+
+def test_of_very_many_axes_those_with_the_largest_effects_have_curves():
+    assert curve_names(["a", "b"]) == ["curves_a", "curves_b"]
+    names = curve_names([f"axis_{place}" for place in range(MAX_AXES + 1)])
+    assert names == [f"curves_largest_{place + 1}" for place in range(LARGEST)]
 
 
 def test_figures_of_the_model_are_those_of_its_task(run_of):
