@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
-from gridloom.figures.evidence import draw_confirmation
 from gridloom.figures.page import Subject
+from gridloom.figures.rounds import draw_confirmation
 
 with report_mistakes(snakemake.log[0]):
     params = snakemake.params

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from gridloom.figures.style import save
@@ -49,7 +50,9 @@ def write_all(drawings: Sequence[Drawing], *, dpi: int, processes: int = 1) -> N
 
 
 def _write(drawing: Drawing, *, dpi: int) -> None:
-    figure = drawing.draw()
+    # Widths of texts depend on it, so that plots are arranged for it.
+    with matplotlib.rc_context({"figure.dpi": dpi}):
+        figure = drawing.draw()
     for file in drawing.files:
         save(figure, file, dpi)
 

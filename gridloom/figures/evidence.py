@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from gridloom.analysis.baselines import read_baselines
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.pick import NothingToChooseError, Pick, read_pick
-from gridloom.analysis.rounds import Round
 from gridloom.figures.cost import draw_cost, read_cost
 from gridloom.figures.curves import (
     Histories,
@@ -30,7 +29,6 @@ from gridloom.figures.grid import grid_drawings
 from gridloom.figures.numbers import StudyNumbers, by_effect
 from gridloom.figures.page import Baseline, Subject
 from gridloom.figures.pairs import draw_pairs, read_pairs
-from gridloom.figures.rounds import draw_survivors, read_survivors
 from gridloom.figures.stability import draw_stability, read_stability
 from gridloom.figures.ties import draw_ties, read_ties
 from gridloom.figures.wanted import Wanted, curve_names
@@ -161,21 +159,3 @@ def _draw_whole_grid(study: StudyNumbers, effects: pd.DataFrame, subject: Subjec
 
 def _draw_pairs(study: StudyNumbers, effects: pd.DataFrame, subject: Subject) -> Figure:
     return draw_pairs(read_pairs(study, effects), study, subject)
-
-
-def draw_confirmation(
-    rounds: Sequence[Path], best: Path, subject: Subject, *, dpi: int, files: Sequence[Path]
-) -> None:
-    """Draw who was left after each round of a confirmation.
-
-    Parameters
-    ----------
-    rounds
-        Files of the rounds, in their order.
-    best
-        The confirmed pick.
-    dpi, files
-        As for `draw_figures`; all files show the same figure.
-    """
-    survivors = read_survivors([Round.read(file) for file in rounds], Pick.read(best), subject)
-    write_all([Drawing(partial(draw_survivors, survivors, subject), files)], dpi=dpi)

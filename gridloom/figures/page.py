@@ -15,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from gridloom.analysis.table import RESOLUTION
 from gridloom.figures.style import COLUMN, SERIES, readable, readable_axis, short_name
 from gridloom.naming.metrics import Mode
 
@@ -138,9 +139,10 @@ def view(scores: np.ndarray, mode: str, beside: Sequence[float] = ()) -> tuple[f
     if not finite.size:
         return 0.0, 1.0
     low, high, median = float(finite.min()), float(finite.max()), float(np.median(finite))
-    if mode == "max" and high > median:
+    rounding = RESOLUTION * max(abs(low), abs(high))
+    if mode == "max" and high - median > rounding:
         low = float(finite[finite >= median - 3 * (high - median)].min())
-    if mode == "min" and low < median:
+    if mode == "min" and median - low > rounding:
         high = float(finite[finite <= median + 3 * (median - low)].max())
     reach = (high - low) / 2
     near = [value for value in beside if low - reach <= value <= high + reach]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from gridloom.analysis.pick import Pick
 from gridloom.analysis.rounds import Gone, Round
+from gridloom.figures.drawing import Drawing, write_all
 from gridloom.figures.page import (
     OTHERS,
     PICK_MARK,
@@ -165,3 +168,21 @@ def draw_survivors(survivors: Survivors, subject: Subject) -> Figure:
         f"Columns without room: {', '.join(table.left_out)}." if table.left_out else "",
         marks=[*marks, Line2D([], [], **PICK_MARK)],
     )
+
+
+def draw_confirmation(
+    rounds: Sequence[Path], best: Path, subject: Subject, *, dpi: int, files: Sequence[Path]
+) -> None:
+    """Draw who was left after each round of a confirmation.
+
+    Parameters
+    ----------
+    rounds
+        Files of the rounds, in their order.
+    best
+        The confirmed pick.
+    dpi, files
+        As for `gridloom.figures.evidence.draw_figures`; all files show the same figure.
+    """
+    survivors = read_survivors([Round.read(file) for file in rounds], Pick.read(best), subject)
+    write_all([Drawing(partial(draw_survivors, survivors, subject), files)], dpi=dpi)

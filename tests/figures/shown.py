@@ -50,11 +50,17 @@ def nothing_clipped_or_overlapping(figure):
 
 
 def looks_as_it_did(figure, name, folder, dpi=80):
-    """Compare a figure with the reference of a name, `folder` being a test's own.
+    """Compare a figure with the reference of a name, `folder` being a test's own."""
+    save(figure, folder / f"{name}.png", dpi)
+    looks_like_its_reference(folder / f"{name}.png")
+
+
+def looks_like_its_reference(file):
+    """Compare a picture with the reference of its name.
 
     To accept a change of the picture, look at it and copy the new one over the reference.
     """
-    save(figure, folder / f"{name}.png", dpi)
-    shutil.copy(REFERENCES / f"{name}.png", folder / "expected.png")
-    problem = compare_images(str(folder / "expected.png"), str(folder / f"{name}.png"), tol=5)
-    assert problem is None
+    # What differs is written beside the copy.
+    expected = file.with_name(f"{file.stem}_expected.png")
+    shutil.copy(REFERENCES / file.name, expected)
+    assert compare_images(str(expected), str(file), tol=2) is None

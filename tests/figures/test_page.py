@@ -31,6 +31,12 @@ def test_scores_far_on_the_worse_side_are_out_of_view_and_none_of_the_best_is(mo
     assert out_of_view(scores, (low, high)) == 1
 
 
+def test_differences_by_rounding_put_nothing_out_of_view():
+    scores = np.array([0.1 + 0.2, 0.3, 0.3, 0.30000000000000016])
+    for mode in ("max", "min"):
+        assert out_of_view(scores, view(scores, mode)) == 0
+
+
 def test_a_view_widens_for_what_is_near_and_exists_for_anything():
     scores = np.array([0.0, 1.0])
     assert view(scores, "max", [1.4, 9.0])[1] == pytest.approx(1.456)
