@@ -109,6 +109,13 @@ def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied)
     assert copied.records() == before
 
 
+def test_lattice_draws_the_grid_before_anything_is_trained(untrained):
+    assert untrained.succeed("lattice") == {"lattice": 1}
+    figures = untrained.results / "figures"
+    assert [file.name for file in figures.iterdir()] == ["lattice_units_x_dropout.png"]
+    assert untrained.records() == {}
+
+
 def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("partial") == {
