@@ -56,7 +56,7 @@ rule heatmaps:
 
 
 rule figures:
-    """Draw all other figures: one job, because each imports matplotlib anew."""
+    """Draw all other figures: one job reads the tables once."""
     input:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",

@@ -1,5 +1,9 @@
 """Draw all figures but the heatmaps of means."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 from pathlib import Path
 

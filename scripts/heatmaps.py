@@ -1,5 +1,9 @@
 """Draw figures of the grid, and remove those of an earlier one."""
 
+from gridloom.workers.task import in_host
+
+in_host(__real_file__)
+
 import json
 import sys
 from pathlib import Path
