@@ -169,6 +169,7 @@ use rule report as report_partial with:
         code=code("report"),
     output:
         page=f"{RESULTS}/partial/report.html",
+        study=f"{RESULTS}/partial/study.json",
     log:
         f"{RESULTS}/logs/report_partial.log",
     params:

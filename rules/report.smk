@@ -2,7 +2,7 @@
 
 Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, divergence.csv, best.yaml,
         verdict.md, next.yaml
-Makes   <results>/report.html
+Makes   <results>/report.html; study.json, for notebooks
 """
 
 
@@ -26,6 +26,7 @@ rule report:
         code=code("report"),
     output:
         page=shown(f"{RESULTS}/report.html", "page", "Report"),
+        study=f"{RESULTS}/study.json",
     log:
         f"{RESULTS}/logs/report.log",
     threads: asks("report", "threads")
@@ -39,6 +40,7 @@ rule report:
         # No inputs: the data of finished trainings may be lost.
         data=DATA,
         points=RUN.coverage.folder,
+        confirmation=RUN.confirmed_pick,
         # No input: it is not made again for a page.
         confirmed=RUN.confirmed,
         content=fingerprint(filter(None, [RUN.confirmed])),

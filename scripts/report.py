@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
+from gridloom.report.description import Description
 from gridloom.report.page import Sources, write_report
 from gridloom.study.schema import Study
 from gridloom.workflow.failures import failed_records
@@ -15,6 +16,8 @@ from gridloom.workflow.failures import failed_records
 with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     study = Study.model_validate_json(params.study)
+    setup = Path(params.points).name
+    Description(study, setup, params.confirmation).write(Path(snakemake.output.study))
     write_report(
         Sources(
             runs=Path(given.runs),

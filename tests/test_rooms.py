@@ -29,6 +29,7 @@ ROOMS = [
     "figures",
     "report",
     "fitted",
+    "results",
     "predict",
     "check",
     "workflow",

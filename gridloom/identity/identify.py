@@ -23,7 +23,7 @@ from gridloom.errors import StudyError
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
 from gridloom.identity.setup import Setup, model_fingerprint, package_versions
-from gridloom.identity.source_code import Source, code_fingerprint, imported_modules
+from gridloom.identity.source_code import Module, Source, code_fingerprint, imported_modules
 from gridloom.study.dataset import Dataset, Split
 from gridloom.study.schema import Study
 from gridloom.study.sources import is_local, table_format
@@ -169,7 +169,7 @@ def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dic
         Name → file.
     """
     files = {name: library_file(name) for name in first}
-    found = imported_modules(files, [library_root()], read, lambda name: name == gridloom.__name__)
+    found = _of_library(files, read)
     return {**files, **{name: module.path for name, module in found.items()}}
 
 
@@ -181,10 +181,14 @@ def library_modules_of(script: Path, read: Callable[[Path], Source]) -> dict[str
     dict
         Name → file.
     """
-    found = imported_modules(
-        {"": script}, [library_root()], read, lambda name: name == gridloom.__name__
+    return {name: module.path for name, module in _of_library({"": script}, read).items()}
+
+
+def _of_library(files: Mapping[str, Path], read: Callable[[Path], Source]) -> dict[str, Module]:
+    """List this library's modules that files import, directly or indirectly."""
+    return imported_modules(
+        files, [library_root()], read, lambda name: name == gridloom.__name__, unchanging=True
     )
-    return {name: module.path for name, module in found.items()}
 
 
 def library_fingerprint(first: Iterable[str], digests: Digests) -> str:

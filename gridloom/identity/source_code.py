@@ -15,6 +15,7 @@ import sys
 import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from gridloom.errors import StudyError
@@ -248,6 +249,8 @@ def imported_modules(
     folders: Sequence[Path],
     read: Callable[[Path], Source],
     wanted: Callable[[str], bool] = lambda name: name not in sys.stdlib_module_names,
+    *,
+    unchanging: bool = False,
 ) -> dict[str, Module]:
     """Find the modules that files import, directly or indirectly.
 
@@ -261,6 +264,9 @@ def imported_modules(
         Reads a source file.
     wanted
         Takes the first part of a module's name and returns whether to look for the module.
+    unchanging
+        Whether the folders stay as they are while this process runs: then each module is looked
+        for once, however often this is called.
 
     Returns
     -------
@@ -272,6 +278,8 @@ def imported_modules(
     StudyError
         If a file is not Python, or imports relatively but is not in a package.
     """
+    locate = _located_once if unchanging else _located
+    places = tuple(folders)
     found: dict[str, Module] = {}
     looked_for: set[str] = set()
     queue = [(name, Module(path, False)) for name, path in files.items()]
@@ -281,7 +289,7 @@ def imported_modules(
             if name in looked_for or not wanted(name.partition(".")[0]):
                 continue
             looked_for.add(name)
-            for part, there in _located(name, folders).items():
+            for part, there in locate(name, places).items():
                 if part not in found and part not in files:
                     found[part] = there
                     if there.has_code:
@@ -338,6 +346,11 @@ def _located(name: str, folders: Sequence[Path]) -> dict[str, Module]:
         if located:
             return located
     return {}
+
+
+@cache
+def _located_once(name: str, folders: tuple[Path, ...]) -> dict[str, Module]:
+    return _located(name, folders)
 
 
 def code_fingerprint(digests: Mapping[str, str]) -> str:

@@ -414,9 +414,21 @@ class StudyRun:
 
     @property
     def study_text(self) -> str:
-        """The study as JSON: what it sets itself, without the secrets of an address."""
+        """The study as JSON: what it sets itself and what its results depend on.
+
+        Without the secrets of an address, and without how it is run or drawn: so the report does
+        not change with these.
+        """
         own = self.study.model_copy(update={"dataset": self.dataset})
-        return own.model_dump_json(exclude_unset=True)
+        left_out: Any = {
+            "limits": True,
+            "repetitions_per_job": True,
+            "resources": True,
+            "trainer": set(type(own.trainer).model_fields) - {"engine", "xla"},
+            "figures": set(type(own.figures).model_fields) - {"labels"},
+        }
+        dumped = own.model_dump(mode="json", exclude_unset=True, exclude=left_out)
+        return json.dumps({key: value for key, value in dumped.items() if value != {}})
 
     @property
     def baselines(self) -> list[str]:

@@ -12,6 +12,7 @@ def test_baselines_are_measured_beside_a_study_and_again_only_for_other_rows_or_
         "baselines": 1,
         "verdict": 1,
         "figures": 1,
+        "report": 1,
     }  # no host: nothing trains
     table = pd.read_csv(copied.results / "baselines.csv")
     assert table["baseline"].tolist() == ["dummy", "dummy", "linear", "linear"]

@@ -64,7 +64,7 @@ def test_rounds_train_what_is_left_and_end_in_a_pick_that_verify_takes(copied):
     assert copied.succeed("confirm_figure") == {"confirm_figure": 1}
     assert (folder(copied) / "rounds.png").exists()
     # The study's own tables are as they were; verdict and figures take the confirmed pick.
-    assert copied.succeed() == {"verdict": 1, "heatmaps": 1, "figures": 1}
+    assert copied.succeed() == {"verdict": 1, "heatmaps": 1, "figures": 1, "report": 1}
     assert copied.runs().equals(tables)
     assert copied.succeed("confirm") == {}
     assert "uses every record" in copied.run("prune").stdout

@@ -42,7 +42,7 @@ def trained_by(project, **changes) -> set[str]:
     return {path for path, text in project.records().items() if before.get(path) != text}
 
 
-ANSWER = {"analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1}
+ANSWER = {"analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1, "report": 1}
 
 TABLES = {"gather": 1, **ANSWER}
 
@@ -202,8 +202,9 @@ def test_a_deleted_or_truncated_record_is_trained_again(copied):
     ("file", "expected"),
     [
         ("scripts/heatmaps.py", {"heatmaps": 1}),
-        ("gridloom/figures/style.py", {"heatmaps": 1, "figures": 1}),
+        ("gridloom/figures/style.py", {"heatmaps": 1, "figures": 1, "report": 1}),
         ("gridloom/figures/ties.py", {"figures": 1}),
+        ("gridloom/report/page/report.js", {"report": 1}),
         ("scripts/gather.py", TABLES),
         ("gridloom/analysis/table.py", TABLES),
     ],

@@ -22,6 +22,7 @@ def test_a_run_leaves_records_tables_and_heatmaps(finished):
         "analyse": 1,
         "heatmaps": 1,
         "figures": 1,
+        "report": 1,
         "verdict": 1,
     }
     records = finished.records()

@@ -1,0 +1,3 @@
+from gridloom.results import Results as Results
+
+__version__: str
