@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gridloom.analysis.table import RESOLUTION
 from gridloom.figures.cells import (
@@ -40,14 +39,21 @@ from gridloom.figures.cells import (
 from gridloom.figures.drawing import Drawing, files_of
 from gridloom.figures.numbers import Heatmap, StudyNumbers, Words, grouped, heatmaps_of
 from gridloom.figures.places import Places, kept, side_by_side, to_scale
-from gridloom.figures.style import COLUMN, PAGE, short_names
+from gridloom.figures.style import COLUMN, PAGE, short_name, short_names
 from gridloom.figures.wanted import Wanted
 
 #: Lowest cell with numbers, and largest height of all cells together, in inches.
 _LOWEST_CELL, _HEIGHT = 0.2, 6.5
 
-#: Width of the bar of colours, and its height with numbers and label, in inches.
-_BAR_WIDTH, _BAR_HEIGHT = 0.09, 0.75
+#: Width of the bar of colours, height of the numbers at it, and how much shorter it is at either
+#: end than the cells, in inches.
+_BAR_WIDTH, _BAR_TICKS, _BAR_INSET = 0.09, 0.2, 0.15
+
+#: Space between panels and at the edges of a figure, in inches.
+_EDGE = 0.08
+
+#: Height of a text that is slanted by 45°, in units of its width.
+_SLANT = 0.75
 
 #: An axis with more values is drawn in groups of neighbours.
 MAX_VALUES = 150
@@ -153,46 +159,64 @@ def draw(
     plan = _plan(len(panels), rows, columns, 0.4 + widths[0], every)
     look = plan.look
     turned = widths[1] > columns.nearest * look.cell[0] - 0.04
-    headings = [panel.heading or wrapped(panel.subtitle, plan.width, TICK) for panel in panels]
+    # A slanted label begins to the left of its value.
+    left = max(0.4 + widths[0], turned * (_SLANT * widths[1] - look.cell[0] / 2))
+    room = plan.width - left - _EDGE
+    most = max(int(room / plan.across / width_of("x", TICK)), 10)
+    headings = [
+        short_name(panel.heading, most) or wrapped(panel.subtitle, room, TICK) for panel in panels
+    ]
     told = [panels[0].subtitle] if panels[0].heading else []
     told.append("; ".join(_notes(panels, words, look, sizes, every)))
     notes = "\n".join(wrapped(note, plan.width, NOTE) for note in told)
     title = wrapped(words.title, plan.width, TITLE)
-    panel_height = (
-        height_of(headings[0], TICK)
-        + len(labels[0]) * look.cell[1]
-        + (0.35 + 0.75 * widths[1] if turned else 0.35)
+    label = bar_label(scale, words, room)
+    high = len(labels[0]) * look.cell[1]
+    head = height_of(headings[0], TICK) + 0.06
+    above = _EDGE + height_of(title, TITLE)
+    named = _SLANT * widths[1] + 0.1 if turned else height_of("", TICK)
+    bar = _EDGE + height_of(notes, NOTE) + height_of(label, TICK) + _BAR_TICKS + 0.06
+    below = bar + _BAR_WIDTH + height_of("", LABEL) + named + 0.16
+    height = above + plan.down * (head + high) + below
+    figure = Figure(figsize=(plan.width, height))
+    plots = figure.subplots(
+        plan.down,
+        plan.across,
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        # The sizes are known: matplotlib's own layout would take a quarter of the time of a figure.
+        gridspec_kw={
+            "left": left / plan.width,
+            "right": 1 - _EDGE / plan.width,
+            "bottom": below / height,
+            "top": 1 - (above + head) / height,
+            "wspace": _EDGE / (room / plan.across),
+            "hspace": head / high,
+        },
     )
-    around = height_of(title, TITLE) + _BAR_HEIGHT + height_of(notes, NOTE)
-    layout = ConstrainedLayoutEngine(h_pad=0.02)
-    figure = Figure(figsize=(plan.width, plan.down * panel_height + around), layout=layout)
-    plots = figure.subplots(plan.down, plan.across, squeeze=False, sharex=True, sharey=True)
     for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):
         draw_cells(plot, panel, scale, words.mode, look, cells)
         fit(plot, look)
-        plot.set_title(heading, fontsize=TICK)
+        plot.set_title(heading, fontsize=TICK, pad=3)
         set_ticks(plot, labels, look, turned=turned)
     for plot in plots.flat[len(panels) :]:
         plot.set_axis_off()
+    # Cut where it would reach beyond the figure.
+    beside = 2 * (min(above + head, below) + high / 2 - _EDGE)
+    most = max(int(beside / width_of("x", LABEL)), 10)
     for plot in plots[:, 0]:
-        plot.set_ylabel(words.names[names[0]] + rows.said, fontsize=LABEL)
+        plot.set_ylabel(short_name(words.names[names[0]] + rows.said, most), fontsize=LABEL)
     for plot in plots[-1]:
         plot.set_xlabel(words.names[names[1]] + columns.said, fontsize=LABEL)
-    draw_bar(
-        figure,
-        scale,
-        words.mode,
-        bar_label(scale, words, plan.width),
-        ax=plots.ravel().tolist(),
-        location="bottom",
-        aspect=plan.width / _BAR_WIDTH,
-        pad=0.02,
-    )
-    figure.suptitle(title, fontsize=TITLE, fontweight="bold")
-    figure.supxlabel(notes, x=0.02, ha="left", fontsize=NOTE)
-    # Once, not for each file: this takes as long as drawing.
-    layout.execute(figure)
-    figure.set_layout_engine("none")
+    # Its last number reaches beyond its end.
+    start, long = left + _BAR_INSET, room - 2 * _BAR_INSET
+    strip = (start / plan.width, bar / height, long / plan.width, _BAR_WIDTH / height)
+    draw_bar(figure, scale, words.mode, label, cax=figure.add_axes(strip))
+    upper = 1 - _EDGE / 2 / height
+    figure.suptitle(title, y=upper, va="top", fontsize=TITLE, fontweight="bold")
+    low = _EDGE / 2 / height
+    figure.supxlabel(notes, x=0.02, y=low, ha="left", va="bottom", fontsize=NOTE)
     return figure
 
 

@@ -348,6 +348,14 @@ def test_a_third_axis_has_a_panel_for_each_value_on_one_scale():
     assert wanted.panels == "rate"
 
 
+def test_headings_of_panels_with_long_names_stay_apart():
+    study = study_of(steps, labels={"rate": "a hyperparameter with a very long name indeed"})
+    panels = [of("slice", study, at={"rate": rate}, panels="rate") for rate in AXES["rate"]]
+    figure = drawn(panels, study)
+    assert [plot.get_title().split()[-1] for plot in figure.axes[:3]] == AXES["rate"]
+    nothing_clipped_or_overlapping(figure)
+
+
 def test_a_map_of_10_000_cells_has_no_numbers_and_one_of_more_groups_neighbours():
     axes = {"a": [str(n) for n in range(100)], "b": [str(n) for n in range(100)]}
     study = study_of(lambda a, b, k: 0.001 * int(a) + 0.002 * int(b), axes, repetitions=1)

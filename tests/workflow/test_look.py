@@ -122,6 +122,7 @@ def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
         "gather_partial": 1,
         "analyse_partial": 1,
         "verdict_partial": 1,
+        "report_partial": 1,
         "heatmaps_partial": 1,
         "figures_partial": 1,
         "report_partial": 1,
