@@ -444,9 +444,15 @@ def _spread(
 ) -> np.ndarray:
     """Sum the values of points by cell; `empty` where a cell has no point."""
     kind = float if np.isnan(empty) else int
-    cells = values.groupby([points[rows], points[columns]]).sum(min_count=1).unstack()
-    ordered = cells.reindex(index=list(study.axes[rows]), columns=list(study.axes[columns]))
-    return ordered.fillna(empty).to_numpy(kind)
+    down, across = (
+        pd.Index(study.axes[name]).get_indexer(pd.Index(points[name])) for name in (rows, columns)
+    )
+    shape = (len(study.axes[rows]), len(study.axes[columns]))
+    cells = down * shape[1] + across
+    sums = np.bincount(cells, values.to_numpy(float), shape[0] * shape[1])
+    there = np.bincount(cells, minlength=len(sums)) > 0
+    spread: np.ndarray = np.where(there, sums, empty).astype(kind).reshape(shape)
+    return spread
 
 
 def _cells_of(study: StudyNumbers, rows: str, columns: str, which: pd.Series) -> np.ndarray:
