@@ -1,6 +1,7 @@
 """Draw the grid of each pair of axes, before anything is trained."""
 
 import json
+import sys
 from pathlib import Path
 
 from gridloom.errors import report_mistakes
@@ -21,4 +22,6 @@ with report_mistakes(snakemake.log[0]):
     drawings = lattice_drawings(
         json.loads(params.points), subject, json.loads(params.to_scale), files
     )
+    if not files:
+        print("The grid has fewer than two axes, so there is no lattice.", file=sys.stderr)
     write_all(drawings, dpi=params.dpi, processes=snakemake.threads)

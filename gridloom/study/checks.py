@@ -75,7 +75,7 @@ def _check_figures(figures: Figures, objective: str, grid: Grid) -> Iterator[str
             yield f"figures.metrics[{index}]: {metric} is there already; remove one"
     known = {name for point in grid.points.values() for name in point}
     numbers = axis_numbers(grid)
-    for index, axis in enumerate(figures.to_scale if isinstance(figures.to_scale, list) else []):
+    for index, axis in enumerate(figures.to_scale):
         where = f"figures.to_scale[{index}]"
         if axis not in known:
             yield f"{where}: {axis!r} is not a hyperparameter here{nearest(axis, known)}"

@@ -250,10 +250,10 @@ class Figures(Closed):
         "curves, effects and their interactions, score against cost, spread of the trainings, all "
         "pairs of axes in one picture, all configurations in one picture; [] for none.",
     )
-    to_scale: bool | list[str] = Field(
-        False,
+    to_scale: list[str] = Field(
+        [],
         description="Hyperparameters of numbers whose values heatmaps draw to scale, on a "
-        "logarithmic one where they are spread by factors; true: all of them.",
+        "logarithmic one where they are spread by factors.",
     )
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         {},

@@ -387,11 +387,8 @@ class StudyRun:
     @property
     def to_scale(self) -> list[str]:
         """Axes whose values heatmaps draw to scale."""
-        wanted = self.study.figures.to_scale
-        numbers = list(axis_numbers(self.study.grid))
-        if isinstance(wanted, bool):
-            return numbers if wanted else []
-        return [name for name in numbers if name in wanted]
+        numbers = axis_numbers(self.study.grid)
+        return [name for name in self.study.figures.to_scale if name in numbers]
 
     def all_figures(self, folder: str) -> list[str]:
         """List the files of all figures of the study, those of `snakemake confirm` apart."""

@@ -136,15 +136,10 @@ def test_one_axis_has_a_line_and_none_a_sentence(run_of):
     assert run.first_figures("figures") == ["figures/no_figure.txt"]
 
 
-def test_axes_of_numbers_are_drawn_to_scale_all_or_some(run_of):
-    def scaled(to_scale):
-        hyperparameters = {**TINY["hyperparameters"], "activation": ["relu", "tanh"]}
-        study = {"hyperparameters": hyperparameters, "figures": {"to_scale": to_scale}}
-        return run_of(study).to_scale
-
-    assert scaled(True) == ["dropout", "units"]
-    assert scaled(["units"]) == ["units"]
-    assert scaled(False) == []
+def test_axes_that_are_swept_are_drawn_to_scale(run_of):
+    assert run_of().to_scale == []
+    wanted = {"figures": {"to_scale": ["units", "dropout", "learning_rate"]}}
+    assert run_of(wanted).to_scale == ["units", "dropout"]
 
 
 def test_a_point_has_a_text_for_each_axis_and_none_for_what_it_lacks(run_of):
