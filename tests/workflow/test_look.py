@@ -125,7 +125,6 @@ def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
         "report_partial": 1,
         "heatmaps_partial": 1,
         "figures_partial": 1,
-        "report_partial": 1,
         "partial": 1,
     }
     partial = copied.results / "partial"

@@ -6,12 +6,22 @@ import re
 
 import pytest
 
+import gridloom
+
 
 def test_a_run_makes_a_report_and_names_it(finished):
     html = (finished.results / "report.html").read_text()
     assert "<h1>tiny</h1>" in html
     assert "8, 0 of which diverged or have no number" in html
     assert re.search(r"^look .*results/report\.html", finished.output, re.MULTILINE)
+
+
+def test_the_results_of_a_run_can_be_opened(finished):
+    results = gridloom.open(finished.results)
+    assert results.axes == {"units": [1, 4], "dropout": [0, 0.3]}
+    assert len(results.runs) == 8
+    assert results.best.point in set(results.summary["point"])
+    assert results.heatmap("units", "dropout").axes
 
 
 def test_a_new_label_makes_the_report_anew_and_trains_nothing(copied):
