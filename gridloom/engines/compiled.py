@@ -23,7 +23,15 @@ from gridloom.data.preparation import PreparedRows
 from gridloom.engines.epochs import RunningFit, begin
 from gridloom.engines.monitoring import improves, make_metrics, monitored_place
 from gridloom.engines.program import Batches, Program
-from gridloom.engines.types import Checkpoints, Fitted, Stopping, Training, cannot, set_start
+from gridloom.engines.types import (
+    Checkpoints,
+    FitSettings,
+    Fitted,
+    Stopping,
+    Training,
+    cannot,
+    set_start,
+)
 from gridloom.errors import ModelError
 from gridloom.networks.error_text import describe_error, ran_out_of_memory
 from gridloom.networks.keras_private import no_draws
@@ -160,12 +168,7 @@ class CompiledFit:
         return RunningFit(trainings, epochs, lambda: int(counter.numpy()))
 
     def check_step(
-        self,
-        trainings: Sequence[Training],
-        model: keras.Model,
-        *,
-        batch_size: int,
-        stopping: Stopping | None,
+        self, trainings: Sequence[Training], model: keras.Model, settings: FitSettings
     ) -> bool:
         """Return whether a step of the graph equals one of the model's own `train_step`.
 
@@ -178,11 +181,11 @@ class CompiledFit:
             As in a call; `model` is the network of the first one.
         model
             Freshly built; it is trained here, so it cannot be used afterwards.
-        batch_size, stopping
-            As in a call.
+        settings
+            Those of the point, which has more epochs.
         """
         training = trainings[0]
-        count = min(batch_size, len(training.rows.y_train))
+        count = min(settings["batch_size"], len(training.rows.y_train))
         (order,) = row_orders(training.seeds.shuffle, 1, count)
         rows = training.rows
         make_metrics(model, training)
@@ -200,7 +203,7 @@ class CompiledFit:
             model,
             batch_size=count,
             epochs=1,
-            stopping=stopping,
+            stopping=settings["stopping"],
         )
         return all(
             _alike(fitted.history[name][0], np.asarray(logs[name]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import keras
 import numpy as np
@@ -48,6 +48,14 @@ class Stopping:
     patience: int
     min_delta: float
     monitor: str
+
+
+class FitSettings(TypedDict):
+    """Settings of a fit, as in `model.fit`, and its early stopping; None for none."""
+
+    batch_size: int
+    epochs: int
+    stopping: Stopping | None
 
 
 @dataclass(frozen=True)

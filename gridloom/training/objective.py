@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gridloom.errors import GridloomError, nearest
-
-if TYPE_CHECKING:  # importing scikit-learn takes a second, and the tables use this module too
-    from gridloom.data.preparation import PreparedRows
 
 #: Methods of a model that determine what `model.fit` logs.
 _LOGGING = ("fit", "train_step", "test_step", "compute_metrics", "get_metrics_result")
@@ -43,15 +40,15 @@ def check_objective(objective: str, names: Collection[str]) -> None:
     )
 
 
-def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[str] | None:
+def measured_names(model: Any, x: Any, y: Any, *, by_keras: bool) -> list[str] | None:
     """Return the metrics that a training will measure; None if only the training shows them.
 
     Parameters
     ----------
     model
         A compiled network, which cannot be used afterwards: metrics create their variables here.
-    rows
-        Prepared rows with targets in the form that the loss takes; the first row is measured.
+    x, y
+        Prepared inputs, and targets in the form that the loss takes, of some rows.
     by_keras
         Whether `model.fit` trains, which logs what the model's own methods return.
     """
@@ -66,7 +63,7 @@ def measured_names(model: Any, rows: PreparedRows, *, by_keras: bool) -> list[st
     from gridloom.engines.model_fit import numbers
 
     try:
-        model.test_step((tf.constant(rows.x_train[:1]), tf.constant(rows.y_train[:1])))
+        model.test_step((tf.constant(x), tf.constant(y)))
     except Exception:
         return None  # the fit raises and reports the same error
     names = list(numbers(model.get_metrics_result()))

@@ -11,8 +11,9 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,17 @@ class Unfinished:
             self._checkpoint = []
             self._save_after(SAVE_SECONDS)
         return self._fits[key]
+
+    def fit_all(
+        self,
+        groups: Iterable[Sequence[int]],
+        train: Callable[[Sequence[int], Checkpoints | None], list[Fitted]],
+    ) -> list[Fitted]:
+        """Return the fits of all trainings of the job, in order; see `fit` for each group."""
+        fitted: dict[int, Fitted] = {}
+        for places in groups:
+            fitted |= zip(places, self.fit(places, partial(train, places)), strict=True)
+        return [fitted[place] for place in sorted(fitted)]
 
     def find(self) -> list[np.ndarray] | None:
         """Return the state that an earlier run kept of the running fit; None if there is none."""

@@ -1,0 +1,256 @@
+"""From a request to everything that is needed to train it: rows, seeds, model file, settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from threading import Event
+from typing import Any
+
+import keras
+import numpy as np
+
+from gridloom.data.description import SplitDescription
+from gridloom.data.preparation import (
+    PreparedRows,
+    TrainingRows,
+    prepare,
+    training_rows,
+    validation_parts,
+)
+from gridloom.engines.types import REMEDY, Checkpoints, FitSettings, Fitted, Stopping, Training
+from gridloom.errors import ModelError
+from gridloom.files import fingerprint
+from gridloom.identity.setup import Setup
+from gridloom.networks.build import Network, build
+from gridloom.networks.model_code import ModelCode
+from gridloom.networks.model_file import ModelFile, load_model_file
+from gridloom.networks.pipeline import Pipeline
+from gridloom.networks.targets import encode_target
+from gridloom.records import Machine
+from gridloom.study.contract import CALLBACKS, PIPELINE
+from gridloom.study.seeds import Seeds, training_seeds
+from gridloom.training.environment import environment
+from gridloom.training.kept import Kept
+from gridloom.training.request import Request
+from gridloom.training.unfinished import Unfinished
+
+
+class Inputs:
+    """The rows and the model file that requests share, and the prepared rows of each repetition.
+
+    Parameters
+    ----------
+    request
+        Names the files.
+    code
+        The code of the model file.
+
+    Attributes
+    ----------
+    rows
+        The study's training rows.
+    content
+        Fingerprint of their file.
+    file
+        The model file.
+    """
+
+    def __init__(self, request: Request, code: ModelCode) -> None:
+        self._code, self._stamps = code, _stamps(request)  # before the content, to see all changes
+        self.rows = training_rows(request.rows_file, SplitDescription.read(request.split_file))
+        self.content = fingerprint([request.rows_file])
+        self.file = load_model_file(request.model_file, code)
+        self._prepared: Kept[list[PreparedRows]] = Kept(
+            lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
+        )
+
+    def serve(self, request: Request, code: ModelCode) -> bool:
+        """Return whether they are those of a request, and have not changed."""
+        return self._code is code and self._stamps == _stamps(request)
+
+    def prepared(self, setup: Setup, seed: int) -> list[PreparedRows]:
+        """Return the rows of each fold, prepared; `seed` is that of the validation stream."""
+        key = json.dumps(
+            [setup.validation, setup.class_weight, setup.scaling, setup.target, seed],
+            sort_keys=True,
+        )
+        return self._prepared.get(
+            key,
+            lambda: [
+                prepare(self.rows, fit, held, setup.class_weight, setup.scaling, setup.target)
+                for fit, held in validation_parts(self.rows, setup.validation, seed)
+            ],
+        )
+
+
+def _stamps(request: Request) -> list[tuple[str, int, int]]:
+    return [
+        (str(file.absolute()), status.st_mtime_ns, status.st_size)
+        for file in (request.split_file, request.rows_file)
+        for status in [file.stat()]
+    ]
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """A request with everything that is needed to train it.
+
+    Attributes
+    ----------
+    request
+        The request.
+    rows, content, file
+        See `Inputs`.
+    seeds
+        Repetition → seeds of its streams.
+    parts
+        (repetition, fold) → its prepared rows, in the order of the record.
+    settings
+        The point's settings of a fit.
+    pipeline
+        The model file's pipeline for the point; None if it has none.
+    row_shape
+        Shape of a row as the network gets it.
+    machine
+        What trains it.
+    unfinished
+        Fits that an earlier run of the job finished; new ones are added.
+    """
+
+    request: Request
+    rows: TrainingRows
+    content: str
+    file: ModelFile
+    seeds: dict[int, Seeds]
+    parts: dict[tuple[int, int], PreparedRows]
+    settings: FitSettings
+    pipeline: Pipeline | None
+    row_shape: tuple[Any, ...]
+    machine: Machine
+    unfinished: Unfinished
+
+    def built(self, repetition: int) -> Network:
+        """Build the point's network, with the initial weights of a repetition."""
+        return build(
+            self.file.build_model,
+            self.row_shape,
+            self.rows.outputs,
+            self.request.hyperparameters,
+            self.seeds[repetition].init,
+            self.file.state,
+        )
+
+    def training(
+        self, model: keras.Model, repetition: int, fold: int, weights: list[np.ndarray]
+    ) -> Training:
+        """Return a training, with targets in the form that a network takes.
+
+        Parameters
+        ----------
+        model
+            The network.
+        weights
+            Its initial weights.
+        """
+        part = self.parts[repetition, fold]
+        y_train, y_val = (
+            encode_target(model, self.row_shape, target, self.rows.classes)
+            for target in (part.y_train, part.y_val)
+        )
+        rows = replace(part, y_train=y_train, y_val=y_val)
+        return Training(repetition, fold, self.seeds[repetition], rows, weights)
+
+    def fit_each(
+        self, fit: Callable[[keras.Model, Training, Checkpoints | None], list[Fitted]]
+    ) -> list[Fitted]:
+        """Fit each training by itself, with a network of its own."""
+        order = list(self.parts)
+
+        def train(places: Sequence[int], checkpoints: Checkpoints | None) -> list[Fitted]:
+            repetition, fold = order[places[0]]
+            model = self.built(repetition).model
+            training = self.training(model, repetition, fold, model.get_weights())
+            return fit(model, training, checkpoints)
+
+        return self.unfinished.fit_all([[place] for place in range(len(order))], train)
+
+
+def open_request(request: Request, inputs: Inputs, stop: Event) -> OpenRequest:
+    """Prepare a request's rows and settings.
+
+    Parameters
+    ----------
+    inputs
+        The request's files.
+    stop
+        When it is set, a training that keeps checkpoints ends after its epoch.
+
+    Raises
+    ------
+    DataError
+        If a repetition's rows cannot be divided or prepared.
+    ModelError
+        If the model file defines what the engine does not call, or its pipeline fails.
+    """
+    setup, rows, file = request.setup, inputs.rows, inputs.file
+    seeds = {
+        repetition: training_seeds(setup.seed, repetition, setup.vary)
+        for repetition in request.repetitions
+    }
+    parts = {
+        (repetition, fold): part
+        for repetition, streams in seeds.items()
+        for fold, part in enumerate(inputs.prepared(setup, streams.validation))
+    }
+    if setup.engine != "keras":
+        _check_compiled(file)
+    pipeline = Pipeline.of(file, request.hyperparameters)
+    first = next(iter(parts.values()))
+    shape = first.x_train.shape[1:]
+    if pipeline is not None:
+        shape = pipeline.input_shape(first.x_train, first.y_train, rows.outputs, rows.classes)
+    machine = Machine(**environment())
+    # What an earlier run trained counts on this kind of machine only.
+    identity = {
+        "point": request.hyperparameters,
+        "repetitions": request.repetitions,
+        "rows": inputs.content,
+        "lockstep": request.lockstep,
+        "setup": setup.as_json(),
+        "machine": asdict(replace(machine, host="")),
+    }
+    return OpenRequest(
+        request,
+        rows,
+        inputs.content,
+        file,
+        seeds,
+        parts,
+        _settings(request.hyperparameters),
+        pipeline,
+        shape,
+        machine,
+        Unfinished(request.unfinished, identity, request.checkpoint_minutes, stop),
+    )
+
+
+def _check_compiled(file: ModelFile) -> None:
+    """Refuse functions of a model file that only `model.fit` calls."""
+    for name, defined in ((CALLBACKS, file.callbacks), (PIPELINE, file.pipeline)):
+        if defined is not None:
+            raise ModelError(
+                f"model: {file.path} defines `{name}`, which only model.fit calls; {REMEDY}"
+            )
+
+
+def _settings(point: Mapping[str, Any]) -> FitSettings:
+    stopping = None
+    if point.get("early_stopping_patience") is not None:
+        stopping = Stopping(
+            patience=point["early_stopping_patience"],
+            min_delta=float(point.get("early_stopping_min_delta", 0)),
+            monitor=point.get("early_stopping_monitor", "val_loss"),
+        )
+    return {"batch_size": point["batch_size"], "epochs": point["epochs"], "stopping": stopping}

@@ -1,0 +1,314 @@
+"""The compiled fits of a point's trainings: in lockstep or one by one, with graphs that are shared.
+
+Points whose networks differ only in what a graph gets as data share one traced graph.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gridloom.engines.compiled import CompiledFit
+from gridloom.engines.eligibility import why_not_in_lockstep
+from gridloom.engines.lockstep import Lockstep
+from gridloom.engines.one_by_one import OneByOne, check_expressible
+from gridloom.engines.types import Checkpoints, Fitted, Training
+from gridloom.networks.build import Network
+from gridloom.networks.keras_private import GlobalState
+from gridloom.networks.structure import Structure, structure_of
+from gridloom.training.kept import Kept
+from gridloom.training.opening import OpenRequest
+
+#: Largest size of the stacked rows of repetitions in lockstep.
+MAX_LOCKSTEP_BYTES = 512 * 2**20
+
+#: Most trainings in one lockstep; a graph has operations for each, so it grows with their number.
+MAX_LANES = 32
+
+#: Why a network's repetitions train one by one if its structure is not known.
+_HIDDEN = "the model holds an object that cannot be inspected"
+
+#: End of a message about a failed check, which should never happen.
+_REPORT = "The results are right; please report this with the model file."
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The fits of a request's trainings, and how they trained: at most `lanes` of them together."""
+
+    fitted: list[Fitted]
+    engine: str
+    why_not_lockstep: str | None = None
+    lanes: int = 1
+
+
+class SharedGraphs:
+    """Traced graphs and initial weights, which the next point can reuse without another number.
+
+    They are kept for up to `gridloom.training.kept.MAX_GRAPHS` kinds of network of one model file.
+    """
+
+    def __init__(self) -> None:
+        self._weights: Kept[dict[int, list[np.ndarray]]] = Kept()
+        self._graphs: Kept[_Graph] = Kept()
+        self._why_not: Kept[str | None] = Kept()
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def engine(
+        self, opened: OpenRequest, model: keras.Model, trainings: Sequence[Training]
+    ) -> tuple[str, str | None]:
+        """Return the engine that trains a network, and why it is not lockstep.
+
+        Raises
+        ------
+        ModelError
+            If the compiled fit cannot train it.
+        """
+        kind = _Kind.of(opened, model)
+        why_not = _HIDDEN if kind is None else self._why_not_lockstep(opened, kind, trainings)
+        return ("lockstep" if why_not is None else "one by one"), why_not
+
+    def fit(self, opened: OpenRequest, first: Network) -> Fits:
+        """Fit all trainings with compiled graphs.
+
+        Parameters
+        ----------
+        opened
+            The trainings.
+        first
+            Network of the first repetition.
+
+        Raises
+        ------
+        ModelError
+            If the compiled fit cannot train the network.
+        """
+        kind = _Kind.of(opened, first.model)
+        if kind is None:
+            return _fit_apart(opened, _HIDDEN)
+        weights = self._initial_weights(opened, first, kind)
+        if weights is None:
+            return _fit_apart(opened, "build_model returns another network in each repetition")
+        trainings = [
+            opened.training(kind.model, repetition, fold, weights[opened.seeds[repetition].init])
+            for repetition, fold in opened.parts
+        ]
+        why_not = self._why_not_lockstep(opened, kind, trainings)
+        if why_not is None:
+            groups = _together(trainings)
+            train = partial(self._fit_lanes, opened, kind, trainings, True)
+            try:
+                fitted = opened.unfinished.fit_all(groups, train)
+                return Fits(fitted, "lockstep", lanes=max(map(len, groups)))
+            except _TwinError:
+                why_not = (
+                    "in a check, a step in lockstep gave other numbers than the network's own step"
+                )
+                self._why_not.put(kind.name, why_not)
+        train = partial(self._fit_lanes, opened, kind, trainings, False)
+        alone = [[place] for place in range(len(trainings))]
+        return Fits(opened.unfinished.fit_all(alone, train), "one by one", why_not)
+
+    def _initial_weights(
+        self, opened: OpenRequest, first: Network, kind: _Kind
+    ) -> dict[int, list[np.ndarray]] | None:
+        """Return init seed → initial weights; None if the networks differ in more than these.
+
+        Weights are kept for each kind of network, because they follow from the seed and the kind.
+        Dropout rates belong to the kind only as zero or not, because only layers with a rate above
+        0 draw a seed.
+        """
+        key = json.dumps([kind.name, [rate > 0 for rate in kind.structure.rates]])
+        seed = opened.seeds[opened.request.repetitions[0]].init
+        mine = first.model.get_weights()
+        known = self._weights.get(key, dict)
+        if first.drew or not _equal(mine, known.get(seed, mine)):
+            known = {}  # weights depend on more than seed and kind
+        known.setdefault(seed, mine)
+        for repetition, streams in opened.seeds.items():
+            if streams.init not in known:
+                model = opened.built(repetition).model
+                if structure_of(model) != kind.structure:
+                    return None
+                known[streams.init] = model.get_weights()
+        return known
+
+    def _why_not_lockstep(
+        self, opened: OpenRequest, kind: _Kind, trainings: Sequence[Training]
+    ) -> str | None:
+        if not opened.request.lockstep:
+            return "trainer.lockstep is false"
+        if sum(t.rows.x_train.nbytes + t.rows.x_val.nbytes for t in trainings) > MAX_LOCKSTEP_BYTES:
+            return f"the stacked rows take more than {MAX_LOCKSTEP_BYTES >> 20} MB"
+        return self._why_not.get(kind.name, lambda: why_not_in_lockstep(kind.model))
+
+    def _fit_lanes(
+        self,
+        opened: OpenRequest,
+        kind: _Kind,
+        trainings: Sequence[Training],
+        lockstep: bool,
+        places: Sequence[int],
+        checkpoints: Checkpoints | None,
+    ) -> list[Fitted]:
+        """Fit the trainings at some places by one graph; see `_graph`."""
+        lanes = [trainings[place] for place in places]
+        fit = self._graph(opened, kind, lanes, lockstep)
+        return fit(lanes, kind.model, **opened.settings, checkpoints=checkpoints)
+
+    def _graph(
+        self, opened: OpenRequest, kind: _Kind, lanes: Sequence[Training], lockstep: bool
+    ) -> CompiledFit:
+        """Return a traced graph for a kind of network; a kept one if it can be used.
+
+        A step of the graph is compared with the network's own step when a stacked twin is traced,
+        and when a kept graph first gets another learning rate or dropout rate.
+
+        Raises
+        ------
+        _TwinError
+            If the twin's step differs from the network's own.
+        """
+        rates, xla = kind.structure.rates, _xla(opened, kind.model)
+        stopping = opened.settings["stopping"] is not None
+        targets = lanes[0].rows.y_train.shape[1:]
+        apart = None if lockstep else rates
+        key = json.dumps([kind.name, apart, len(lanes), targets, stopping, xla])
+        data = {
+            "learning rate": kind.structure.learning_rate,
+            **{f"rate {place}": rate for place, rate in enumerate(rates)},
+            **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(rates)},
+        }
+
+        def serves(fit: CompiledFit) -> bool:
+            # With XLA, dropout masks differ from those of Keras's own step.
+            own = opened.built(lanes[0].repetition).model
+            return xla or fit.check_step(lanes, own, opened.settings)
+
+        graph = self._graphs.find(key)
+        if graph is not None:
+            new = {name for name in data if data[name] != graph.data[name]} - graph.proven
+            if not new or serves(graph.fit):
+                graph.proven |= new
+                return graph.fit
+            changed = ", ".join(sorted(new))
+            print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
+        program = Lockstep(kind.model, lanes) if lockstep else OneByOne(kind.model, *lanes)
+        fit = CompiledFit(program, stopping=stopping, xla=xla)
+        if lockstep and not serves(fit):
+            print(
+                "a step in lockstep differs from the network's own step; the repetitions train one "
+                f"by one. {_REPORT}"
+            )
+            raise _TwinError
+        self._graphs.put(key, _Graph(fit, data))
+        return fit
+
+
+class _TwinError(Exception):
+    """A step of a stacked twin differs from the network's own."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A network, and the kind of network that one graph can serve.
+
+    Attributes
+    ----------
+    model, structure
+        The network.
+    name
+        Networks of other kinds have other names. One with custom parts shares with no other point.
+    """
+
+    model: keras.Model
+    structure: Structure
+    name: str
+
+    @classmethod
+    def of(cls, opened: OpenRequest, model: keras.Model) -> _Kind | None:
+        """Return the kind of a point's network; None if it cannot be inspected.
+
+        Raises
+        ------
+        ModelError
+            If the compiled fit cannot train it.
+        """
+        check_expressible(model)
+        structure = structure_of(model)
+        if structure.hidden:
+            return None
+        own = opened.request.hyperparameters if structure.own else None
+        return cls(model, structure, json.dumps([structure.digest, str(GlobalState.now()), own]))
+
+
+@dataclass
+class _Graph:
+    """A traced graph that may be used for other networks.
+
+    Attributes
+    ----------
+    fit
+        The graph.
+    data
+        Input of the graph → its value in the network from which the graph was traced.
+    proven
+        Inputs that were checked with another value.
+    """
+
+    fit: CompiledFit
+    data: dict[str, Any]
+    proven: set[str] = field(default_factory=set)
+
+
+def _fit_apart(opened: OpenRequest, why_not: str) -> Fits:
+    """Fit each training with its own graph, for networks that are not proven equal."""
+
+    def fit(
+        model: keras.Model, training: Training, checkpoints: Checkpoints | None
+    ) -> list[Fitted]:
+        program, stopping = OneByOne(model, training), opened.settings["stopping"] is not None
+        compiled = CompiledFit(program, stopping=stopping, xla=_xla(opened, model))
+        return compiled([training], model, **opened.settings, checkpoints=checkpoints)
+
+    return Fits(opened.fit_each(fit), "one by one", why_not)
+
+
+def _xla(opened: OpenRequest, model: keras.Model) -> bool:
+    xla = opened.request.setup.xla
+    # A model compiled with jit_compile=True asks for XLA itself.
+    return xla == "on" or (
+        xla == "auto" and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
+    )
+
+
+def _together(trainings: Sequence[Training]) -> list[list[int]]:
+    """Group trainings to stack, as indices: equal numbers of rows, at most `MAX_LANES` in a group.
+
+    Folds may differ by one row.
+    """
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, training in enumerate(trainings):
+        sizes = (len(training.rows.y_train), len(training.rows.y_val))
+        alike.setdefault(sizes, []).append(place)
+    return [part for group in alike.values() for part in _chunks(group, MAX_LANES)]
+
+
+def _chunks(places: list[int], most: int) -> list[list[int]]:
+    """Cut a list into parts of nearly equal length, at most `most`."""
+    count = -(-len(places) // most)
+    length = -(-len(places) // count)
+    return [places[start : start + length] for start in range(0, len(places), length)]
+
+
+def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
