@@ -87,12 +87,13 @@ def _kind(column: pd.Series, dataset: Dataset, lines: np.ndarray, typed: bool) -
         )
     if isinstance(column.dropna().iloc[0], decimal.Decimal):
         return NUMBER
+    _, wrong = as_kind(column, NUMBER, dataset.decimal)
     if not typed:
-        if not as_kind(column, NUMBER, dataset.decimal)[1].any():
+        if not wrong.any():
             return NUMBER
         if column.notna().all() and not as_kind(column, FLAG)[1].any():
             return FLAG
-    _check_text(column, dataset, lines)
+    _check_text(column, wrong, dataset, lines)
     return CATEGORY
 
 
@@ -251,10 +252,15 @@ def _slip(
     )
 
 
-def _check_text(column: pd.Series, dataset: Dataset, lines: np.ndarray) -> None:
-    """Refuse text that is not a category: numbers in another spelling, an id, free text."""
+def _check_text(column: pd.Series, wrong: np.ndarray, dataset: Dataset, lines: np.ndarray) -> None:
+    """Refuse text that is not a category: numbers in another spelling, an id, free text.
+
+    Parameters
+    ----------
+    wrong
+        Which values are no numbers.
+    """
     present = column.notna()
-    _, wrong = as_kind(column, NUMBER, dataset.decimal)
     if wrong.any() and (present.sum() - wrong.sum()) * 2 >= present.sum():
         raise _slip(column, wrong, NUMBER, dataset, lines)
     remedy = sign_remedy(column[wrong], dataset.decimal) if wrong.any() else None

@@ -152,10 +152,13 @@ def _read_alike(
         for parts in columns
         if not all(map(is_numeric, parts)) and not all(map(is_flags, parts))
     }
-    # pandas decides for each file alone; read again so that such columns are text in every file.
-    if all(_is_text(table[name]) for name in texts_all for table in tables):
-        return tables
-    return [read_raw_table(path, format, dataset, texts_all | {*named}) for path in files]
+    # pandas decides for each file alone; read one again where such a column is not text.
+    return [
+        table
+        if all(_is_text(table[name]) for name in texts_all)
+        else read_raw_table(path, format, dataset, texts_all | {*named})
+        for path, table in zip(files, tables, strict=True)
+    ]
 
 
 def _is_text(column: pd.Series) -> bool:
