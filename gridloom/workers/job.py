@@ -66,8 +66,8 @@ class Job:
         Cores and GPUs that it may use.
     record, log
         Files that it writes; the record's path says what to train.
-    rows, split
-        Files that it reads.
+    request
+        What it trains.
     """
 
     settings: TrainingSettings
@@ -77,47 +77,41 @@ class Job:
     gpus: int
     record: Path
     log: Path
-    rows: Path
-    split: Path
+    request: Request
 
     @classmethod
     def from_json(cls, sent: Mapping[str, Any]) -> Job:
         """Read the job that a client sent."""
         shared = {name: sent[name] for name in TrainingSettings.__dataclass_fields__}
         shared["setup"] = Setup.from_json(shared["setup"])
+        settings, record = TrainingSettings(**shared), Path(sent["record"])
         return cls(
-            settings=TrainingSettings(**shared),
+            settings=settings,
             scope=Path(sent["scope"]),
             watch=sent["watch"],
             threads=sent["threads"],
             gpus=sent["gpus"],
-            record=Path(sent["record"]),
+            record=record,
             log=Path(sent["log"]),
-            rows=Path(sent["rows"]),
-            split=Path(sent["split"]),
+            request=Request(
+                setup=settings.setup,
+                hyperparameters=read_path(point_of(record)),
+                repetitions=tuple(job_repetitions(record)),
+                rows_file=Path(sent["rows"]),
+                split_file=Path(sent["split"]),
+                model_file=Path(settings.model),
+                lockstep=settings.lockstep,
+                objective=settings.objective,
+                unfinished=unfinished_of(record),
+                checkpoint_minutes=settings.checkpoint_minutes,
+            ),
         )
 
     @property
     def trainings(self) -> int:
         """Number of its trainings: one for each fold of each repetition."""
         folds: int = self.settings.setup.validation.get("folds", 1)
-        return len(job_repetitions(self.record)) * folds
-
-    @property
-    def request(self) -> Request:
-        """The request to train."""
-        return Request(
-            setup=self.settings.setup,
-            hyperparameters=read_path(point_of(self.record)),
-            repetitions=tuple(job_repetitions(self.record)),
-            rows_file=self.rows,
-            split_file=self.split,
-            model_file=Path(self.settings.model),
-            lockstep=self.settings.lockstep,
-            objective=self.settings.objective,
-            unfinished=unfinished_of(self.record),
-            checkpoint_minutes=self.settings.checkpoint_minutes,
-        )
+        return len(self.request.repetitions) * folds
 
 
 @dataclass(frozen=True)
