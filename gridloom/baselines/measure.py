@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,22 +15,14 @@ import pandas as pd
 from gridloom.analysis.cells import write_csv
 from gridloom.baselines.fits import Work, predict
 from gridloom.baselines.keras_metric import KerasMetric
-from gridloom.data.description import SplitDescription
-from gridloom.data.preparation import (
-    PreparedRows,
-    TrainingRows,
-    prepare,
-    training_rows,
-    validation_parts,
-)
+from gridloom.data.preparation import PreparedRows
 from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.networks.build import build
-from gridloom.networks.model_code import read_model_code
-from gridloom.networks.model_file import ModelFile, load_model_file
 from gridloom.study.contract import PIPELINE
 from gridloom.study.schema import Baseline
 from gridloom.study.seeds import Seeds, training_seeds
+from gridloom.training.opening import Inputs
 from gridloom.training.request import Request
 
 #: Most repetitions measured: more of them add little about a baseline.
@@ -91,12 +83,13 @@ def measure_baselines(baselines: Sequence[Baseline], request: Request) -> pd.Dat
         each baseline has one row, whose `note` says why.
     """
     assert request.objective is not None
-    study = _Study.read(request)
+    study = _Study(request, Inputs(request))
     why_not = study.why_not()
     if why_not is None:
         rows = [
             {"baseline": baseline, "repetition": repetition, **_measured(baseline, study, parts)}
-            for repetition, parts in study.repetitions()
+            for repetition in request.repetitions
+            for parts in [study.prepared(repetition)]
             for baseline in baselines
         ]
         rows.sort(key=lambda row: baselines.index(row["baseline"]))
@@ -112,15 +105,7 @@ class _Study:
     """The rows that baselines are fitted on, and the network whose metric scores them."""
 
     request: Request
-    rows: TrainingRows
-    file: ModelFile
-
-    @classmethod
-    def read(cls, request: Request) -> _Study:
-        description = SplitDescription.read(request.split_file)
-        code = read_model_code(request.model_file, request.setup.model_file)
-        file = load_model_file(request.model_file, code)
-        return cls(request, training_rows(request.rows_file, description), file)
+    inputs: Inputs
 
     def seeds(self, repetition: int) -> Seeds:
         setup = self.request.setup
@@ -128,43 +113,36 @@ class _Study:
 
     def prepared(self, repetition: int) -> list[PreparedRows]:
         """Return the rows of each fold of a repetition."""
-        setup, seeds = self.request.setup, self.seeds(repetition)
-        return [
-            prepare(self.rows, fit, held, setup.class_weight, setup.scaling, setup.target)
-            for fit, held in validation_parts(self.rows, setup.validation, seeds.validation)
-        ]
-
-    def repetitions(self) -> Iterator[tuple[int, list[PreparedRows]]]:
-        for repetition in self.request.repetitions:
-            yield repetition, self.prepared(repetition)
+        return self.inputs.prepared(self.request.setup, self.seeds(repetition).validation)
 
     @cached_property
     def metric(self) -> KerasMetric:
         first = self.request.repetitions[0]
         shape = self.prepared(first)[0].x_train.shape[1:]
         network = build(
-            self.file.build_model,
+            self.inputs.file.build_model,
             shape,
-            self.rows.outputs,
+            self.inputs.rows.outputs,
             self.request.hyperparameters,
             self.seeds(first).init,
-            self.file.state,
+            self.inputs.file.state,
         ).model
-        return KerasMetric(network, str(self.request.objective), self.rows.classes)
+        return KerasMetric(network, str(self.request.objective), self.inputs.rows.classes)
 
     def why_not(self) -> str | None:
         """Describe why no baseline can be measured; None if it can."""
-        if self.file.pipeline is not None:
+        if self.inputs.file.pipeline is not None:
             return f"the model file's `{PIPELINE}` changes the rows before the networks see them"
         return self.metric.why_not()
 
     @cached_property
     def work(self) -> Work:
         """See `gridloom.baselines.fits.Work`."""
-        request, outputs = self.request, self.rows.outputs
+        request, rows = self.request, self.inputs.rows
+        outputs = rows.outputs
         folds = request.setup.validation.get("folds", 1)
-        classes = None if self.rows.description.task == "regression" else 0
-        if self.rows.classes is not None:
+        classes = None if rows.description.task == "regression" else 0
+        if rows.classes is not None:
             classes, outputs = outputs, 1 if outputs == 2 else outputs
         return Work(classes, outputs * folds * len(request.repetitions), request.setup.seed)
 

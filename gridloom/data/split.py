@@ -182,7 +182,7 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> SplitDescriptio
         layout = {"shape": list(train.features.shape[1:]), "columns": list(train.columns)}
     return SplitDescription(
         task=dataset.task,
-        targets=[dataset.target] if isinstance(dataset.target, str) else dataset.target,
+        targets=dataset.targets,
         classes=labels,
         ordered=train.ordered,
         reading=train.kinds | _roles(dataset),
@@ -195,8 +195,7 @@ def describe_split(train: Rows, test: Rows, dataset: Dataset) -> SplitDescriptio
 
 def _roles(dataset: Dataset) -> dict[str, str]:
     """Return column → role, for columns that are not features."""
-    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
-    roles = dict.fromkeys(targets, "target")
+    roles = dict.fromkeys(dataset.targets, "target")
     for role in ("group", "order", "weight"):
         name = getattr(dataset, role)
         if name is not None:

@@ -67,7 +67,7 @@ def read_table(
     DataError
         Which names each wrong column, the row (counted from 1, without the header) and the remedy.
     """
-    targets = [dataset.target] if isinstance(dataset.target, str) else dataset.target
+    targets = dataset.targets
     roles = {"group": dataset.group, "order": dataset.order, "weight": dataset.weight}
     if test is not None:
         roles["split"] = test[0]

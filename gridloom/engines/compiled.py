@@ -418,13 +418,9 @@ def _any_rows(specs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _first(rows: PreparedRows, count: int) -> PreparedRows:
-    return PreparedRows(
-        rows.x_train[:count],
-        rows.y_train[:count],
-        rows.weights[:count],
-        rows.x_val[:count],
-        rows.y_val[:count],
-    )
+    parts = (rows.x_train, rows.y_train, rows.weights, rows.x_val, rows.y_val)
+    x_train, y_train, weights, x_val, y_val = (part[:count] for part in parts)
+    return PreparedRows(x_train, y_train, weights, x_val, y_val)
 
 
 def _alike(some: Any, other: Any) -> bool:

@@ -155,11 +155,6 @@ def library_root() -> Path:
     return Path(gridloom.__path__[0]).parent
 
 
-def library_file(module: str) -> Path:
-    """Return the file of one of this library's modules, such as ``gridloom.data.split``."""
-    return library_root().joinpath(*module.split(".")).with_suffix(".py")
-
-
 def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dict[str, Path]:
     """List modules of this library and all modules of it that they import, also indirectly.
 
@@ -168,7 +163,8 @@ def library_modules(first: Iterable[str], read: Callable[[Path], Source]) -> dic
     dict
         Name → file.
     """
-    files = {name: library_file(name) for name in first}
+    root = library_root()
+    files = {name: root.joinpath(*name.split(".")).with_suffix(".py") for name in first}
     found = _of_library(files, read)
     return {**files, **{name: module.path for name, module in found.items()}}
 

@@ -58,11 +58,6 @@ class ModelCode:
     fingerprint: str
 
     @property
-    def imported_files(self) -> list[Path]:
-        """The files of `modules`."""
-        return [module.path for module in self.modules.values() if module.has_code]
-
-    @property
     def copies(self) -> dict[str, bytes]:
         """The files that the model file needs to run in another folder: path → content."""
         files = {self.path.name: self.contents[self.path]}

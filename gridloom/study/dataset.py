@@ -90,6 +90,11 @@ class Dataset(Closed):
     decimal: Literal[".", ","] = Field(".", description="Decimal sign of numbers.")
     encoding: str = Field("utf-8", description="Encoding of the text, such as latin-1.")
 
+    @property
+    def targets(self) -> list[str]:
+        """The columns to predict."""
+        return [self.target] if isinstance(self.target, str) else self.target
+
     def without_secrets(self) -> Dataset:
         """Return the block without the secrets in its addresses, so that files may show it."""
         test = None if self.test_source is None else shown(self.test_source)

@@ -24,7 +24,7 @@ from gridloom.errors import ModelError
 from gridloom.files import fingerprint
 from gridloom.identity.setup import Setup
 from gridloom.networks.build import Network, build
-from gridloom.networks.model_code import ModelCode
+from gridloom.networks.model_code import ModelCode, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file
 from gridloom.networks.pipeline import Pipeline
 from gridloom.networks.targets import encode_target
@@ -44,8 +44,6 @@ class Inputs:
     ----------
     request
         Names the files.
-    code
-        The code of the model file.
 
     Attributes
     ----------
@@ -55,20 +53,25 @@ class Inputs:
         Fingerprint of their file.
     file
         The model file.
+
+    Raises
+    ------
+    GridloomError
+        If the data or the model file is wrong, or the model file is not that of the set-up.
     """
 
-    def __init__(self, request: Request, code: ModelCode) -> None:
-        self._code, self._stamps = code, _stamps(request)  # before the content, to see all changes
+    def __init__(self, request: Request) -> None:
+        self._state = _state(request)  # before the content, so that a later change is noticed
         self.rows = training_rows(request.rows_file, SplitDescription.read(request.split_file))
         self.content = fingerprint([request.rows_file])
-        self.file = load_model_file(request.model_file, code)
+        self.file = load_model_file(request.model_file, self._state[0])
         self._prepared: Kept[list[PreparedRows]] = Kept(
             lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
         )
 
-    def serve(self, request: Request, code: ModelCode) -> bool:
+    def serve(self, request: Request) -> bool:
         """Return whether they are those of a request, and have not changed."""
-        return self._code is code and self._stamps == _stamps(request)
+        return self._state == _state(request)
 
     def prepared(self, setup: Setup, seed: int) -> list[PreparedRows]:
         """Return the rows of each fold, prepared; `seed` is that of the validation stream."""
@@ -85,8 +88,9 @@ class Inputs:
         )
 
 
-def _stamps(request: Request) -> list[tuple[str, int, int]]:
-    return [
+def _state(request: Request) -> tuple[ModelCode, list[tuple[str, int, int]]]:
+    """Return the code of the model file, and what shows a change of the other files."""
+    return read_model_code(request.model_file, request.setup.model_file), [
         (str(file.absolute()), status.st_mtime_ns, status.st_size)
         for file in (request.split_file, request.rows_file)
         for status in [file.stat()]

@@ -300,14 +300,12 @@ def _together(trainings: Sequence[Training]) -> list[list[int]]:
     for place, training in enumerate(trainings):
         sizes = (len(training.rows.y_train), len(training.rows.y_val))
         alike.setdefault(sizes, []).append(place)
-    return [part for group in alike.values() for part in _chunks(group, MAX_LANES)]
-
-
-def _chunks(places: list[int], most: int) -> list[list[int]]:
-    """Cut a list into parts of nearly equal length, at most `most`."""
-    count = -(-len(places) // most)
-    length = -(-len(places) // count)
-    return [places[start : start + length] for start in range(0, len(places), length)]
+    groups = []
+    for places in alike.values():
+        count = -(-len(places) // MAX_LANES)
+        length = -(-len(places) // count)  # nearly equal groups
+        groups += [places[start : start + length] for start in range(0, len(places), length)]
+    return groups
 
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

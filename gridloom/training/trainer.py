@@ -12,7 +12,7 @@ from gridloom.engines import model_fit
 from gridloom.engines.monitoring import all_directions, make_metrics, monitored, monitored_place
 from gridloom.engines.types import Checkpoints, Fitted, Training
 from gridloom.errors import ModelError
-from gridloom.networks.model_code import check_process, read_model_code
+from gridloom.networks.model_code import check_process
 from gridloom.networks.model_file import make_callbacks
 from gridloom.networks.targets import encode_target
 from gridloom.records import Record, TrainingResult, shortest
@@ -56,13 +56,8 @@ class Trainer:
     def __init__(self, stop: threading.Event | None = None) -> None:
         self.stop = stop or threading.Event()
         self._inputs: Inputs | None = None
-        self._shared = SharedGraphs()
+        self.graphs = SharedGraphs()
         self._measured: str | None = None
-
-    @property
-    def graphs(self) -> int:
-        """Number of traced graphs that are kept."""
-        return len(self._shared)
 
     def run(self, request: Request) -> Record:
         """Train a point's repetitions and return the record.
@@ -87,7 +82,7 @@ class Trainer:
         if setup.engine == "keras":
             fits = _fit_by_keras(opened)
         else:
-            fits = self._shared.fit(opened, network)
+            fits = self.graphs.fit(opened, network)
         seconds = opened.unfinished.seconds_before + time.perf_counter() - clock
         return Record(
             hyperparameters=request.hyperparameters,
@@ -139,7 +134,7 @@ class Trainer:
                 monitored(stopping.monitor, names, model)
         else:
             repeated = trainings * len(request.repetitions)
-            engine, why_not = self._shared.engine(opened, model, repeated)
+            engine, why_not = self.graphs.engine(opened, model, repeated)
             make_metrics(model, trainings[0])
             directions = all_directions(model)
             names = [*directions, *(f"val_{name}" for name in directions)]
@@ -152,11 +147,10 @@ class Trainer:
     def _open(self, request: Request) -> OpenRequest:
         """Read what a request needs, again only if it changed; check that it fits the set-up."""
         check_process(request.setup)
-        code = read_model_code(request.model_file, request.setup.model_file)
-        if self._inputs is None or not self._inputs.serve(request, code):
+        if self._inputs is None or not self._inputs.serve(request):
             # Drop what there is first: both might not fit into memory.
-            self._inputs, self._shared, self._measured = None, SharedGraphs(), None
-            self._inputs = Inputs(request, code)
+            self._inputs, self.graphs, self._measured = None, SharedGraphs(), None
+            self._inputs = Inputs(request)
         return open_request(request, self._inputs, self.stop)
 
     def _check_objective(self, opened: OpenRequest) -> None:
