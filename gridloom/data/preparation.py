@@ -338,20 +338,7 @@ def prepare(
     x_val = preparation.transform(take(rows.features, held))
     weights = row_weights(rows, fit, weighting)
     y_train, y_val = rows.target[fit], rows.target[held]
-    scale = target_scale(y_train, target)
+    scale = TargetScale.of(y_train) if target == "standard" else None
     if scale is not None:
         y_train, y_val = scale.standardized(y_train), scale.standardized(y_val)
     return PreparedRows(x_train, y_train, weights, x_val, y_val, scale)
-
-
-def target_scale(target: np.ndarray, how: str) -> TargetScale | None:
-    """Fit the scale by which number targets are standardized; None if they are not.
-
-    Parameters
-    ----------
-    target
-        Targets of the rows that a training fits on, shape (rows, targets).
-    how
-        ``standard`` or ``none``.
-    """
-    return TargetScale.of(target) if how == "standard" else None

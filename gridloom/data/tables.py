@@ -155,14 +155,10 @@ def _read_alike(
     # pandas decides for each file alone; read one again where such a column is not text.
     return [
         table
-        if all(_is_text(table[name]) for name in texts_all)
+        if all(isinstance(table[name].dtype, pd.StringDtype) for name in texts_all)
         else read_raw_table(path, format, dataset, texts_all | {*named})
         for path, table in zip(files, tables, strict=True)
     ]
-
-
-def _is_text(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.StringDtype)
 
 
 def read_raw_table(

@@ -153,7 +153,9 @@ def _why_not_optimizer(optimizer: Any) -> str | None:
     for option in (*options, "loss_scale_factor"):
         if getattr(optimizer, option, None):
             return f"the optimizer's {option} depends on a whole weight"
-    if learning_rate(optimizer) is None and not _is_schedule_of_keras(optimizer):
+    if learning_rate(optimizer) is None and not from_keras(
+        type(getattr(optimizer, "_learning_rate", None))
+    ):
         return "the optimizer's learning rate is a function of the model file's own"
     # The twin's optimizer is made from the configuration.
     try:
@@ -163,10 +165,6 @@ def _why_not_optimizer(optimizer: Any) -> str | None:
     if differs(optimizer, copy):
         return "the optimizer is more than its configuration"
     return None
-
-
-def _is_schedule_of_keras(optimizer: Any) -> bool:
-    return from_keras(type(getattr(optimizer, "_learning_rate", None)))
 
 
 def _why_not_loss(loss: Any) -> str | None:

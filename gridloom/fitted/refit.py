@@ -21,7 +21,6 @@ from gridloom.data.preparation import (
     TargetScale,
     TrainingRows,
     row_weights,
-    target_scale,
     training_rows,
 )
 from gridloom.engines import model_fit
@@ -200,7 +199,8 @@ def _fit(pick: Pick, setup: Setup, rows: TrainingRows, model_file: Path) -> _Fit
     if pipeline is not None:
         shape = pipeline.input_shape(x, rows.target, rows.outputs, rows.classes)
     network = build(file.build_model, shape, rows.outputs, point, seeds.init, file.state).model
-    scale = preparation.target_scale = target_scale(rows.target, setup.target)
+    scale = TargetScale.of(rows.target) if setup.target == "standard" else None
+    preparation.target_scale = scale
     powers: dict[str, int] = {}
     if scale is not None:
         check_standardizable(network)

@@ -50,9 +50,5 @@ class Kept(Generic[T]):
         ):
             self._things.popitem(last=False)
 
-    def clear(self) -> None:
-        """Drop all things."""
-        self._things.clear()
-
     def __len__(self) -> int:
         return len(self._things)

@@ -14,7 +14,6 @@ import numpy as np
 from gridloom.data.description import SplitDescription
 from gridloom.data.preparation import (
     PreparedRows,
-    TrainingRows,
     prepare,
     training_rows,
     validation_parts,
@@ -105,8 +104,8 @@ class OpenRequest:
     ----------
     request
         The request.
-    rows, content, file
-        See `Inputs`.
+    inputs
+        Its files.
     seeds
         Repetition → seeds of its streams.
     parts
@@ -124,9 +123,7 @@ class OpenRequest:
     """
 
     request: Request
-    rows: TrainingRows
-    content: str
-    file: ModelFile
+    inputs: Inputs
     seeds: dict[int, Seeds]
     parts: dict[tuple[int, int], PreparedRows]
     settings: FitSettings
@@ -137,14 +134,9 @@ class OpenRequest:
 
     def built(self, repetition: int) -> Network:
         """Build the point's network, with the initial weights of a repetition."""
-        return build(
-            self.file.build_model,
-            self.row_shape,
-            self.rows.outputs,
-            self.request.hyperparameters,
-            self.seeds[repetition].init,
-            self.file.state,
-        )
+        file, outputs = self.inputs.file, self.inputs.rows.outputs
+        point, seed = self.request.hyperparameters, self.seeds[repetition].init
+        return build(file.build_model, self.row_shape, outputs, point, seed, file.state)
 
     def training(
         self, model: keras.Model, repetition: int, fold: int, weights: list[np.ndarray]
@@ -158,9 +150,9 @@ class OpenRequest:
         weights
             Its initial weights.
         """
-        part = self.parts[repetition, fold]
+        part, classes = self.parts[repetition, fold], self.inputs.rows.classes
         y_train, y_val = (
-            encode_target(model, self.row_shape, target, self.rows.classes)
+            encode_target(model, self.row_shape, target, classes)
             for target in (part.y_train, part.y_val)
         )
         rows = replace(part, y_train=y_train, y_val=y_val)
@@ -227,9 +219,7 @@ def open_request(request: Request, inputs: Inputs, stop: Event) -> OpenRequest:
     }
     return OpenRequest(
         request,
-        rows,
-        inputs.content,
-        file,
+        inputs,
         seeds,
         parts,
         _settings(request.hyperparameters),

@@ -77,12 +77,10 @@ class Trainer:
         powers = {}
         if setup.target == "standard":
             check_standardizable(network.model)
-            powers = target_powers(network.model, opened.rows.outputs)
+            powers = target_powers(network.model, opened.inputs.rows.outputs)
         parameters = network.model.count_params()
-        if setup.engine == "keras":
-            fits = _fit_by_keras(opened)
-        else:
-            fits = self.graphs.fit(opened, network)
+        by_keras = setup.engine == "keras"
+        fits = _fit_by_keras(opened) if by_keras else self.graphs.fit(opened, network)
         seconds = opened.unfinished.seconds_before + time.perf_counter() - clock
         return Record(
             hyperparameters=request.hyperparameters,
@@ -101,7 +99,7 @@ class Trainer:
             ),
             machine=opened.machine,
             setup=setup.as_json(),
-            inputs={"training rows": opened.content},
+            inputs={"training rows": opened.inputs.content},
             engine=fits.engine,
             why_not_lockstep=fits.why_not_lockstep,
             lanes=fits.lanes,
@@ -129,12 +127,12 @@ class Trainer:
         stopping = opened.settings["stopping"]
         engine, why_not = "keras", None
         if setup.engine == "keras":
-            names = None if opened.file.callbacks else _measured(opened, model)
+            names = None if opened.inputs.file.callbacks else _measured(opened, model)
             if stopping is not None and names is not None:
                 monitored(stopping.monitor, names, model)
         else:
-            repeated = trainings * len(request.repetitions)
-            engine, why_not = self.graphs.engine(opened, model, repeated)
+            trainings *= len(request.repetitions)
+            engine, why_not = self.graphs.engine(opened, model, trainings)
             make_metrics(model, trainings[0])
             directions = all_directions(model)
             names = [*directions, *(f"val_{name}" for name in directions)]
@@ -157,7 +155,7 @@ class Trainer:
         """Check, once for each model file, that its networks measure the objective."""
         request = opened.request
         objective = request.objective
-        if not objective or objective == self._measured or opened.file.callbacks:
+        if not objective or objective == self._measured or opened.inputs.file.callbacks:
             return
         # This uses another network, so that the one that trains is not changed.
         names = _measured(opened, opened.built(request.repetitions[0]).model)
@@ -170,7 +168,7 @@ def _measured(opened: OpenRequest, model: keras.Model) -> list[str] | None:
     """Return what a network will measure; see `measured_names`."""
     part = next(iter(opened.parts.values()))
     x = part.x_train[:1]
-    y = encode_target(model, opened.row_shape, part.y_train[:1], opened.rows.classes)
+    y = encode_target(model, opened.row_shape, part.y_train[:1], opened.inputs.rows.classes)
     if opened.pipeline is not None:
         x, y = opened.pipeline.first_row(x, y)
     return measured_names(model, x, y, by_keras=opened.request.setup.engine == "keras")
@@ -184,7 +182,7 @@ def _fit_by_keras(opened: OpenRequest) -> Fits:
         model: keras.Model, training: Training, checkpoints: Checkpoints | None
     ) -> list[Fitted]:
         del checkpoints  # `check_study` refuses them: callbacks may have a state of their own
-        callbacks = make_callbacks(opened.file, opened.request.hyperparameters)
+        callbacks = make_callbacks(opened.inputs.file, opened.request.hyperparameters)
         how = opened.settings
         return [model_fit.fit(model, training, callbacks, **how, xla=xla, pipeline=pipeline)]
 
