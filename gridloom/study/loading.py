@@ -41,9 +41,9 @@ def load_study(
     StudyError
         With one sentence for each mistake.
     """
-    settings = {} if files and _is_whole(files[0]) else read_yaml(default)
-    for file in files:
-        layer = read_yaml(file)
+    layers = [read_yaml(file) for file in files]
+    settings = {} if layers and "hyperparameters" in layers[0] else read_yaml(default)
+    for layer in layers:
         settings = layer if "hyperparameters" in layer else _overlaid(settings, layer)
     return check_study(_overlaid(settings, _typed(overrides or {})))
 
@@ -59,10 +59,6 @@ def _typed(part: Any) -> Any:
             read = yaml.safe_load(part)
             return read if read is None or isinstance(read, bool | int | float) else part
     return part
-
-
-def _is_whole(file: Path) -> bool:
-    return "hyperparameters" in read_yaml(file)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
