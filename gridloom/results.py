@@ -9,7 +9,7 @@ import html
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
@@ -49,7 +49,10 @@ def open_results(folder: str | Path = "results") -> Results:
     {'activation': 'linear', 'batch_size': 16, ...}
     """
     described = Description.read(Path(folder) / FILE)
-    return Results(Path(folder), described.study, Path(described.confirmed))
+    return Results(Path(folder), described.study, described.confirmed)
+
+
+_Kind = Literal["mean", "best", "slice"]
 
 
 class Results:
@@ -171,7 +174,7 @@ class Results:
         columns: str,
         *,
         metric: str | None = None,
-        kind: Literal["mean", "best", "slice"] = "mean",
+        kind: _Kind = "mean",
         at: Mapping[str, Any] | None = None,
     ) -> Figure:
         """Draw a pair of axes.
@@ -206,7 +209,16 @@ class Results:
                 raise StudyError(f"{name} has no value {text}; it has {known}")
         if rows == columns:
             raise StudyError(f"rows and columns are both {rows}; name two axes")
+        if kind not in get_args(_Kind):
+            raise StudyError(f"kind is {kind!r}, must be {', '.join(get_args(_Kind))}")
+        if held and (kind != "slice" or {rows, columns} & held.keys()):
+            raise StudyError("at: only a slice has it, for axes besides rows and columns")
         numbers = self._numbers
+        if metric is not None and metric not in numbers.metrics:
+            raise StudyError(
+                f"there is no metric {metric!r}{nearest(metric, numbers.metrics)}; there are "
+                f"{', '.join(numbers.metrics)}"
+            )
         quantity = numbers.quantity(metric or self.metric)
         wanted = Wanted(kind, metric or self.metric, "", rows, columns, at=held)
         panels = heatmaps_of(numbers, wanted, quantity)

@@ -161,7 +161,6 @@ use rule report as report_partial with:
         history=f"{RESULTS}/partial/history.parquet",
         summary=f"{RESULTS}/partial/summary.csv",
         effects=f"{RESULTS}/partial/effects.csv",
-        divergence=f"{RESULTS}/partial/divergence.csv",
         best=f"{RESULTS}/partial/best.yaml",
         verdict=f"{RESULTS}/partial/verdict.md",
         next=f"{RESULTS}/partial/next.yaml",
@@ -174,6 +173,8 @@ use rule report as report_partial with:
         f"{RESULTS}/logs/report_partial.log",
     params:
         missing=lambda wildcards: RUN.coverage.missing(),
+        # Jobs that failed again have new causes.
+        newest=lambda wildcards: RUN.newest_log(),
 
 
 rule partial:

@@ -1,7 +1,7 @@
 """Report: from tables to one page for a browser.
 
-Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, divergence.csv, best.yaml,
-        verdict.md, next.yaml
+Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, best.yaml, verdict.md,
+       , next.yaml
 Makes   <results>/report.html; study.json, for notebooks
 """
 
@@ -18,7 +18,6 @@ rule report:
         history=f"{RESULTS}/history.parquet",
         summary=f"{RESULTS}/summary.csv",
         effects=f"{RESULTS}/effects.csv",
-        divergence=f"{RESULTS}/divergence.csv",
         best=f"{RESULTS}/best.yaml",
         verdict=f"{RESULTS}/verdict.md",
         next=f"{RESULTS}/next.yaml",
@@ -36,7 +35,7 @@ rule report:
         gpu=asks("report", "gpu"),
     params:
         study=verbatim(RUN.study_text),
-        arguments=verbatim(json.dumps(RUN.invocation.study_arguments())),
+        arguments=verbatim(json.dumps(RUN.shown_arguments)),
         # No inputs: the data of finished trainings may be lost.
         data=DATA,
         points=RUN.coverage.folder,

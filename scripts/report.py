@@ -11,20 +11,25 @@ from gridloom.errors import report_mistakes
 from gridloom.report.description import Description
 from gridloom.report.page import Sources, write_report
 from gridloom.study.schema import Study
-from gridloom.workflow.failures import failed_records
+from gridloom.workflow.failures import NO_MESSAGE, failed_records, is_interruption
 
 with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
     study = Study.model_validate_json(params.study)
-    setup = Path(params.points).name
-    Description(study, setup, params.confirmation).write(Path(snakemake.output.study))
+    Description(study, Path(params.confirmation)).write(Path(snakemake.output.study))
+    causes = failed_records(study.results, params.get("missing", []), since=0.0)
+    # Without a message, it may still run.
+    failed = {
+        record: cause
+        for record, cause in causes.items()
+        if cause != NO_MESSAGE and not is_interruption(cause)
+    }
     write_report(
         Sources(
             runs=Path(given.runs),
             history=Path(given.history),
             summary=Path(given.summary),
             effects=Path(given.effects),
-            divergence=Path(given.divergence),
             best=Path(given.best),
             verdict=Path(given.verdict),
             following=Path(given.next),
@@ -35,5 +40,5 @@ with report_mistakes(snakemake.log[0]):
         study,
         Path(snakemake.output.page),
         arguments=json.loads(params.arguments),
-        failed=failed_records(study.results, params.get("missing", []), since=0.0),
+        failed=failed,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def describe(folder, axes=AXES):
             "objective": {"metric": "val_score", "mode": "max"},
         }
     )
-    Description(study, "s", str(folder / "confirm" / "best.yaml")).write(folder / "study.json")
+    Description(study, folder / "confirm" / "best.yaml").write(folder / "study.json")
 
 
 @pytest.fixture
@@ -92,6 +93,19 @@ def test_a_confirmed_pick_comes_first(results, folder):
     assert results.best == own
 
 
+def test_a_notebook_in_another_folder_finds_the_confirmed_pick(folder, tmp_path, monkeypatch):
+    confirmed = folder / "confirm" / "best.yaml"
+    confirmed.parent.mkdir()
+    text = (folder / "best.yaml").read_text()
+    confirmed.write_text(text.replace("by: study", "by: confirm"))
+    monkeypatch.chdir(folder.parent)
+    Description.read(folder / "study.json").write(folder / "study.json")
+    monkeypatch.chdir(tmp_path)
+    assert gridloom.open(os.path.relpath(folder)).best.by == "confirm"
+    confirmed.unlink()
+    confirmed.parent.rmdir()
+
+
 def test_figures_are_drawn_of_any_pair_and_axis(results):
     texts = [
         text.get_text()
@@ -116,7 +130,12 @@ def test_figures_are_drawn_of_any_pair_and_axis(results):
             lambda results: results.heatmap("units", "rate", kind="slice", at={"activation": "x"}),
             "activation has no value x; it has relu, tanh",
         ),
-        (lambda results: results.heatmap("units", "rate", metric="val_scor"), "val_scor"),
+        (
+            lambda results: results.heatmap("units", "rate", metric="val_scor"),
+            "there is no metric 'val_scor' (did you mean 'val_score'?)",
+        ),
+        (lambda results: results.heatmap("units", "rate", kind="median"), "kind is 'median'"),
+        (lambda results: results.heatmap("units", "rate", at={"activation": "relu"}), "a slice"),
         (lambda results: results.curves("rates"), "no axis 'rates'"),
     ],
 )
@@ -132,6 +151,8 @@ def test_a_folder_without_results_and_a_damaged_file_are_named(tmp_path):
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(StudyError, match=r"study\.json is damaged"):
         gridloom.open(tmp_path)
+    with pytest.raises(StudyError, match=r"study\.json does not exist"):
+        gridloom.open(tmp_path / "study.json")
     describe(tmp_path)
     with pytest.raises(StudyError, match=r"summary\.csv does not exist; run `snakemake`"):
         gridloom.open(tmp_path).summary  # noqa: B018

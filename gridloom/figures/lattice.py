@@ -149,10 +149,6 @@ def draw_lattice(lattice: Lattice, subject: Subject, scaled: Collection[str] = (
     if len(found) > 1:
         stands = f"A point stands for {found[0]:,} to {amount(int(found[-1]), 'configuration')}"
         stands += ", the number beside it." if numbered else "."
-    stands = f"Each point stands for {amount(int(found[0]), 'configuration')}."
-    if len(found) > 1:
-        stands = f"A point stands for {found[0]:,} to {amount(int(found[-1]), 'configuration')}"
-        stands += ", the number beside it." if numbered else "."
     others = [subject.name(axis) for axis in subject.axes if axis not in names]
     return finish(
         figure,

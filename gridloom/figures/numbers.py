@@ -119,9 +119,7 @@ class StudyNumbers:
     @property
     def metrics(self) -> list[str]:
         """Names of all that heatmaps may show."""
-        columns = map(str, self.summary)
-        measured = [name.removesuffix("_mean") for name in columns if name.endswith("_mean")]
-        metrics = [name for name in measured if name != "seconds"]
+        metrics = [name for name in map(str, self.runs) if f"{name}_se" in self.summary]
         further = ["seconds", "parameters", "diverged"]
         return [*metrics, *further, *(f"{name}_sd" for name in metrics)]
 

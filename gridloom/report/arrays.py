@@ -14,14 +14,16 @@ _TYPES = {"f4": "<f4", "i4": "<i4", "i2": "<i2", "u1": "u1"}
 def encode(values: np.ndarray) -> dict[str, Any]:
     """Return an array of any shape for JSON, in the smallest type that keeps it.
 
-    Numbers are rounded to float32 (seven digits), NaN stays NaN. Whole numbers and truth values
-    stay exact.
+    Whole numbers and truth values stay exact, whatever their type. Others are rounded to float32
+    (seven digits), NaN stays NaN.
 
     Raises
     ------
     OverflowError
         If a whole number needs more than 32 bits.
     """
+    if np.issubdtype(values.dtype, np.floating) and _are_whole(values):
+        values = values.astype(np.int64)
     if values.dtype == bool:
         kind = "u1"
     elif np.issubdtype(values.dtype, np.integer):
@@ -34,6 +36,13 @@ def encode(values: np.ndarray) -> dict[str, Any]:
     plain = np.ascontiguousarray(values, _TYPES[kind])
     data = base64.b64encode(plain.tobytes()).decode()
     return {"type": kind, "shape": list(values.shape), "data": data}
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Return whether float64 values are whole numbers of at most 31 bits."""
+    return bool((np.isfinite(values) & (np.abs(values) < 2**31)).all()) and bool(
+        (values == np.rint(values)).all()
+    )
 
 
 def _fits(values: np.ndarray, kind: np.dtype) -> bool:

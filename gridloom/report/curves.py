@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,11 @@ from gridloom.figures.curves import Curve, Histories, read_axis_curves, training
 from gridloom.figures.page import Subject
 from gridloom.report.arrays import encode
 
-#: Most epochs of a curve; of longer trainings, evenly spaced ones are kept.
+#: Most epochs of a curve. Of longer trainings, fewer and fewer are kept towards the end.
 MAX_EPOCHS = 100
 
 #: Most numbers of all configurations' curves together: 4 bytes each, a third more in the page.
 MAX_NUMBERS = 250_000
-
-#: Most axes that have curves of their values.
-MAX_AXES = 12
 
 #: What the page keeps of a configuration's curve.
 SERIES = ("mean", "low", "high", "training")
@@ -63,8 +60,8 @@ class PointCurves:
 def point_curves(histories: Histories, metric: str, order: pd.Index) -> PointCurves:
     """Average the histories of each configuration, the first in `order` first.
 
-    A training that stopped early keeps its last value. As many configurations have a curve as fit
-    into `MAX_NUMBERS`.
+    A training that stopped early keeps its last value until the last one of its configuration
+    ends. As many configurations have a curve as fit into `MAX_NUMBERS`.
 
     Parameters
     ----------
@@ -72,6 +69,8 @@ def point_curves(histories: Histories, metric: str, order: pd.Index) -> PointCur
         Paths of configurations.
     """
     longest = histories.values[metric].shape[1]
+    if not longest:  # all diverged
+        return PointCurves(order[:0], np.empty(0, int), np.empty((0, len(SERIES), 0)))
     kept = kept_epochs(longest)
     most = MAX_NUMBERS // (len(SERIES) * max(len(kept), 1))
     known = order[order.isin(histories.points["point"])][:most]
@@ -83,7 +82,12 @@ def point_curves(histories: Histories, metric: str, order: pd.Index) -> PointCur
     for name, series in ((metric, (0, 1, 2)), (training_metric(metric), (3,))):
         if name not in histories.values or (name == metric and series == (3,)):
             continue
-        carried = pd.DataFrame(histories.values[name][rows]).ffill(axis=1).to_numpy()[:, kept]
+        measured = histories.values[name][rows]
+        ends = longest - np.isfinite(measured)[:, ::-1].argmax(axis=1)
+        last = np.zeros(len(known), int)
+        np.maximum.at(last, place, ends)
+        carried = pd.DataFrame(measured).ffill(axis=1).to_numpy()[:, kept]
+        carried[kept >= last[place, None]] = np.nan
         # Folds first: they are no independent repeats.
         of_repetition = pd.DataFrame(carried).groupby([place, repetition]).mean()
         of_point = of_repetition.groupby(level=0)
@@ -94,24 +98,34 @@ def point_curves(histories: Histories, metric: str, order: pd.Index) -> PointCur
 
 
 def kept_epochs(count: int) -> np.ndarray:
-    """Return which of some epochs are kept, counted from 0: all, or evenly spaced ones."""
+    """Return which of some epochs are kept, counted from 0: all, or ever fewer towards the end.
+
+    Curves change most at their beginning, and shorter trainings keep most of theirs.
+    """
     if count <= MAX_EPOCHS:
         return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, MAX_EPOCHS).round().astype(int))
+    return np.unique(np.geomspace(1, count, MAX_EPOCHS).round().astype(int)) - 1
 
 
 def axis_curves(
-    histories: Histories, runs: pd.DataFrame, subject: Subject
-) -> dict[str, list[dict[str, Any]]]:
-    """Return for each axis the mean curve of each of its values that has one, for the page."""
-    found = {}
-    for axis in list(subject.axes)[:MAX_AXES]:
+    histories: Histories, runs: pd.DataFrame, axes: Sequence[str], subject: Subject
+) -> dict[str, dict[str, Any]]:
+    """Return for some axes the mean curve of each of their values that has one, for the page.
+
+    Returns
+    -------
+    dict
+        Axis → `curves`, and `not_drawn`: how many values between them are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for axis in axes:
         curves = read_axis_curves(histories, runs, axis, subject)
-        found[axis] = [
+        own = [
             {"value": value, **_as_json(own, subject.metric)}
             for value, own in curves.values.items()
             if subject.metric in own
         ]
+        found[axis] = {"curves": own, "not_drawn": curves.not_drawn}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +23,12 @@ class Description:
     ----------
     study
         The study, with what its results depend on.
-    setup
-        Fingerprint of all else that determines its trainings.
     confirmed
         File of the pick that `snakemake confirm` ends in; it need not exist.
     """
 
     study: Study
-    setup: str
-    confirmed: str
+    confirmed: Path
 
     @classmethod
     def read(cls, path: Path) -> Description:
@@ -44,17 +42,19 @@ class Description:
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))
             study = Study.model_validate_json(json.dumps(noted["study"]))
-            return cls(study, noted["setup"], noted["confirmed"])
-        except FileNotFoundError:
+            return cls(study, path.parent / noted["confirmed"])
+        except (FileNotFoundError, NotADirectoryError):
             raise StudyError(
                 f"{path} does not exist: `snakemake` and `snakemake partial` write it into the "
                 "folder of their results"
             ) from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise StudyError(f"{path} is damaged; delete it and run `snakemake`") from error
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise StudyError(
+                f"{path} is damaged or cannot be read; delete it and run `snakemake`"
+            ) from error
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, atomically."""
+        """Write it as JSON, atomically; the confirmed pick is named from the file's own folder."""
         study = self.study.model_dump(mode="json", exclude_unset=True)
-        content = {"setup": self.setup, "confirmed": self.confirmed, "study": study}
+        content = {"confirmed": os.path.relpath(self.confirmed, path.parent), "study": study}
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

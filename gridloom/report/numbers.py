@@ -84,12 +84,10 @@ def points_json(study: StudyNumbers) -> dict[str, Any]:
         pd.Categorical(summary[name], categories=list(texts)).codes
         for name, texts in study.axes.items()
     ]
-    # The page's script counts in whole numbers; a NaN rank stands at the end.
-    rank = summary["rank"].fillna(len(summary) + 1).astype(int)
     return {
         "codes": encode(np.stack([*codes, np.zeros(len(summary), int)]).T),
-        "rank": encode(rank.to_numpy()),
-        "tied": encode(summary["tied_with_best"].fillna(False).to_numpy(bool)),
+        "rank": encode(summary["rank"].to_numpy(int)),
+        "tied": encode(summary["tied_with_best"].to_numpy(bool)),
         "trainings": encode(summary["n_trainings"].to_numpy(int)),
         "lost": encode((summary["n_diverged"] + summary["n_missing"]).to_numpy(int)),
         "expected": encode(summary["expected"].to_numpy(float)),

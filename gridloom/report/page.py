@@ -15,13 +15,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 
 from gridloom.analysis.cells import read_csv
+from gridloom.analysis.divergence import divergence_shares
 from gridloom.analysis.pick import NothingToChooseError, Pick, read_pick
+from gridloom.analysis.table import RESOLUTION
 from gridloom.data.description import SplitDescription
 from gridloom.errors import RecordError
 from gridloom.figures.curves import read_histories, training_metric
 from gridloom.figures.effects import read_bars
-from gridloom.figures.numbers import StudyNumbers
-from gridloom.figures.page import Subject
+from gridloom.figures.numbers import MAX_LOST, StudyNumbers, by_effect, largest_pairs
+from gridloom.figures.page import Subject, amount
+from gridloom.figures.wanted import MAX_AXES
 from gridloom.files import write_text
 from gridloom.records import Record, read_record
 from gridloom.report import assets, prose
@@ -46,8 +49,8 @@ class Sources:
 
     Attributes
     ----------
-    runs, history, summary, effects, divergence
-        ``runs.csv``, ``history.parquet``, ``summary.csv``, ``effects.csv``, ``divergence.csv``.
+    runs, history, summary, effects
+        ``runs.csv``, ``history.parquet``, ``summary.csv``, ``effects.csv``.
     best, verdict, following
         ``best.yaml``, ``verdict.md``, ``next.yaml``.
     confirmed
@@ -62,7 +65,6 @@ class Sources:
     history: Path
     summary: Path
     effects: Path
-    divergence: Path
     best: Path
     verdict: Path
     following: Path
@@ -117,12 +119,12 @@ def write_report(
         card=prose.study_card(study, split, summary, float(runs["seconds"].sum())),
         effects=prose.effect_sentences(bars),
         lost=prose.lost_by_value(
-            read_csv(sources.divergence, {}), {name: numbers.called(name) for name in axes}
+            divergence_shares(summary, axes), {name: numbers.called(name) for name in axes}
         ),
         trainings=len(runs),
         lost_trainings=int((summary["n_diverged"] + summary["n_missing"]).sum()),
         failures=failures,
-        more_failures=more_failures,
+        more_failures=amount(more_failures, "further job") if more_failures else "",
         following=sources.following.read_text(encoding="utf-8"),
         provenance=prose.provenance(
             study,
@@ -153,7 +155,7 @@ class _Page:
     trainings: int
     lost_trainings: int
     failures: Sequence[prose.Failure]
-    more_failures: int
+    more_failures: str
     following: str
     provenance: Sequence[prose.Fact]
     config: str
@@ -209,10 +211,18 @@ def _numbers(
         "points": points_json(numbers),
         "pick": None if pick is None else int(points.get_loc(pick.point)),
         "pairs": [[names.index(rows), names.index(columns)] for rows, columns in pairs],
+        "first_pair": [
+            [names.index(rows), names.index(columns)]
+            for rows, columns in largest_pairs(effects, names, 1)
+        ],
+        "max_lost": MAX_LOST,
+        "resolution": RESOLUTION,
         **metrics_json(numbers, metrics_of(numbers), pairs),
         "trainings": trainings_json(numbers),
         "curves": point_curves(histories, metric, order).as_json(points),
-        "axis_curves": axis_curves(histories, numbers.runs, subject),
+        "axis_curves": axis_curves(
+            histories, numbers.runs, by_effect(effects, names)[:MAX_AXES], subject
+        ),
         "effects": effects_json(bars),
     }
 

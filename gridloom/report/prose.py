@@ -153,16 +153,19 @@ def lost_by_value(divergence: pd.DataFrame, labels: Mapping[str, str]) -> list[t
     Parameters
     ----------
     divergence
-        ``divergence.csv``.
+        See `gridloom.analysis.divergence.divergence_shares`.
     labels
         Axis → its name in figures.
     """
-    single = divergence[divergence["other_axis"].isna() & (divergence["share"] > 0)]
+    single = divergence[(divergence["other_axis"] == "") & (divergence["share"] > 0)]
     worst = single.sort_values("share", ascending=False, kind="stable").head(MAX_LISTED)
     lost = worst["diverged"] + worst["missing"]
     rows = zip(worst["axis"], worst["value"], lost, worst["trainings"], worst["share"], strict=True)
     return [
-        (f"{labels.get(axis, axis)} = {value}", f"{count:,} of {all_of:,} ({percent(share)})")
+        (
+            f"{labels.get(axis, axis)} = {value or '—'}",
+            f"{count:,} of {all_of:,} ({percent(share)})",
+        )
         for axis, value, count, all_of, share in rows
     ]
 

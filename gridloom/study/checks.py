@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from gridloom.naming.blocks import FIRST_RESERVED, Block
 from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
 from gridloom.naming.metrics import better_end
 from gridloom.naming.points import MAX_COMPONENT_BYTES
-from gridloom.naming.values import Value, canonical
+from gridloom.naming.values import Value, canonical, table_text
 from gridloom.study.grid import Grid, axis_numbers
 from gridloom.study.schema import Figures, Objective, Study
 from gridloom.study.sources import is_local, table_format, why_no_source
@@ -27,6 +27,7 @@ def check_hyperparameters(grid: Grid) -> Iterator[str]:
     for point in grid.points.values():
         for name, value in point.items():
             values.setdefault(name, {})[repr(value)] = value
+    yield from _check_texts(values)
     metric_like = {name for name in values if name in TABLE_COLUMNS or name.startswith("val_")}
     for name in sorted(metric_like):
         yield f"hyperparameters.{name}: the tables use this name; choose another"
@@ -54,6 +55,19 @@ def check_hyperparameters(grid: Grid) -> Iterator[str]:
     for name in sorted(values):
         if name.startswith("early_stopping") and name not in FIT_HYPERPARAMETERS:
             yield f"hyperparameters.{name}: unknown key{nearest(name, FIT_HYPERPARAMETERS)}"
+
+
+def _check_texts(values: Mapping[str, Mapping[str, Value]]) -> Iterator[str]:
+    """Check that the tables tell the values of a hyperparameter apart."""
+    for name, own in values.items():
+        by_text: dict[str, Value] = {}
+        for value in own.values():
+            other = by_text.setdefault(table_text(value), value)
+            if other is not value:
+                yield (
+                    f"hyperparameters.{name}: {other!r} and {value!r} look alike in the tables; "
+                    "write one of them in another way"
+                )
 
 
 def check_together(study: Study, grid: Grid) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -116,7 +117,12 @@ def in_host(script: str) -> None:
     scope = os.environ.get("GRIDLOOM_SCOPE")
     if scope is None or os.environ.get(_IN_HOST):
         return
-    answer = _ask({"script": script}, Path(scope))
+    # The job was started so that it ignores Ctrl-C (see `gridloom.workflow.adapter`).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = _ask({"script": script}, Path(scope))
+    except KeyboardInterrupt:  # the fork ends with this connection
+        sys.exit("interrupted")
     if answer is not None:
         sys.stderr.write(answer["said"])
         sys.exit(answer["status"])

@@ -236,7 +236,6 @@ def _answer(task: Task, connection: socket.socket) -> None:
 
 def _answer_script(script: str, said: Path, connection: socket.socket) -> None:
     """Run a rule's script, and report to its client how it ended and what it printed."""
-    # Unlike a training, it may use BLAS and processes as it likes, but no GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = NO_DEVICE
     with _ending_with(connection):
         status = run_script(script, said)

@@ -21,6 +21,9 @@ MAX_CAUSES = 2
 #: Longest cause, in characters.
 MAX_CAUSE = 300
 
+#: Cause of a job whose log has none.
+NO_MESSAGE = "left no message in its log, as when it is killed or the disk is full"
+
 _ARGUMENTS = re.compile(r"build_model\(.*?\) (?=raised|in|returned)")
 
 
@@ -56,7 +59,7 @@ def cause_of(log: Path) -> str:
         lines = []
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
-        return "left no message in its log, as when it is killed or the disk is full"
+        return NO_MESSAGE
     cause = without_arguments(causes[-1].strip())
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 

@@ -5,9 +5,11 @@ Nothing heavy is imported here, because each job's Snakemake imports this module
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from gridloom.identity.identify import (
     library_modules_of,
     used_validation,
 )
-from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, point_of
+from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, log_of, point_of
 from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
@@ -36,7 +38,7 @@ from gridloom.study.dataset import Dataset, Split
 from gridloom.study.grid import axis_numbers
 from gridloom.study.loading import check_study, load_study
 from gridloom.study.schema import Study, names_of
-from gridloom.study.sources import local_sources
+from gridloom.study.sources import local_sources, shown
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
@@ -428,6 +430,22 @@ class StudyRun:
         return json.dumps({key: value for key, value in dumped.items() if value != {}})
 
     @property
+    def shown_arguments(self) -> list[str]:
+        """The arguments that name the study, without secrets and folders of this machine."""
+        given = self.invocation
+        files = tuple(Path(os.path.relpath(file)) for file in given.config_files)
+        overrides = {key: _without_secrets(value) for key, value in given.overrides.items()}
+        return replace(given, config_files=files, overrides=overrides).study_arguments()
+
+    def newest_log(self) -> float:
+        """Return when a log of a missing record was last written, in seconds since 1970; else 0."""
+        times = [0.0]
+        for record in self.coverage.missing():
+            with contextlib.suppress(OSError):
+                times.append(log_of(Path(self.results), Path(record)).stat().st_mtime)
+        return max(times)
+
+    @property
     def baselines(self) -> list[str]:
         """The table of baselines, if the study wants any."""
         return [f"{self.results}/baselines.csv"] if self.study.baselines else []
@@ -588,6 +606,15 @@ class StudyRun:
         return describe_failures(
             self.results, failed, len(needed), kept, arguments, sorted(targets)
         )
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return a value of ``--config`` without the secrets of the addresses in it."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(own) for key, own in value.items()}
+    return [_without_secrets(own) for own in value] if isinstance(value, list) else value
 
 
 def require_machine() -> None:

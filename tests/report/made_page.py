@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from gridloom.analysis.cells import read_csv, write_csv
-from gridloom.analysis.divergence import divergence_shares
 from gridloom.report.page import Sources, write_report
 from gridloom.study.schema import Study
 from tests.figures.made_study import write_study
@@ -76,7 +75,6 @@ def write_page(
     if partial:
         summary["partial"] = partial
         write_csv(summary, tables.summary)
-    write_csv(divergence_shares(summary, subject.axes), folder / "divergence.csv")
     (folder / "verdict.md").write_text(verdict.format(title=title), encoding="utf-8")
     (folder / "next.yaml").write_text(NEXT, encoding="utf-8")
     study = Study.model_validate(
@@ -96,7 +94,6 @@ def write_page(
         history=tables.history,
         summary=tables.summary,
         effects=tables.effects,
-        divergence=folder / "divergence.csv",
         best=tables.best,
         verdict=folder / "verdict.md",
         following=folder / "next.yaml",

@@ -25,6 +25,8 @@ def decode(array):
         (np.array([40_000, 0]), "i4"),
         (np.array([True, False]), "u1"),
         (np.array([0.1, np.nan, np.inf]), "f4"),
+        (np.array([25_557_033.0, 1.0]), "i4"),
+        (np.array([1.0, np.nan]), "f4"),
         (np.zeros((0, 3), int), "u1"),
     ],
 )

@@ -217,7 +217,7 @@ def test_curves_of_the_pick_and_of_an_axis(browser, made):
     with opened(browser, made) as shown:
         chart = shown.locator("#curves-chart")
         expect(chart).to_contain_text("the pick")
-        shown.locator("#curves-of").select_option(label="each value of units")
+        shown.locator("#curves-of").select_option(label="values of units")
         expect(chart).to_contain_text("64")
         expect(chart).to_contain_text("training rows")
 

@@ -71,6 +71,13 @@ def test_each_training_has_its_score_or_what_became_of_it():
     np.testing.assert_allclose(scores[0], runs.loc[runs["point"] == first, study.metric], rtol=1e-6)
 
 
+def test_a_hyperparameter_named_like_a_mean_is_no_metric():
+    study = study_of(waves)
+    study.summary["noise_mean"] = 0.1
+    assert "noise" not in study.metrics
+    assert "val_loss" in study.metrics
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

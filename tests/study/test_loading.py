@@ -39,6 +39,13 @@ def test_the_default_study_is_the_article_s():
     assert {point["epochs"] for point in study.grid.points.values()} == {25}
 
 
+@pytest.mark.parametrize("values", [[1, "1"], [None, "null"], [[1, 2], "[1, 2]"]])
+def test_values_that_the_tables_cannot_tell_apart_are_refused(values):
+    (problem,) = problems(hyperparameters={**MINIMAL["hyperparameters"], "x": values})
+    assert problem.startswith("hyperparameters.x: ")
+    assert "look alike in the tables" in problem
+
+
 def test_the_schema_for_editors_is_current():
     assert (ROOT / "config" / "study.schema.json").read_text() == schema_text(), (
         "write it anew: python -m gridloom.study.schema > config/study.schema.json"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -127,3 +129,25 @@ def test_without_a_host_a_script_goes_on(tmp_path, monkeypatch):
     in_host("script.py")
     monkeypatch.delenv("GRIDLOOM_SCOPE")
     in_host("script.py")
+
+
+def test_ctrl_c_ends_a_script_that_the_host_runs(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "host.sock"))
+        listener.listen()
+        client = subprocess.Popen(
+            [sys.executable, "-c", "from gridloom.workers.task import in_host; in_host('x.py')"],
+            env={**os.environ, "GRIDLOOM_SCOPE": str(tmp_path), "GRIDLOOM_IN_HOST": ""},
+            stderr=subprocess.PIPE,
+            text=True,
+            # As Snakemake starts its jobs.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        )
+        connection, _ = listener.accept()
+        with connection:
+            assert json.loads(connection.makefile().readline()) == {"script": "x.py"}
+            client.send_signal(signal.SIGINT)
+            _, said = client.communicate(timeout=60)
+            # The host sees the end of the connection, and ends the fork.
+            assert connection.recv(1) == b""
+    assert (client.returncode, said) == (1, "interrupted\n")

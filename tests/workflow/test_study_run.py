@@ -47,6 +47,11 @@ def test_each_point_needs_a_record_in_the_folder_of_the_set_up(run_of):
 
 def test_the_study_in_the_report_has_no_secrets_and_only_what_it_sets(run_of):
     run = run_of({"dataset": {"source": "https://example.org/rows.csv?key=secret"}})
+    secret = {"dataset": {"source": "https://example.org/rows.csv?key=secret"}}
+    told = run_of(overrides=secret, config_files=(Path("config/config.yaml").absolute(),))
+    assert told.shown_arguments[:2] == ["--configfile", "config/config.yaml"]
+    assert "example.org" in told.shown_arguments[-1]
+    assert "secret" not in told.shown_arguments[-1]
     text = run.study_text
     assert "example.org" in text
     assert "secret" not in text

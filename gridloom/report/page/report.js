@@ -141,6 +141,7 @@
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const redraws = new Map();
+  const views = new Map();
 
   /** Draw a chart in its element, without `eval`; again when light turns dark. */
   async function draw(id, build, after = () => {}) {
@@ -158,6 +159,7 @@
     const parsed = vega.parse(vegaLite.compile(spec).spec, null, { ast: true });
     const target = element(id);
     const described = ["role", "aria-label"].map((name) => [name, target.getAttribute(name)]);
+    views.get(id)?.finalize();
     const view = new vega.View(parsed, {
       expr: vega.expressionInterpreter,
       renderer: "svg",
@@ -165,6 +167,7 @@
       hover: false,
       tooltip: (handler, event, item, value) => tell(event, value),
     });
+    views.set(id, view);
     view.addEventListener("click", (event, item) => {
       if (item?.datum?.point >= 0) openPoint(item.datum.point);
     });
@@ -198,7 +201,7 @@
   // ---- Heatmap -------------------------------------------------------------------------------
 
   // More than a quarter of its trainings lost: the others are a selection, so it has no colour.
-  const MAX_LOST = 0.25;
+  const MAX_LOST = numbers.max_lost;
   const BETTER = { max: "(higher is better)", min: "(lower is better)" };
   const start = pick ?? byRank[0];
   const map = { rows: 0, columns: Math.min(1, drawnAxes.length - 1), metric: 0, mode: "mean", at: axes.map((_, at) => code(start, at)) };
@@ -269,7 +272,7 @@
     const best = values.reduce((a, b) => Math.max(a, b));
     const worst = values.reduce((a, b) => Math.min(a, b));
     const half = best - median(values);
-    const rounding = 1e-6 * Math.abs(best);
+    const rounding = numbers.resolution * Math.abs(best);
     let end = worst;
     if (mode !== null && half > rounding && best - worst > 3 * half) end = best - 2 * half;
     const error = median(used.map((cell) => cell.error));
@@ -370,7 +373,9 @@
         return cell.point >= 0 ? openButton(cell.point, text) : text;
       }),
     ]);
-    fillTable(element("map-table"), metric.label, heads, rows.length * column.values.length > 4000 ? [] : rows);
+    const tooMany = data.length > 4000;
+    const caption = tooMany ? `${metric.label}: too many cells for a table; summary.csv has all numbers` : metric.label;
+    fillTable(element("map-table"), caption, heads, tooMany ? [] : rows);
   }
 
   /** An expression of Vega that writes the value of a place; the texts are quoted as JSON. */
@@ -432,8 +437,7 @@
     if (!axes.length) return;
     const controls = element("map-controls");
     // The pair that explains most comes first.
-    const first = numbers.effects.length && numbers.pairs.length ? largestPair() : null;
-    if (first) [map.rows, map.columns] = first;
+    for (const pair of numbers.first_pair) [map.rows, map.columns] = pair;
     fillSelect(element("map-rows"), drawnAxes.map((axis) => axis.label), map.rows);
     fillSelect(element("map-columns"), drawnAxes.map((axis) => axis.label), map.columns);
     fillSelect(element("map-metric"), metrics.map((metric) => metric.label), 0);
@@ -459,13 +463,6 @@
     showControls();
     drawMap();
     addEventListener("resize", () => { clearTimeout(map.timer); map.timer = setTimeout(drawMap, 150); });
-  }
-
-  function largestPair() {
-    const share = (a, b) => numbers.effects
-      .filter((effect) => !effect.luck && [axes[a].label, axes[b].label, `${axes[a].label} × ${axes[b].label}`, `${axes[b].label} × ${axes[a].label}`].includes(effect.name))
-      .reduce((sum, effect) => sum + (effect.share ?? 0), 0);
-    return numbers.pairs.reduce((best, pair) => (share(...pair) > share(...best) ? pair : best));
   }
 
   function showControls() {
@@ -546,7 +543,7 @@
   }
 
   function axisRows(axis) {
-    return numbers.axis_curves[axis.name].flatMap((curve, place) => {
+    return numbers.axis_curves[axis.name].curves.flatMap((curve, place) => {
       const [mean, low, high] = [curve.mean, curve.low, curve.high].map(decode);
       const training = curve.training && decode(curve.training);
       const series = shown(curve.value);
@@ -568,7 +565,12 @@
 
   function drawCurves(id, rows, title) {
     const target = element(id);
-    if (!rows.length) return target.replaceChildren();
+    if (!rows.length) {
+      redraws.delete(id);
+      views.get(id)?.finalize();
+      views.delete(id);
+      return target.replaceChildren();
+    }
     return draw(id, () => {
       const chart = spec("curves");
       chart.data.values = rows;
@@ -585,10 +587,15 @@
     });
   }
 
+  function between(axis) {
+    const count = numbers.axis_curves[axis.name].not_drawn;
+    return count ? ` Not drawn: ${count.toLocaleString("en-US")} values between these.` : "";
+  }
+
   function setUpCurves() {
     const select = element("curves-of");
-    const known = axes.filter((axis) => numbers.axis_curves[axis.name]?.length);
-    const choices = [...(pick === null ? [] : ["the pick and what is tied with it"]), ...known.map((axis) => `each value of ${axis.label}`)];
+    const known = axes.filter((axis) => numbers.axis_curves[axis.name]?.curves.length);
+    const choices = [...(pick === null ? [] : ["the pick and what is tied with it"]), ...known.map((axis) => `values of ${axis.label}`)];
     fillSelect(select, choices, 0);
     select.closest("form").hidden = choices.length < 2;
     const show = () => {
@@ -597,7 +604,7 @@
       if (place >= 0) {
         if (!known.length) return void (element("curves-say").textContent = "No training has a curve.");
         drawCurves("curves-chart", axisRows(known[place]), objective);
-        element("curves-say").textContent = `Line: mean over the configurations of a value and over repetitions. ${BAND.split(". ")[1]} Trainings that diverged are left out.`;
+        element("curves-say").textContent = `Line: mean over the configurations of a value and over repetitions. ${BAND.split(". ")[1]} Trainings that diverged are left out.${between(known[place])}`;
         return;
       }
       const tied = byRank.filter((point) => columns.tied[point] && point !== pick);
@@ -677,7 +684,9 @@
         wanted.every(([at, value]) => code(point, at) === value) && (!tied || columns.tied[point] > 0) && (!lost || columns.lost[point] > 0));
       table.draw();
     });
-    addEventListener("beforeprint", () => table.page.len(50).draw());
+    let shownRows = table.page.len();
+    addEventListener("beforeprint", () => { shownRows = table.page.len(); table.page.len(50).draw(); });
+    addEventListener("afterprint", () => table.page.len(shownRows).draw());
   }
 
   // ---- One configuration ---------------------------------------------------------------------
