@@ -113,7 +113,8 @@ def gridloom() -> SimpleNamespace:
 def engine() -> SimpleNamespace:
     """Import Gridloom's engine and the small public functions of its contract."""
     from gridloom.identity.digests import Digests
-    from gridloom.identity.setup import Setup, library_settings, model_fingerprint
+    from gridloom.identity.identify import library_settings
+    from gridloom.identity.setup import Setup, model_fingerprint
     from gridloom.networks.generators import generator_seed, seed_states
     from gridloom.networks.targets import encode_target
     from gridloom.training.request import Request

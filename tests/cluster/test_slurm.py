@@ -17,7 +17,7 @@ from tests.workflow.test_interruptions import keep_short_trainings
 pytestmark = pytest.mark.slow
 
 #: What a run makes of new trainings.
-TABLES = {"gather": 1, "analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1}
+TABLES = {"gather": 1, "analyse": 1, "verdict": 1, "heatmaps": 1, "figures": 1, "report": 1}
 
 #: Opens Snakemake's note of a training's end.
 TRAINED = re.compile(r"Finished jobid: \d+ \(Rule: train\)")

@@ -28,8 +28,10 @@ def host_and_workers(project) -> tuple[list[int], list[int]]:
 
 
 def training(project) -> bool:
-    """Return whether a worker has begun a job, for which it opens the job's log."""
-    return any((project.results / "logs" / "points").rglob("*.log"))
+    """Return whether a warm worker has begun a job: it listens, and the job has a log."""
+    sockets = (file.name for folder in left_behind(project) for file in folder.glob("*.sock"))
+    logs = (project.results / "logs" / "points").rglob("*.log")
+    return any(name != "host.sock" for name in sockets) and any(logs)
 
 
 def left_behind(project) -> list[Path]:

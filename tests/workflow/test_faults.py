@@ -241,7 +241,7 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
         running.kill()
     printed = untrained.printed
     assert "Traceback" not in printed
-    assert "1 × was interrupted" in printed
+    assert "1 of 1 jobs of `train` were interrupted; nothing to keep yet." in printed
     assert wait_for(lambda: not processes_of(untrained))
     assert left_behind(untrained) == []
     assert untrained.records() == {}

@@ -20,7 +20,8 @@ import keras
 from blocks import hidden
 
 def build_model(input_shape, outputs, *, units, learning_rate):
-    if "SEEN" in os.environ:
+    # Not in the check beside the run.
+    if "SEEN" in os.environ and "gridloom.check" not in sys.modules:
         with open(os.environ["SEEN"], "w") as seen:
             json.dump([name for name in sys.modules if name.split(".")[0] == "gridloom"], seen)
     model = keras.Sequential(
