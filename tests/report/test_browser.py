@@ -83,6 +83,23 @@ def test_the_heatmap_of_means_shows_the_means_of_the_table(browser, made):
     )
 
 
+def test_a_cell_of_several_configurations_opens_the_best_of_them(browser, made):
+    with opened(browser, made) as shown:
+        choose_pair(shown, "units", "activation")
+        (cell,) = [
+            cell
+            for cell in shown.locator(CELLS).all()
+            if cell.get_attribute("aria-label").startswith("units = 8, activation = tanh;")
+        ]
+        cell.hover()  # its middle, where the number stands
+        expect(shown.locator("#tip")).to_contain_text("units = 8, activation = tanh")
+        cell.click()
+        title = shown.locator("#point-title").inner_text()
+    own = made.summary[(made.summary["units"] == "8") & (made.summary["activation"] == "tanh")]
+    best = own.sort_values("rank", kind="stable").iloc[0]
+    assert title == f"units=8, rate={best['rate']}, activation=tanh"
+
+
 def test_the_best_of_each_cell_is_the_first_by_rank(browser, made):
     with opened(browser, made) as shown:
         choose_pair(shown, "units", "rate")

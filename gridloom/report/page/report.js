@@ -235,7 +235,8 @@
           cell.lost += columns.lost[point];
         }
         cell.pick = own.includes(pick);
-        if (own.length === 1) cell.point = own[0];
+        // A cell opens its best configuration.
+        if (own.length) cell.point = own[0];
       } else {
         const fits = (point) => axes.every((_, at) => at === rows || at === cols || code(point, at) === map.at[at]);
         const point = mode === "best" ? own[0] : own.find(fits);
@@ -312,6 +313,7 @@
     if (cell.lost) parts.push(`${cell.lost} of ${cell.trainings} trainings lost`);
     if (cell.tied) parts.push("not told apart from the best");
     if (cell.pick) parts.push("the pick is here");
+    if (map.mode === "mean" && cell.configurations > 1) parts.push("opens the best of these configurations");
     const clear = coloured(cell);
     const place = (cell.value - scale.low) / (scale.high - scale.low);
     const bright = metric.mode === "min" ? 1 - place : place;
