@@ -45,8 +45,8 @@ def ask(
     Returns
     -------
     int or None
-        Exit status, negative for a signal; None if the environment is not that of the server, whose
-        imported packages may then differ.
+        Exit status, negative for a signal; None if the server cannot fork, or the environment is
+        not that of the server, whose imported packages may then differ.
 
     Raises
     ------
@@ -83,7 +83,12 @@ def _inherited() -> dict[int, int]:
 
 def _main(python: str, address: str, *arguments: str) -> None:
     group = (os.getsid(0), os.getpgid(0))
-    status = ask(address, list(arguments), os.getcwd(), dict(os.environ), _inherited(), group=group)
+    try:
+        status = ask(
+            address, list(arguments), os.getcwd(), dict(os.environ), _inherited(), group=group
+        )
+    except ConnectionRefusedError:  # the server died; the next test starts another
+        status = None
     if status is None:
         os.execv(python, [python, *arguments])
     if status < 0:

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import traceback
 import types
+import warnings
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -89,18 +90,23 @@ def run_snakemake(
                 executable=forked_python(),
                 seconds=LIMIT_SECONDS,
             )
+        assert status is not None, "the process that forks `snakemake` could not fork"
         for file in (out, err):
             file.seek(0)
         return subprocess.CompletedProcess(command, status, out.read(), err.read())
 
 
-@cache
 def forked_python() -> str:
     """Return a ``python`` whose programs are forks; with options that a host has not, the real."""
     if sys.platform != "linux":
         return sys.executable
+    return _python(_server(LIBRARIES))
+
+
+@cache
+def _python(address: str) -> str:
     asking = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).with_name("asking.py"))])
-    python, address = shlex.quote(sys.executable), shlex.quote(_server(LIBRARIES))
+    python, address = shlex.quote(sys.executable), shlex.quote(address)
     path = _folder() / "bin" / "python"
     path.parent.mkdir()
     path.write_text(
@@ -123,25 +129,41 @@ def _folder() -> Path:
     return Path(_temporary().name)
 
 
-@cache
 def _server(packages: tuple[str, ...]) -> str:
-    """Start a forking process, which ends with this one; return the address of its socket."""
+    """Return the socket's address of a forking process, which ends with this one.
+
+    It is started if there is none, also after it died: then a warning holds what it printed.
+    """
+    address, printed = (str(_folder() / f"{packages[0]}{kind}") for kind in ("", ".err"))
+    if packages in _SERVERS:
+        server = _SERVERS[packages]
+        status = server.poll()
+        if status is None:
+            return address
+        server.stdin.close()
+        server.stdout.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # the tests go on
+            said = Path(printed).read_text()
+            warnings.warn(f"a forking process ended with {status}: {said}", stacklevel=2)
+        Path(address).unlink()
     # The project under test names the library that a run imports; none is imported before.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    address = str(_folder() / packages[0])
-    process = subprocess.Popen(
-        [sys.executable, __file__, address, *packages],
-        cwd="/",
-        env=kept,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    _SERVERS.append(process)
-    process.stdout.readline()  # it listens
+    with open(printed, "w") as err:
+        _SERVERS[packages] = subprocess.Popen(
+            [sys.executable, __file__, address, *packages],
+            cwd="/",
+            env=kept,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=err,
+        )
+    _SERVERS[packages].stdout.readline()  # it listens
     return address
 
 
-_SERVERS: list[subprocess.Popen[bytes]] = []
+#: Packages that a process has imported → the process.
+_SERVERS: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
 
 
 def _serve(address: str, *packages: str) -> dict[str, Any]:
@@ -170,7 +192,13 @@ def _serve(address: str, *packages: str) -> dict[str, Any]:
             sys.path[:] = path  # Snakemake's import adds to it
             gc.freeze()
             gc.enable()
-        if os.fork():
+        try:
+            forked = os.fork()
+        except OSError:  # no memory, or too many processes
+            traceback.print_exc()
+            connection.sendall(b"null\n")
+            forked = -1
+        if forked:
             connection.close()
             continue
         listener.close()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.workflow.forked_python import forked_python
+from tests.workflow.forked_python import _SERVERS, LIBRARIES, forked_python
 
 PROGRAM = """
 import json, os, signal, sys, tempfile
@@ -66,3 +66,18 @@ def test_a_program_for_which_packages_may_differ_is_no_fork(tmp_path):
     started, is_fork = run(forked_python(), file, "3", KERAS_HOME=str(tmp_path))
     assert not is_fork
     assert started[0] == 3
+
+
+def test_a_forking_process_that_died_is_replaced(tmp_path):
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    python = forked_python()
+    server = _SERVERS[LIBRARIES]
+    server.kill()
+    server.wait()
+    _, is_fork = run(python, file, "3")
+    assert not is_fork
+    with pytest.warns(UserWarning, match="ended with -9"):
+        assert forked_python() == python
+    _, is_fork = run(python, file, "3")
+    assert is_fork
