@@ -47,7 +47,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class LimitSettings(Closed):
-    """Limits on data; more is refused, because it is more likely a mistake than a table."""
+    """Limits on data. More is refused, because it is more likely a mistake than a data set."""
 
     gib: PositiveFloat = Field(
         8, description="Largest size of a file in GiB, downloaded, unpacked, or in memory."
@@ -110,8 +110,8 @@ class Pick(Closed):
     cost: Annotated[list[str], Field(min_length=1)] = Field(
         ["parameters"],
         description="What makes a configuration cheap, the most important first: parameters, or "
-        "hyperparameters whose values are numbers. If several are equal, the one with fewer "
-        "steps x parameters, then the first of the grid.",
+        "hyperparameters whose values are numbers. Among equals, the one with the smallest product "
+        "of steps and parameters counts as the cheapest, then the first of the grid.",
     )
 
 
@@ -120,13 +120,13 @@ class Confirm(Closed):
 
     first_repetitions: Annotated[int, Field(ge=3, lt=FIRST_RESERVED)] = Field(
         10,
-        description="Repetitions that every configuration gets before any is left out; if "
-        "`repetitions` is more, so many.",
+        description="Repetitions that every configuration gets before any is left out; at least "
+        "the study's `repetitions`.",
     )
     repetitions_per_round: PositiveInt = Field(
         10,
-        description="Further repetitions of those left, a round; a quarter of those before it if "
-        "that is more. The result does not depend on it.",
+        description="Further repetitions in each round, or a quarter of the repetitions before it "
+        "if that is more. The result does not depend on it.",
     )
     difference: PositiveFloat | None = Field(
         None,
@@ -135,13 +135,13 @@ class Confirm(Closed):
     )
     max_trainings: PositiveInt | None = Field(
         None,
-        description="Trainings beyond the study's own that it may cost, settled or not; null for "
-        "no limit.",
+        description="Most trainings beyond the study's own; null: no limit. If the limit comes "
+        "first, the choice is not settled.",
     )
     max_hours: PositiveFloat | None = Field(
         None,
-        description="Hours of training (of all cores) that it may cost, at the pace measured; "
-        "null for no limit.",
+        description="Most hours of training, summed over cores, estimated from the pace so far; "
+        "null: no limit.",
     )
 
 
@@ -149,9 +149,9 @@ class Crosscheck(Closed):
     """What `snakemake crosscheck` trains a second time, by scikit-learn's GridSearchCV."""
 
     points: PositiveInt = Field(
-        6, description="At most so many configurations, spread over the grid."
+        6, description="Most configurations to train again, spread over the grid."
     )
-    repetitions: PositiveInt = Field(5, description="At most so many of their repetitions.")
+    repetitions: PositiveInt = Field(5, description="Most repetitions of each to train again.")
 
 
 class TrainerSettings(Closed):
@@ -180,9 +180,9 @@ class TrainerSettings(Closed):
     )
     checkpoint_minutes: PositiveFloat | None = Field(
         None,
-        description="Minutes of a training between two checkpoints, from which it continues if it "
-        "is interrupted, with the same results; null: it starts anew. Finished trainings are kept "
-        "in any case.",
+        description="Minutes between two checkpoints of a training. An interrupted training "
+        "continues from its last checkpoint, with the same results; null: it starts anew. Finished "
+        "trainings are kept in any case.",
     )
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -194,14 +194,18 @@ class TrainerSettings(Closed):
 class Resources(Closed):
     """What one job of a rule requests."""
 
-    threads: PositiveInt | None = Field(None, description="CPU cores.")
-    mem_mb: PositiveInt | None = Field(None, description="Memory in megabytes.")
+    threads: PositiveInt | None = Field(
+        None, description="CPU cores; null: 1, and 4 for heatmaps and figures."
+    )
+    mem_mb: PositiveInt | None = Field(
+        None, description="Memory in megabytes; null: 1,000 to 4,000 by rule, 2,000 for `train`."
+    )
     runtime: PositiveInt | None = Field(
         None,
-        description="Longest run time in minutes; a job of `train` that takes longer is ended, on "
-        "this machine as on a cluster. Default of `train`: a day here, an hour on a cluster.",
+        description="Longest run time in minutes. A job of `train` that takes longer is ended, on "
+        "this machine too; null: a day for `train` on this machine, else 30 to 60 minutes.",
     )
-    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs.")
+    gpu: Annotated[int, Field(ge=0)] | None = Field(None, description="GPUs; null: none.")
 
 
 Kind = Literal["mean", "best", "slice"]
@@ -291,10 +295,11 @@ class Study(Closed):
     )
     vary: list[Stream] = Field(
         list(get_args(Stream)),
-        description="Random streams that change with the repetition; the others stay as in the "
-        "first: init (initial weights), shuffle, dropout, validation (which rows validate).",
+        description="Random streams that change with the repetition: init (initial weights), "
+        "shuffle (order of the rows), dropout, validation (which rows validate). Streams that are "
+        "not listed stay as in the first repetition.",
     )
-    model: str = Field(min_length=1, description="Path of the file that holds build_model.")
+    model: str = Field(min_length=1, description="Path of the file that holds `build_model`.")
     hyperparameters: dict[str, Any] | list[Any] = Field(
         description="Every setting of a training: a list (or {linspace|logspace: [first, last, "
         "count]}, {range: [first, end, step]}) is swept, a scalar is fixed. zip: lists that vary "
@@ -303,8 +308,7 @@ class Study(Closed):
     )
     max_points: PositiveInt = Field(
         MAX_POINTS,
-        description="A grid of more points, counted before `exclude`, is refused: one value too "
-        "many in each axis makes millions.",
+        description="A grid of more points, counted before `exclude`, is refused.",
     )
     class_weight: Literal["balanced"] | dict[str, Weight] | None = Field(
         None, description="Weights of the classes in the loss: balanced, a mapping, or null."
@@ -324,7 +328,7 @@ class Study(Closed):
     trainer: TrainerSettings = Field(TrainerSettings(), description="How a training is run.")
     environment: Literal["strict", "mix"] = Field(
         "mix",
-        description="Whether to use records of other versions of Keras, NumPy, pandas, "
+        description="What to do with records of other versions of Keras, NumPy, pandas, "
         "scikit-learn or TensorFlow, or of another kind of device: mix uses them, and every table "
         "says so; strict trains anew.",
     )
