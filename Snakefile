@@ -40,7 +40,8 @@ onerror:
 
 
 rule all:
-    default_target: True
+    # A workflow that uses this one as a module keeps the default target that it has.
+    default_target: ADAPTER.comes_first
     input:
         rules.gather.output,
         rules.analyse.output,

@@ -48,6 +48,42 @@ def load_study(
     return check_study(_overlaid(settings, _typed(overrides or {})))
 
 
+def handed_study(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Study:
+    """Check the study that another workflow passes to its module.
+
+    Parameters
+    ----------
+    settings
+        A whole study.
+    overrides
+        From that workflow's command line. Snakemake has merged them into its config, of which the
+        settings are all or the value of one key; values inside others are text there too.
+
+    Raises
+    ------
+    StudyError
+        With one sentence for each mistake.
+    """
+    if not settings:
+        raise StudyError("this workflow is a module that got no study; set its `config:` to one")
+    parts = [overrides, *(part for part in overrides.values() if isinstance(part, Mapping))]
+    for part in parts:
+        settings = _typed_again(settings, part)
+    return check_study(settings)
+
+
+def _typed_again(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the settings that are the text of an override."""
+    typed = dict(settings)
+    for key, value in overrides.items():
+        under = typed.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            typed[key] = _typed_again(under, value)
+        elif key in typed and under == value:
+            typed[key] = _typed(value)
+    return typed
+
+
 def _typed(part: Any) -> Any:
     """Convert text to the type that YAML gives it, at any depth."""
     if isinstance(part, Mapping):

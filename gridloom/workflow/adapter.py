@@ -52,6 +52,8 @@ class Adapter:
     ----------
     run
         What the rules ask for.
+    comes_first
+        Whether no rule of another workflow comes before those of this one.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Adapter:
         self.workflow = workflow
         self.checkpoints = checkpoints
         self.scripts = scripts
+        self.comes_first = workflow.default_target is None
         self._started = time.time()
         self._check: Beside | None = None
         try:

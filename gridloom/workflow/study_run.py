@@ -36,7 +36,7 @@ from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
 from gridloom.study.dataset import Dataset, Split
 from gridloom.study.grid import axis_numbers
-from gridloom.study.loading import check_study, load_study
+from gridloom.study.loading import handed_study, load_study
 from gridloom.study.schema import Study, names_of
 from gridloom.study.sources import local_sources, shown
 from gridloom.workers.job import TrainingSettings
@@ -143,7 +143,7 @@ class StudyRun:
             With one sentence for each mistake.
         """
         if invocation.handed_over is not None:
-            study = check_study(invocation.handed_over)
+            study = handed_study(invocation.handed_over, invocation.overrides)
         else:
             study = load_study(DEFAULT_STUDY, invocation.config_files, invocation.overrides)
         names = names_of(study.grid.points.values())
