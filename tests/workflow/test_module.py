@@ -28,7 +28,7 @@ def outer(project):
     project.write(ONE, "study.yaml")
     text = (ROOT / "docs" / "module.md").read_text()
     (project.folder / "Snakefile").write_text(
-        next(iter(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)))
+        next(iter(re.findall(r"```snakemake\n(.*?)```", text, flags=re.DOTALL)))
     )
     command = next(iter(re.findall(r"```sh\nsnakemake (.*?) --cores all\n```", text)))
     project.profile = command.split()
