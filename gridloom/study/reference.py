@@ -209,11 +209,13 @@ def _spelled(value: Any) -> str:
 
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "null": "`null`"}
 
+_MANY = {"string": "texts", "integer": "whole numbers"}
+
 _LIMITS = {
-    "minimum": "{} or more",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
+    "minimum": "{:,} or more",
+    "exclusiveMinimum": "above {:,}",
+    "maximum": "at most {:,}",
+    "exclusiveMaximum": "below {:,}",
 }
 
 
@@ -230,7 +232,9 @@ def _type(described: Mapping[str, Any]) -> str:
         return "`true`, `false`"
     if kind == "array":
         items = described.get("items", {})
-        return f"list of {_type(items)}" if "type" in items or "enum" in items else "list"
+        if items.get("type") in _MANY and "enum" not in items:
+            return f"list of {_MANY[items['type']]}"
+        return f"list of {_type(items)}" if "enum" in items else "list"
     if kind == "object":
         return "mapping"
     limits = [text.format(described[key]) for key, text in _LIMITS.items() if key in described]
