@@ -21,6 +21,7 @@ include: "rules/confirm.smk"  # further repetitions, on request, until the choic
 include: "rules/verify.smk"  # the choice, trained again and scored on new seeds, on request
 include: "rules/figures.smk"  # tables → heatmaps, evidence
 include: "rules/report.smk"  # tables → one page for a browser
+include: "rules/export.smk"  # tables → files of Optuna and MLflow, on request
 include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run

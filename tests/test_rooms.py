@@ -30,6 +30,7 @@ ROOMS = [
     "report",
     "fitted",
     "results",
+    "exports",
     "predict",
     "check",
     "workflow",

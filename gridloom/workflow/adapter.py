@@ -23,6 +23,7 @@ from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
 
 from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.exports.extras import require_extra
 from gridloom.report import assets
 from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
@@ -242,6 +243,8 @@ class Adapter:
         logging.raiseExceptions = False
         settings = self.workflow.dag_settings
         try:
+            for job in self.workflow.dag.needrun_jobs(exclude_finished=False):
+                require_extra(job.rule.name)
             self._hand_over(self.run)
             self.run.start(["download"] if settings.forceall else list(settings.forcerun))
         except GridloomError as error:

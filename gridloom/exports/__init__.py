@@ -1,0 +1,1 @@
+"""Exports: a finished study in the files of other programs."""
