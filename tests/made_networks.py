@@ -51,7 +51,8 @@ def trainings_of(builder, repetitions: int, classes: int | None = 3, rows: Prepa
             y_train=encode_target(model, shape, rows.y_train, labels),
             y_val=encode_target(model, shape, rows.y_val, labels),
         )
-        trainings.append(Training(repetition, 0, seeds, encoded, model.get_weights()))
+        weights = model.get_weights()
+        trainings.append(Training.of(model, repetition, 0, seeds, encoded, weights))
     return trainings, first
 
 

@@ -1,4 +1,4 @@
-"""Repetitions in lockstep: stacked trainings of one network in one graph."""
+"""Trainings in lockstep: stacked trainings of one kind of network in one graph."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ from gridloom.engines.rowwise import measure, row_loss
 from gridloom.engines.twins import StackedDropout, stack
 from gridloom.engines.types import Training
 from gridloom.networks.generators import generator_seed
+from gridloom.networks.structure import learning_rate
+
+#: The number of lanes is a multiple of this. A processor computes this many numbers at once. If
+#: fewer are left at the end of an array, another function computes them, with another rounding. So
+#: without idle lanes, the last bit of a training would depend on how many train beside it.
+LANE_BLOCK = 8
+
+
+def with_idle_lanes(trainings: Sequence[Training]) -> list[Training]:
+    """Add copies of the first training up to a multiple of `LANE_BLOCK`."""
+    idle = lanes_of(len(trainings)) - len(trainings)
+    return [*trainings, *[trainings[0]] * idle]
+
+
+def lanes_of(trainings: int) -> int:
+    """Return the number of lanes for a number of trainings, idle ones included."""
+    return -(-trainings // LANE_BLOCK) * LANE_BLOCK
 
 
 class Lockstep(Program):
@@ -30,23 +47,33 @@ class Lockstep(Program):
         self.directions = all_directions(model)
         self.metrics = compiled_metrics(model)
         self.optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+        self.rates = self._spread_learning_rate()
         self.optimizer_start = OptimizerStart(self.optimizer, self.model.trainable_variables)
         self.dropouts = [layer for layer in self.model.layers if isinstance(layer, StackedDropout)]
         self.width = model.output_shape[-1]
         self.shapes = [tuple(weight.shape) for weight in model.weights]
+
+    def _spread_learning_rate(self) -> Any:
+        """Give the optimizer a learning rate for each repetition; return None for a schedule."""
+        if learning_rate(self.optimizer) is None:
+            return None
+        # Stacked weights have three axes.
+        rates = tf.Variable(tf.zeros((self.repetitions, 1, 1)), trainable=False)
+        self.optimizer.learning_rate = rates.read_value  # Keras calls it in each step
+        return rates
 
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         stacked = (np.stack(values) for values in zip(*(t.weights for t in trainings), strict=True))
         for variable, value in zip(self.model.weights, stacked, strict=True):
             variable.assign(value.reshape(variable.shape))
         self.optimizer_start.restart(model.optimizer)
-        layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-        place = 0  # among the generators: a layer with a rate of 0 has none in Keras
-        for twin, layer in zip(self.dropouts, layers, strict=True):
-            twin.rate.assign(layer.rate)
-            if layer.rate > 0:
-                twin.seeds.assign([generator_seed(t.seeds.dropout, place) for t in trainings])
-                place += 1
+        if self.rates is not None:
+            self.rates.assign(tf.reshape([t.learning_rate for t in trainings], self.rates.shape))
+        for place, twin in enumerate(self.dropouts):
+            twin.start(
+                [training.rates[place] for training in trainings],
+                [_dropout_seed(training, place) for training in trainings],
+            )
 
     def variables(self) -> list[Any]:
         return list(self.model.weights)
@@ -126,3 +153,10 @@ class Lockstep(Program):
             weight.numpy()[place].reshape(shape)
             for weight, shape in zip(self.model.weights, self.shapes, strict=True)
         ]
+
+
+def _dropout_seed(training: Training, place: int) -> int:
+    """Return the seed of a layer, by its place among the `Dropout` layers of a network."""
+    # Keras counts generators, and a layer with a rate of 0 has none.
+    before = sum(rate > 0 for rate in training.rates[:place])
+    return generator_seed(training.seeds.dropout, before) if training.rates[place] > 0 else 0

@@ -166,9 +166,9 @@ class OptimizerStart:
             variable.assign(value)
 
     def restart(self, fresh: Any) -> None:
-        """Reset the optimizer, with the learning rate of a fresh one."""
+        """Reset the optimizer, with the learning rate of a fresh one if it is one number."""
         for place, variable in enumerate(self.optimizer.variables):
             variable.assign(self.copies.get(place, self.values[place]))
-        rate = learning_rate(fresh)
-        if rate is not None:
-            learning_rate(self.optimizer).assign(rate)
+        own, rate = learning_rate(self.optimizer), learning_rate(fresh)
+        if own is not None and rate is not None:
+            own.assign(rate)

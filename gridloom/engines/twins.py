@@ -10,7 +10,7 @@ fit. Models with any other layer train one repetition after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -156,35 +156,46 @@ class StackedDense(_Twin):
 class StackedDropout(_Twin):
     """`Dropout`, with exactly the masks that Keras would draw for each repetition.
 
-    The rate is an input of the graph, so that points with different rates share a graph.
+    Rates are inputs of the graph, one for each repetition, so that points with different rates
+    share a graph.
     """
 
     honours: ClassVar = {"rate": anything, "seed": anything}
 
     def __init__(self, layer: layers.Dropout, repetitions: int) -> None:
         super().__init__(layer, repetitions)
-        self.rate = tf.Variable(layer.rate, trainable=False, dtype=tf.float32)
+        self.rates = tf.Variable(np.zeros(repetitions, np.float32), trainable=False)
+        self.scales = tf.Variable(np.ones(repetitions, np.float32), trainable=False)
         self.seeds = tf.Variable(np.zeros(repetitions, np.int32), trainable=False)
         #: Number of the step, set while its graph is traced.
         self.draw: Any = None
 
+    def start(self, rates: Sequence[float], seeds: Sequence[int]) -> None:
+        """Set the rate of each repetition, and the seed of its masks."""
+        self.rates.assign(rates)
+        # As Keras does: with float32 numbers, TensorFlow's 1 / (1 - 0) is not always 1.
+        self.scales.assign([1.0 / (1.0 - rate) for rate in rates])
+        self.seeds.assign(seeds)
+
     def hoist(self) -> None:
         """Read the values that are constant in an epoch outside the loop over its steps."""
-        rate = self.rate.read_value()
-        self.hoisted = (rate, 1.0 / (1.0 - rate), self.seeds.read_value())
+        self.hoisted = [value.read_value() for value in (self.rates, self.scales, self.seeds)]
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:
             return inputs
-        rate, scale, seeds = self.hoisted
+        rates, scales, seeds = self.hoisted
 
         def masked() -> Any:
             pairs = tf.unstack(tf.stack([seeds, tf.fill([self.repetitions], self.draw)], axis=1))
             shape = tf.shape(inputs)[1:]
             uniform = tf.stack([_uniform(shape, seed) for seed in pairs])
+            ones = (1,) * (len(inputs.shape) - 1)
+            rate, scale = (tf.reshape(value, (-1, *ones)) for value in (rates, scales))
+            # A rate of 0 keeps each number as it is.
             return tf.where(uniform >= rate, inputs * scale, tf.zeros((), inputs.dtype))
 
-        return tf.cond(rate > 0, masked, lambda: inputs)
+        return tf.cond(tf.reduce_any(rates > 0), masked, lambda: inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

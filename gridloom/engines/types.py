@@ -12,6 +12,7 @@ import numpy as np
 from gridloom.data.preparation import PreparedRows
 from gridloom.errors import ModelError
 from gridloom.networks.generators import generator_seed, seed_states
+from gridloom.networks.structure import learning_rate
 from gridloom.study.seeds import Seeds
 
 #: Remedy for features that only `model.fit` supports.
@@ -32,6 +33,10 @@ class Training:
         Its arrays, with targets in the form that the loss takes.
     weights
         Initial values of `model.weights`, in order.
+    learning_rate
+        Of its optimizer; None if it follows a schedule.
+    rates
+        Rates of its `Dropout` layers, in the order of `model.layers`.
     """
 
     repetition: int
@@ -39,6 +44,34 @@ class Training:
     seeds: Seeds
     rows: PreparedRows
     weights: list[np.ndarray]
+    learning_rate: float | None
+    rates: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        repetition: int,
+        fold: int,
+        seeds: Seeds,
+        rows: PreparedRows,
+        weights: list[np.ndarray],
+    ) -> Training:
+        """Return a training of a network, which is built and compiled."""
+        rate = learning_rate(model.optimizer)
+        return cls(
+            repetition,
+            fold,
+            seeds,
+            rows,
+            weights,
+            None if rate is None else float(rate.numpy()),
+            tuple(
+                float(layer.rate)
+                for layer in model.layers
+                if isinstance(layer, keras.layers.Dropout)
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ def _fit(pick: Pick, setup: Setup, rows: TrainingRows, model_file: Path) -> _Fit
     weights = row_weights(rows, np.arange(len(y)), setup.class_weight)
     fitted = model_fit.fit(
         network,
-        Training(0, 0, seeds, PreparedRows(x, y, weights, x[:0], y[:0]), network.get_weights()),
+        Training.of(
+            network, 0, 0, seeds, PreparedRows(x, y, weights, x[:0], y[:0]), network.get_weights()
+        ),
         make_callbacks(file, point),
         batch_size=point["batch_size"],
         epochs=pick.epochs,

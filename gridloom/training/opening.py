@@ -156,7 +156,7 @@ class OpenRequest:
             for target in (part.y_train, part.y_val)
         )
         rows = replace(part, y_train=y_train, y_val=y_val)
-        return Training(repetition, fold, self.seeds[repetition], rows, weights)
+        return Training.of(model, repetition, fold, self.seeds[repetition], rows, weights)
 
     def fit_each(
         self, fit: Callable[[keras.Model, Training, Checkpoints | None], list[Fitted]]

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from gridloom.engines.eligibility import why_not_in_lockstep
+from gridloom.engines.lockstep import with_idle_lanes
 from gridloom.engines.rowwise import (
     ROWWISE_LOSSES,
     ROWWISE_METRICS,
@@ -23,7 +24,15 @@ from gridloom.engines.rowwise import (
 )
 from gridloom.engines.twins import ROWWISE_ACTIVATIONS, TWINS
 from tests.cases import cases
-from tests.made_networks import BATCH, EPOCHS, assert_same, fit_together, plain_fit, trainings_of
+from tests.made_networks import (
+    BATCH,
+    EPOCHS,
+    OPTIMIZERS,
+    assert_same,
+    fit_together,
+    plain_fit,
+    trainings_of,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
 
@@ -435,3 +444,56 @@ def test_merging_tensors_of_different_ranks_means_one_by_one():
     model = keras.Model(inputs, layers.Dense(3)(hidden))
     model.compile("sgd", "mse")
     assert "merges tensors of several ranks" in why_not_in_lockstep(model)
+
+
+def point(optimizer, rate, dropout):
+    """Return a builder of a network, with functions that processors round in several ways."""
+
+    def build_model(input_shape, outputs):
+        model = keras.Sequential(
+            [
+                keras.Input(input_shape),
+                layers.Dropout(0.2),
+                layers.Dense(7, activation="tanh"),
+                layers.Dropout(dropout),
+                layers.Dense(outputs, activation="softmax"),
+            ]
+        )
+        made_optimizer = keras.optimizers.get({"class_name": optimizer, "config": {}})
+        made_optimizer.learning_rate = rate
+        model.compile(made_optimizer, "categorical_crossentropy", metrics=["mse"])
+        return model
+
+    return build_model
+
+
+def bits(fitted, fit, place):
+    return [
+        *(values.tobytes() for values in fitted[place].history.values()),
+        *(weight.tobytes() for weight in fit.program.weights_of(place)),
+    ]
+
+
+def test_no_bit_of_a_training_depends_on_how_many_train_beside_it():
+    trainings, model = trainings_of(point("adam", 0.1, 0.5), 20)
+    seen = []
+    for beside in (trainings, trainings[:1], trainings[:2], trainings[:5], trainings[::-1]):
+        lanes = with_idle_lanes(beside)
+        assert len(lanes) % 8 == 0
+        fitted, fit = fit_together(lanes, model)
+        seen.append(bits(fitted, fit, beside.index(trainings[0])))
+    assert all(other == seen[0] for other in seen)
+
+
+@pytest.mark.parametrize("optimizer", cases(OPTIMIZERS, ["AdamW", "SGD"]))
+def test_points_with_other_rates_train_in_the_same_lanes(optimizer):
+    points = [point(optimizer, *rates) for rates in [(0.1, 0.5), (0.02, 0.5), (0.1, 0.0)]]
+    apart = [trainings_of(builder, 2) for builder in points]
+    alone = []
+    for trainings, model in apart:
+        fitted, fit = fit_together(with_idle_lanes(trainings), model)
+        alone += [bits(fitted, fit, place) for place in range(2)]
+    mixed = [training for trainings, _ in apart for training in trainings]
+    fitted, fit = fit_together(with_idle_lanes(mixed), apart[0][1])
+    assert [bits(fitted, fit, place) for place in range(len(mixed))] == alone
+    assert len({lane[0] for lane in alone}) == len(mixed)

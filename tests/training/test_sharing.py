@@ -363,14 +363,14 @@ def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
             assert_close(one.history, other.history)
 
 
-def test_the_record_says_how_many_repetitions_trained_together(data, tmp_path):
+@pytest.mark.parametrize("limit", ["MAX_LOCKSTEP_PARAMETERS", "MAX_LOCKSTEP_OPERATIONS"])
+def test_a_network_that_keeps_a_core_busy_trains_one_by_one(data, tmp_path, monkeypatch, limit):
     model = written(tmp_path, MLP)
-    for folds, lanes in ((2, 4), (20, 20)):
-        validation = {"method": "kfold", "folds": folds}
-        record = Trainer().run(request_of(data, model, 0.1, validation=validation))
-        assert record.lanes == lanes
-    alone = Trainer().run(request_of(data, model, 0.1, lockstep=False))
-    assert alone.lanes == 1
+    assert Trainer().run(request_of(data, model, 0.1)).engine == "lockstep"
+    monkeypatch.setattr(sharing, limit, 10)
+    record = Trainer().run(request_of(data, model, 0.1))
+    assert record.engine == "one by one"
+    assert record.why_not_lockstep == "a step of this network keeps a core busy by itself"
 
 
 def test_a_network_that_reads_values_trains_by_model_fit(data, tmp_path):
