@@ -138,8 +138,6 @@ class Record:
     why_not_lockstep
         Why the repetitions did not train in lockstep; None if they did, or if the record does not
         say.
-    lanes
-        Largest number of trainings that ran together; None if the record does not say.
     started
         When the job began, in seconds since 1970; None if the record does not say.
     """
@@ -152,7 +150,6 @@ class Record:
     inputs: dict[str, str] = field(default_factory=dict)
     engine: str | None = None
     why_not_lockstep: str | None = None
-    lanes: int | None = None
     started: float | None = None
 
 
@@ -181,7 +178,6 @@ def write_record(path: Path, record: Record) -> None:
             "inputs": record.inputs,
             "engine": record.engine,
             "why_not_lockstep": record.why_not_lockstep,
-            "lanes": record.lanes,
             "started": record.started,
         },
     }
@@ -255,7 +251,6 @@ def _record(path: Path, content: Any) -> Record:
         inputs=_texts(environment, "inputs"),
         engine=_optional(environment, "engine", str, "text"),
         why_not_lockstep=_optional(environment, "why_not_lockstep", str, "text"),
-        lanes=_optional(environment, "lanes", int, "a whole number"),
         started=_optional(environment, "started", float, "a time"),
     )
 

@@ -56,7 +56,7 @@ def test_a_record_is_read_completely(tmp_path):
 
 def test_a_record_that_was_read_is_written_byte_for_byte(tmp_path):
     machine = Machine("here", "Linux", "a cpu", "3.11.7", {"keras": "3"}, False, 2, ["0"])
-    path = made(tmp_path, machine=machine, engine="lockstep", lanes=2, started=1.5)
+    path = made(tmp_path, machine=machine, engine="lockstep", started=1.5)
     written = path.read_bytes()
     write_record(path, read_record(path))
     assert path.read_bytes() == written

@@ -1,14 +1,16 @@
-"""The compiled fits of a point's trainings: in lockstep or one by one, with graphs that are shared.
+"""The compiled fits of points' trainings: in lockstep or one by one, with graphs that are shared.
 
-Points whose networks differ only in what a graph gets as data share one traced graph.
+Points whose networks differ only in what a graph gets as data share one traced graph, and train in
+the same lanes if they come in one job.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import keras
@@ -49,12 +51,38 @@ _REPORT = "The results are right; please report this with the model file."
 
 @dataclass(frozen=True)
 class Fits:
-    """The fits of a request's trainings, and how they trained: at most `lanes` of them together."""
+    """The fits of a request's trainings, and how they trained."""
 
     fitted: list[Fitted]
     engine: str
     why_not_lockstep: str | None = None
-    lanes: int = 1
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point that is ready to train.
+
+    Attributes
+    ----------
+    opened
+        Its request.
+    first
+        Network of the first repetition.
+    """
+
+    opened: OpenRequest
+    first: Network
+
+    @cached_property
+    def kind(self) -> _Kind | None:
+        """The kind of its network; None if it cannot be inspected.
+
+        Raises
+        ------
+        ModelError
+            If the compiled fit cannot train it.
+        """
+        return _Kind.of(self.opened, self.first.model)
 
 
 class SharedGraphs:
@@ -85,46 +113,110 @@ class SharedGraphs:
         why_not = _HIDDEN if kind is None else self._why_not_lockstep(opened, kind, trainings)
         return ("lockstep" if why_not is None else "one by one"), why_not
 
-    def fit(self, opened: OpenRequest, first: Network) -> Fits:
-        """Fit all trainings with compiled graphs.
+    def fit(self, point: Point, ahead: Iterable[Point] = ()) -> list[tuple[Point, Fits]]:
+        """Fit all trainings of a point with compiled graphs.
 
         Parameters
         ----------
-        opened
-            The trainings.
-        first
-            Network of the first repetition.
+        ahead
+            Points that train later in the same job.
+
+        Returns
+        -------
+        list
+            The point with its fits, and those of `ahead` that trained in the same lanes.
 
         Raises
         ------
         ModelError
             If the compiled fit cannot train the network.
         """
-        kind = _Kind.of(opened, first.model)
+        opened, kind = point.opened, point.kind
         if kind is None:
-            return _fit_apart(opened, _HIDDEN)
-        weights = self._initial_weights(opened, first, kind)
-        if weights is None:
-            return _fit_apart(opened, "build_model returns another network in each repetition")
-        trainings = [
-            opened.training(kind.model, repetition, fold, weights[opened.seeds[repetition].init])
-            for repetition, fold in opened.parts
-        ]
+            return [(point, _fit_apart(opened, _HIDDEN))]
+        trainings = self._trainings(point)
+        if trainings is None:
+            differing = "build_model returns another network in each repetition"
+            return [(point, _fit_apart(opened, differing))]
         why_not = self._why_not_lockstep(opened, kind, trainings)
         if why_not is None:
-            groups = _together(trainings)
-            train = partial(self._fit_lanes, opened, kind, trainings, True)
             try:
-                fitted = opened.unfinished.fit_all(groups, train)
-                return Fits(fitted, "lockstep", lanes=max(map(len, groups)))
+                return self._fit_lockstep(point, trainings, ahead)
             except _TwinError:
                 why_not = (
                     "in a check, a step in lockstep gave other numbers than the network's own step"
                 )
                 self._why_not.put(kind.name, why_not)
-        train = partial(self._fit_lanes, opened, kind, trainings, False)
+
+        def train(places: Sequence[int], checkpoints: Checkpoints | None) -> list[Fitted]:
+            lanes = [trainings[place] for place in places]
+            fit = self._graph([(point, lanes)], lanes, lockstep=False)
+            return fit(lanes, kind.model, **opened.settings, checkpoints=checkpoints)
+
         alone = [[place] for place in range(len(trainings))]
-        return Fits(opened.unfinished.fit_all(alone, train), "one by one", why_not)
+        return [(point, Fits(opened.unfinished.fit_all(alone, train), "one by one", why_not))]
+
+    def _fit_lockstep(
+        self, point: Point, trainings: list[Training], ahead: Iterable[Point]
+    ) -> list[tuple[Point, Fits]]:
+        """Fit trainings in lockstep, and points ahead in lanes that are left.
+
+        Raises
+        ------
+        _TwinError
+            If the twin's step differs from the network's own.
+        """
+        unfinished = point.opened.unfinished
+        groups = _together(trainings)
+        shares = [(point, trainings)]
+        if len(groups) == 1 and unfinished.is_new and unfinished.checkpoint_minutes is None:
+            shares += self._beside(point, trainings, ahead)
+
+        def train(places: Sequence[int], checkpoints: Checkpoints | None) -> list[Fitted]:
+            lanes = [trainings[place] for place in places]
+            return self._fit_lanes([(point, lanes)], checkpoints)
+
+        if len(shares) == 1:
+            return [(point, Fits(unfinished.fit_all(groups, train), "lockstep"))]
+        fitted = iter(self._fit_lanes(shares, None))
+        return [(one, Fits(list(islice(fitted, len(own))), "lockstep")) for one, own in shares]
+
+    def _beside(
+        self, point: Point, trainings: Sequence[Training], ahead: Iterable[Point]
+    ) -> list[tuple[Point, list[Training]]]:
+        """Find points that can train in the lanes that a point leaves, with their trainings."""
+        found: list[tuple[Point, list[Training]]] = []
+        assert point.kind is not None
+        if point.kind.structure.own is not None:  # building others could change its custom parts
+            return found
+        free = MAX_LANES - len(trainings)
+        for other in ahead:
+            if free < 1:
+                break
+            same = (
+                len(other.opened.parts) <= free
+                and other.opened.settings == point.opened.settings
+                and other.opened.unfinished.is_new
+                and other.kind is not None
+                and other.kind.name == point.kind.name
+            )
+            own = self._trainings(other) if same else None
+            if own and {*map(_sizes, own)} == {*map(_sizes, trainings)}:
+                found.append((other, own))
+                free -= len(own)
+        return found
+
+    def _trainings(self, point: Point) -> list[Training] | None:
+        """Return a point's trainings; None if its networks differ between repetitions."""
+        opened, kind = point.opened, point.kind
+        assert kind is not None
+        weights = self._initial_weights(opened, point.first, kind)
+        if weights is None:
+            return None
+        return [
+            opened.training(kind.model, repetition, fold, weights[opened.seeds[repetition].init])
+            for repetition, fold in opened.parts
+        ]
 
     def _initial_weights(
         self, opened: OpenRequest, first: Network, kind: _Kind
@@ -165,69 +257,70 @@ class SharedGraphs:
         return self._why_not.get(kind.name, lambda: why_not_in_lockstep(kind.model))
 
     def _fit_lanes(
-        self,
-        opened: OpenRequest,
-        kind: _Kind,
-        trainings: Sequence[Training],
-        lockstep: bool,
-        places: Sequence[int],
-        checkpoints: Checkpoints | None,
+        self, shares: Sequence[tuple[Point, list[Training]]], checkpoints: Checkpoints | None
     ) -> list[Fitted]:
-        """Fit the trainings at some places by one graph; see `_graph`."""
-        lanes = [trainings[place] for place in places]
-        if lockstep:
-            lanes = with_idle_lanes(lanes)
-        fit = self._graph(opened, kind, lanes, lockstep)
-        fitted = fit(lanes, kind.model, **opened.settings, checkpoints=checkpoints)
-        return fitted[: len(places)]
+        """Fit trainings of points of one kind in lockstep; see `_graph`."""
+        (first, _), *_ = shares
+        trainings = [training for _, own in shares for training in own]
+        lanes = with_idle_lanes(trainings)
+        fit = self._graph(shares, lanes, lockstep=True)
+        model, settings = first.first.model, first.opened.settings
+        return fit(lanes, model, **settings, checkpoints=checkpoints)[: len(trainings)]
 
     def _graph(
-        self, opened: OpenRequest, kind: _Kind, lanes: Sequence[Training], lockstep: bool
+        self,
+        shares: Sequence[tuple[Point, list[Training]]],
+        lanes: list[Training],
+        *,
+        lockstep: bool,
     ) -> CompiledFit:
         """Return a traced graph for a kind of network; a kept one if it can be used.
 
         A step of the graph is compared with the network's own step when a stacked twin is traced,
-        and when a kept graph first gets another learning rate or dropout rate.
+        and when a graph first gets another learning rate or dropout rate.
+
+        Parameters
+        ----------
+        shares
+            Points of one kind, with their trainings.
+        lanes
+            All that train together.
 
         Raises
         ------
         _TwinError
             If the twin's step differs from the network's own.
         """
-        rates, xla = kind.structure.rates, _xla(opened, kind.model)
+        (first, _), *_ = shares
+        opened, kind = first.opened, first.kind
+        assert kind is not None
+        xla = _xla(opened, kind.model)
         stopping = opened.settings["stopping"] is not None
         targets = lanes[0].rows.y_train.shape[1:]
-        apart = None if lockstep else rates
+        apart = None if lockstep else kind.structure.rates
         key = json.dumps([kind.name, apart, len(lanes), targets, stopping, xla])
-        data = {
-            "learning rate": kind.structure.learning_rate,
-            **{f"rate {place}": rate for place, rate in enumerate(rates)},
-            **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(rates)},
-        }
 
-        def serves(fit: CompiledFit) -> bool:
+        def serves(fit: CompiledFit, point: Point, own: Sequence[Training]) -> bool:
             # With XLA, dropout masks differ from those of Keras's own step.
-            own = opened.built(lanes[0].repetition).model
-            return xla or fit.check_step(lanes, own, opened.settings)
+            if xla:
+                return True
+            others = [lane for lane in lanes if lane is not own[0]]
+            ordered = [own[0], *others, *[own[0]] * (len(lanes) - 1 - len(others))]
+            network = point.opened.built(own[0].repetition).model
+            return fit.check_step(ordered, network, opened.settings)
 
         graph = self._graphs.find(key)
-        if graph is not None:
-            new = {name for name in data if data[name] != graph.data[name]} - graph.proven
-            if not new or serves(graph.fit):
-                graph.proven |= new
-                return graph.fit
-            changed = ", ".join(sorted(new))
-            print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
-        program = Lockstep(kind.model, lanes) if lockstep else OneByOne(kind.model, *lanes)
-        fit = CompiledFit(program, stopping=stopping, xla=xla)
-        if lockstep and not serves(fit):
-            print(
-                "a step in lockstep differs from the network's own step; the repetitions train one "
-                f"by one. {_REPORT}"
-            )
-            raise _TwinError
-        self._graphs.put(key, _Graph(fit, data))
-        return fit
+        if graph is None or not graph.proves(shares, serves):
+            program = Lockstep(kind.model, lanes) if lockstep else OneByOne(kind.model, *lanes)
+            graph = _Graph(CompiledFit(program, stopping=stopping, xla=xla), _data_of(kind))
+            if lockstep and not (serves(graph.fit, *shares[0]) and graph.proves(shares, serves)):
+                print(
+                    "a step in lockstep differs from the network's own step; the repetitions train "
+                    f"one by one. {_REPORT}"
+                )
+                raise _TwinError
+            self._graphs.put(key, graph)
+        return graph.fit
 
 
 class _TwinError(Exception):
@@ -285,6 +378,33 @@ class _Graph:
     data: dict[str, Any]
     proven: set[str] = field(default_factory=set)
 
+    def proves(
+        self,
+        shares: Sequence[tuple[Point, list[Training]]],
+        serves: Callable[[CompiledFit, Point, Sequence[Training]], bool],
+    ) -> bool:
+        """Return whether it serves points, after a check of each input that has a new value."""
+        for point, own in shares:
+            assert point.kind is not None
+            data = _data_of(point.kind)
+            new = {name for name in data if data[name] != self.data[name]} - self.proven
+            if new and not serves(self.fit, point, own):
+                changed = ", ".join(sorted(new))
+                print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
+                return False
+            self.proven |= new
+        return True
+
+
+def _data_of(kind: _Kind) -> dict[str, Any]:
+    """Return the inputs of a graph that come from a network, by name."""
+    rates = kind.structure.rates
+    return {
+        "learning rate": kind.structure.learning_rate,
+        **{f"rate {place}": rate for place, rate in enumerate(rates)},
+        **{f"rate {place} is 0": rate == 0 for place, rate in enumerate(rates)},
+    }
+
 
 def _fit_apart(opened: OpenRequest, why_not: str) -> Fits:
     """Fit each training with its own graph, for networks that are not proven equal."""
@@ -314,14 +434,17 @@ def _together(trainings: Sequence[Training]) -> list[list[int]]:
     """
     alike: dict[tuple[int, int], list[int]] = {}
     for place, training in enumerate(trainings):
-        sizes = (len(training.rows.y_train), len(training.rows.y_val))
-        alike.setdefault(sizes, []).append(place)
+        alike.setdefault(_sizes(training), []).append(place)
     groups = []
     for places in alike.values():
         count = -(-len(places) // MAX_LANES)
         length = lanes_of(-(-len(places) // count))  # nearly equal groups, without idle lanes
         groups += [places[start : start + length] for start in range(0, len(places), length)]
     return groups
+
+
+def _sizes(training: Training) -> tuple[int, int]:
+    return len(training.rows.y_train), len(training.rows.y_val)
 
 
 def _equal(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

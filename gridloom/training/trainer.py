@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -11,7 +13,7 @@ import keras
 from gridloom.engines import model_fit
 from gridloom.engines.monitoring import all_directions, make_metrics, monitored, monitored_place
 from gridloom.engines.types import Checkpoints, Fitted, Training
-from gridloom.errors import ModelError
+from gridloom.errors import GridloomError, ModelError
 from gridloom.networks.model_code import check_process
 from gridloom.networks.model_file import make_callbacks
 from gridloom.networks.targets import encode_target
@@ -20,7 +22,7 @@ from gridloom.study.seeds import Seeds
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.opening import Inputs, OpenRequest, open_request
 from gridloom.training.request import Request
-from gridloom.training.sharing import Fits, SharedGraphs
+from gridloom.training.sharing import Fits, Point, SharedGraphs
 from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
 
 
@@ -58,9 +60,18 @@ class Trainer:
         self._inputs: Inputs | None = None
         self.graphs = SharedGraphs()
         self._measured: str | None = None
+        #: Requests of the job that were opened ahead; records that wait to be asked for.
+        self._ahead: dict[str, Point | None] = {}
+        self._waiting: dict[str, Record] = {}
 
-    def run(self, request: Request) -> Record:
+    def run(self, request: Request, ahead: Sequence[Request] = ()) -> Record:
         """Train a point's repetitions and return the record.
+
+        Parameters
+        ----------
+        ahead
+            Requests that follow in the same job. Some may train in the same lanes; then their
+            records wait until they are asked for.
 
         Raises
         ------
@@ -72,39 +83,44 @@ class Trainer:
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
         opened = self._open(request)
-        network = opened.built(request.repetitions[0])
+        self._ahead.pop(repr(request), None)
+        waiting = self._waiting.pop(repr(request), None)
+        if waiting is not None:
+            return waiting
+        point = Point(opened, opened.built(request.repetitions[0]))
         self._check_objective(opened)
-        powers = {}
-        if setup.target == "standard":
-            check_standardizable(network.model)
-            powers = target_powers(network.model, opened.inputs.rows.outputs)
-        parameters = network.model.count_params()
-        by_keras = setup.engine == "keras"
-        fits = _fit_by_keras(opened) if by_keras else self.graphs.fit(opened, network)
+        _check_units(point)
+        if setup.engine == "keras":
+            trained = [(point, _fit_by_keras(opened))]
+        else:
+            trained = self.graphs.fit(point, self._opened_ahead(ahead, opened.inputs))
         seconds = opened.unfinished.seconds_before + time.perf_counter() - clock
-        return Record(
-            hyperparameters=request.hyperparameters,
-            parameters=parameters,
-            trainings=tuple(
-                _training_result(
-                    repetition,
-                    fold,
-                    opened.seeds[repetition],
-                    fitted_in_target_units(fit, powers, part.target_scale),
-                    seconds / len(opened.parts),
-                )
-                for ((repetition, fold), part), fit in zip(
-                    opened.parts.items(), fits.fitted, strict=True
-                )
-            ),
-            machine=opened.machine,
-            setup=setup.as_json(),
-            inputs={"training rows": opened.inputs.content},
-            engine=fits.engine,
-            why_not_lockstep=fits.why_not_lockstep,
-            lanes=fits.lanes,
-            started=round(started, 3),
-        )
+        seconds /= sum(len(fits.fitted) for _, fits in trained)
+        record, *others = (_record(one, fits, seconds, started) for one, fits in trained)
+        for (one, _), other in zip(trained[1:], others, strict=True):
+            self._waiting[repr(one.opened.request)] = other
+        return record
+
+    def _opened_ahead(self, ahead: Sequence[Request], inputs: Inputs) -> Iterator[Point]:
+        """Open requests that follow and are not trained yet, without those that fail."""
+        keys = [repr(request) for request in ahead]
+        self._ahead = {key: self._ahead[key] for key in keys if key in self._ahead}
+        for key, request in zip(keys, ahead, strict=True):
+            if key in self._waiting:
+                continue
+            if key not in self._ahead:
+                self._ahead[key] = None
+                # Its own turn reports what is wrong.
+                with contextlib.suppress(GridloomError):
+                    opened = open_request(request, inputs, self.stop)
+                    point = Point(opened, opened.built(request.repetitions[0]))
+                    _check_units(point)
+                    # A custom network could be changed by others that are built after it.
+                    if point.kind is not None and point.kind.structure.own is None:
+                        self._ahead[key] = point
+            found = self._ahead[key]
+            if found is not None:
+                yield found
 
     def inspect(self, request: Request) -> Inspection:
         """Build a point's network and check it as `run` does, but train nothing.
@@ -148,6 +164,7 @@ class Trainer:
         if self._inputs is None or not self._inputs.serve(request):
             # Drop what there is first: both might not fit into memory.
             self._inputs, self.graphs, self._measured = None, SharedGraphs(), None
+            self._ahead, self._waiting = {}, {}
             self._inputs = Inputs(request)
         return open_request(request, self._inputs, self.stop)
 
@@ -187,6 +204,51 @@ def _fit_by_keras(opened: OpenRequest) -> Fits:
         return [model_fit.fit(model, training, callbacks, **how, xla=xla, pipeline=pipeline)]
 
     return Fits(opened.fit_each(fit), "keras")
+
+
+def _check_units(point: Point) -> None:
+    """Refuse a network that cannot predict the targets in the units that the study asks for."""
+    if point.opened.request.setup.target == "standard":
+        check_standardizable(point.first.model)
+
+
+def _record(point: Point, fits: Fits, seconds: float, started: float) -> Record:
+    """Return the record of a point.
+
+    Parameters
+    ----------
+    seconds
+        Of each training.
+    started
+        When the first of those beside it began, in seconds since 1970.
+    """
+    opened, model = point.opened, point.first.model
+    setup = opened.request.setup
+    powers = {}
+    if setup.target == "standard":
+        powers = target_powers(model, opened.inputs.rows.outputs)
+    return Record(
+        hyperparameters=opened.request.hyperparameters,
+        parameters=model.count_params(),
+        trainings=tuple(
+            _training_result(
+                repetition,
+                fold,
+                opened.seeds[repetition],
+                fitted_in_target_units(fit, powers, part.target_scale),
+                seconds,
+            )
+            for ((repetition, fold), part), fit in zip(
+                opened.parts.items(), fits.fitted, strict=True
+            )
+        ),
+        machine=opened.machine,
+        setup=setup.as_json(),
+        inputs={"training rows": opened.inputs.content},
+        engine=fits.engine,
+        why_not_lockstep=fits.why_not_lockstep,
+        started=round(started, 3),
+    )
 
 
 def _training_result(

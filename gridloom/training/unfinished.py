@@ -74,6 +74,11 @@ class Unfinished:
                 self._read(file)
         self._begun = self._saved = time.monotonic()
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no fit of the job is finished or has a checkpoint."""
+        return not self._fits and not self._checkpoint
+
     def fit(
         self, places: Sequence[int], train: Callable[[Checkpoints | None], list[Fitted]]
     ) -> list[Fitted]:

@@ -15,6 +15,7 @@ from gridloom.naming.points import point_path
 from gridloom.networks.model_file import load_model_file
 from gridloom.records import read_record, write_record
 from gridloom.study.seeds import STREAMS, training_seeds
+from gridloom.training import sharing
 from gridloom.training.trainer import Trainer, _training_result
 from tests.made_requests import (
     POINTS,
@@ -68,6 +69,40 @@ def test_points_that_share_a_graph_have_the_numbers_of_fresh_graphs(data):
         assert histories(Trainer().run(request_of(data, **POINTS[place]))) == forth[place]
 
 
+def test_points_of_a_job_train_in_the_same_lanes_with_the_numbers_of_each_alone(data, monkeypatch):
+    requests = [request_of(data, **point) for point in POINTS]
+    trainer = Trainer()
+    alone = [histories(trainer.run(request)) for request in requests]
+    fits = []
+    together = sharing.SharedGraphs._fit_lanes
+    monkeypatch.setattr(
+        sharing.SharedGraphs,
+        "_fit_lanes",
+        lambda graphs, shares, kept: fits.append(len(shares)) or together(graphs, shares, kept),
+    )
+    trainer = Trainer()
+    beside = [
+        histories(trainer.run(request, requests[place + 1 :]))
+        for place, request in enumerate(requests)
+    ]
+    assert beside == alone
+    # Of a number of units and a batch size, there are six points; 12 trainings fit into the lanes.
+    assert fits == [6] * 4
+
+
+def test_a_point_of_a_job_that_fails_costs_the_others_nothing(data):
+    points = [{"units": 2}, {"units": -1}, {"units": 2, "learning_rate": 0.5}]
+    requests = [request_of(data, **point) for point in points]
+    trainer = Trainer()
+    first = trainer.run(requests[0], requests[1:])
+    with pytest.raises(ModelError, match="units=-1"):
+        trainer.run(requests[1], requests[2:])
+    last = trainer.run(requests[2])
+    assert [histories(first), histories(last)] == [
+        histories(Trainer().run(requests[place])) for place in (0, 2)
+    ]
+
+
 def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
     together = Trainer().run(request_of(data, repetitions=(0, 1, 2)))
     alone = Trainer().run(request_of(data, repetitions=(0, 1, 2), lockstep=False))
@@ -80,9 +115,7 @@ def test_lockstep_and_one_by_one_agree_and_the_record_says_which(data):
 
 def test_packing_repetitions_into_blocks_changes_nothing(data):
     whole = histories(Trainer().run(request_of(data, repetitions=(0, 1, 2))))
-    (last,) = histories(Trainer().run(request_of(data, repetitions=(2,))))
-    for name in last:
-        np.testing.assert_allclose(last[name], whole[2][name], atol=1e-5)
+    assert histories(Trainer().run(request_of(data, repetitions=(2,)))) == whole[2:]
 
 
 def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
@@ -144,6 +177,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from tests.made_requests import make_data
 from tests.made_requests import POINTS, request_of
+from gridloom.training import sharing
 from gridloom.training.trainer import Trainer
 data = Path({str(tmp_path)!r})
 make_data(data, "builtin:breast_cancer")
