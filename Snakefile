@@ -24,6 +24,7 @@ include: "rules/report.smk"  # tables → one page for a browser
 include: "rules/export.smk"  # tables → files of Optuna and MLflow, on request
 include: "rules/crosscheck.smk"  # a sample by GridSearchCV, on request
 include: "rules/model.smk"  # the chosen point → a fitted model, on request
+include: "rules/compare.smk"  # beside an earlier set-up, on request
 include: "rules/look.smk"  # plan, prune, partial: independent of any run
 
 

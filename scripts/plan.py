@@ -11,12 +11,12 @@ from gridloom.workflow.plan import (
     describe_other_versions,
     describe_plan,
     describe_rules,
-    find_earlier,
     list_jobs,
     measured_pace,
     other_records,
     rules_to_run,
 )
+from gridloom.workflow.setups import find_earlier
 
 with report_mistakes(snakemake.log[0]):
     asked = snakemake.params

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gridloom.errors import RecordError
 from gridloom.naming.points import point_path
 from gridloom.records import REMEDY, Machine, read_record, write_record
-from gridloom.workflow.plan import Pace, find_earlier, measured_pace
+from gridloom.workflow.plan import Pace, measured_pace
+from gridloom.workflow.setups import find_earlier
 from tests.made_records import SETUP, write_made_record
 from tests.made_values import values
 

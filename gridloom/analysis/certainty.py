@@ -87,12 +87,12 @@ def certainty(runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | Non
         )
     else:
         compared = compare_with_best(
-            scores, None, _least_variance(step, repetitions), _perfect(scores, mode)
+            scores, None, least_variance(step, repetitions), _perfect(scores, mode)
         )
         table.loc[complete, "expected"] = observations.sign * expected_scores(scores)
         table.loc[complete, "tied_with_best"] = compared.tied
         table.loc[complete, "regret_high"] = compared.regret_high
-    drawn = _drawn_rows(runs, metric, mode, scoring)
+    drawn = drawn_rows(runs, metric, mode, scoring)
     if isinstance(drawn, str):
         notes.append(f"regret_high_new_rows is empty: {drawn}")
     else:
@@ -102,7 +102,7 @@ def certainty(runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | Non
         table.loc[complete, "regret_high_new_rows"] = compare_with_best(
             drawn.scores[complete],
             1 / blocks + scoring.validated / scoring.fitted,
-            _least_variance(step, blocks),
+            least_variance(step, blocks),
             _perfect(drawn.scores[complete], mode),
         ).regret_high
     return Certainty(table, notes)
@@ -114,7 +114,7 @@ def with_certainty(summary: pd.DataFrame, found: Certainty) -> pd.DataFrame:
     return pd.concat([summary.iloc[:, :place], found.table, summary.iloc[:, place:]], axis=1)
 
 
-def _drawn_rows(
+def drawn_rows(
     runs: pd.DataFrame, metric: str, mode: str, scoring: Scoring | None
 ) -> Observations | str:
     """Return the scores on each draw of validation rows, or why they show nothing about new rows.
@@ -150,7 +150,7 @@ def _perfect(scores: np.ndarray, mode: str) -> float | None:
     return limit if scores.max() <= limit else None
 
 
-def _least_variance(step: float | None, blocks: int) -> float:
+def least_variance(step: float | None, blocks: int) -> float:
     """Return the least variance above 0 that `blocks` scores show which are multiples of a step."""
     return 0.0 if step is None else step**2 / blocks
 

@@ -319,6 +319,11 @@ class Study(Closed):
     crosscheck: Crosscheck = Field(
         Crosscheck(), description="What is trained a second time by scikit-learn's GridSearchCV."
     )
+    compare: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="Set-up that `snakemake compare` compares today's with: its name, or the "
+        "beginning of it, or its folder in results/points; null: the one used last before today's.",
+    )
     baselines: list[Baseline] = Field(
         ["dummy", "linear", "boosting"],
         description="Simple models of scikit-learn that the choice is compared with: dummy (the "

@@ -22,7 +22,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
 
-from gridloom.errors import BackendError, GridloomError, StorageError
+from gridloom.errors import BackendError, GridloomError, StorageError, StudyError
 from gridloom.exports.extras import require_extra
 from gridloom.report import assets
 from gridloom.workers.scope import own_folder
@@ -233,6 +233,14 @@ class Adapter:
         """List the records of reserved repetitions of the pick that is being verified."""
         self.checkpoints.verify_pick.get()
         return self._with_truncated(self.run.reserved_records())
+
+    def comparison(self, wildcards: Any) -> list[str]:
+        """List the file of the comparison with another set-up, or end with one message."""
+        try:
+            return self.run.comparison()
+        # Exit instead of raising, because Snakemake would add lines of the rules to the message.
+        except StudyError as error:
+            sys.exit(str(error))
 
     def prepare(self) -> None:
         """Prepare the run, or end with one message."""

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridloom.errors import RecordError
 from gridloom.naming.blocks import Block, point_of, read_block
@@ -16,18 +15,13 @@ from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
 from gridloom.workflow.progress import JOB_SECONDS, describe_duration
+from gridloom.workflow.setups import Earlier
 
 #: Largest sample of finished records for an estimate, spread over all records.
 SAMPLE = 200
 
 #: Most lines that say why something trains.
 MAX_REASONS = 12
-
-#: Longest value that a plan shows, in characters.
-MAX_VALUE = 40
-
-#: Keys of a set-up whose values are fingerprints.
-_FINGERPRINTS = ("data", "model file", "training code")
 
 #: Why a record is to be trained.
 _MISSING = "missing"
@@ -73,61 +67,6 @@ class Pace:
 
     epoch_seconds: float
     trainings: int
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """Records of the same study under another set-up, such as another model file.
-
-    Attributes
-    ----------
-    records
-        Their paths.
-    changed
-        Parts of the set-up that differ today, such as ``seed (0 → 5)``.
-    """
-
-    records: list[Path]
-    changed: list[str]
-
-
-def find_earlier(points: Path, name: str, setup: Mapping[str, Any]) -> Earlier | None:
-    """Return the newest records of another set-up; None if there are none.
-
-    Parameters
-    ----------
-    points
-        Folder that contains the folders of all set-ups.
-    name, setup
-        Name and content of today's set-up.
-    """
-    folders = [folder for folder in points.glob("*") if folder.is_dir() and folder.name != name]
-    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
-        records = sorted(folder.rglob("reps=*.json"))
-        for path in records[:1]:
-            try:
-                before = read_record(path).setup
-            except RecordError:
-                continue
-            changed = [
-                _describe_change(key, before.get(key), value)
-                for key, value in setup.items()
-                if before.get(key) != value
-            ]
-            return Earlier(records, changed)
-    return None
-
-
-def _describe_change(key: str, before: Any, now: Any) -> str:
-    """Name what changed, with its values if they are short and no fingerprints."""
-    texts = [
-        " ".join(map(str, value.values() if isinstance(value, Mapping) else value))
-        if isinstance(value, Mapping | list)
-        else str(value)
-        for value in (before, now)
-    ]
-    short = max(map(len, texts)) <= MAX_VALUE and key not in _FINGERPRINTS
-    return f"{key} ({texts[0]} → {texts[1]})" if short else key
 
 
 def list_jobs(
@@ -329,7 +268,10 @@ def _describe_reasons(
     if unexplained and earlier is not None:
         what = ", ".join(earlier.changed) or "the set-up"
         kept = _count(len(earlier.records), "record")
-        lines.append(f"again: changed {what}; {kept} kept in case the change is undone")
+        lines.append(
+            f"again: changed {what}; {kept} kept in case the change is undone, and for "
+            "`snakemake compare`"
+        )
     elif unexplained and known:
         lines.append(f"missing: {_count(len(unexplained), 'point')} whose values are all known")
     again = Counter(job.reason for job in there if job.reason is not None)

@@ -19,6 +19,7 @@ from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.memory import machine_bytes
 from gridloom.data.settings import DataSettings, hand_over
+from gridloom.errors import StudyError
 from gridloom.figures.wanted import Wanted, evidence_names, lattice_names, wanted_heatmaps
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
@@ -48,6 +49,7 @@ from gridloom.workflow.ending import describe_answer, describe_trained, read_ans
 from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.progress import Outlook
+from gridloom.workflow.setups import choose_setup
 
 #: Longest run time of a job of `train` on this machine, in minutes: it ends what hangs, and nobody
 #: waits in a queue for it. On a cluster, where it does count, it is shorter.
@@ -125,6 +127,7 @@ class StudyRun:
             study.repetitions,
             study.repetitions_per_job,
         )
+        self._with_other_setups: dict[str, Coverage] = {}
 
     @classmethod
     def open(cls, invocation: Invocation, environment: Mapping[str, str]) -> StudyRun:
@@ -242,6 +245,44 @@ class StudyRun:
     def used_records(self) -> list[str]:
         """List the records that `prune` keeps."""
         return self.coverage.used(confirming=Path(self.plan_file).exists())
+
+    def comparison(self) -> list[str]:
+        """List the file of today's comparison with the set-up that was used before.
+
+        Raises
+        ------
+        StudyError
+            If there is nothing to compare.
+        """
+        if not self.coverage.existing:
+            raise StudyError(
+                "compare: today's set-up has no finished trainings; run `snakemake`, then "
+                "`snakemake compare`"
+            )
+        folder = choose_setup(
+            Path(self.results, "points"),
+            self.identity.setup.name,
+            self.identity.setup.as_json(),
+            self.study.compare,
+            lambda folder: bool(self.records_with(folder.name)),
+        )
+        return [f"{self.results}/compare/{folder.name}/compare.md"]
+
+    def records_with(self, setup: str) -> list[str]:
+        """List the records of another set-up that the study would use."""
+        study = self.study
+        if setup not in self._with_other_setups:
+            self._with_other_setups[setup] = Coverage(
+                f"{study.results}/points/{setup}",
+                study.grid.points,
+                study.repetitions,
+                study.repetitions_per_job,
+            )
+        return self._with_other_setups[setup].existing
+
+    def gain_figures(self, folder: str) -> list[str]:
+        """List the files of the figure of a comparison."""
+        return self._figures(folder, ["gains"])
 
     @cached_property
     def _question(self) -> str:
@@ -421,6 +462,7 @@ class StudyRun:
         own = self.study.model_copy(update={"dataset": self.dataset})
         left_out: Any = {
             "limits": True,
+            "compare": True,
             "repetitions_per_job": True,
             "resources": True,
             "trainer": set(type(own.trainer).model_fields) - {"engine", "xla"},
@@ -512,6 +554,9 @@ class StudyRun:
         """
         require_room(self.results)
         self.digests.keep()
+        # `compare` takes the other set-up that was used last.
+        with contextlib.suppress(OSError):
+            os.utime(self.coverage.folder)
         if "download" in forced:
             dataset = self.study.dataset
             sources = [dataset.source, dataset.test_source]

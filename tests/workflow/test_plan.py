@@ -10,12 +10,12 @@ from gridloom.workflow.plan import (
     describe_other_versions,
     describe_plan,
     describe_rules,
-    find_earlier,
     list_jobs,
     measured_pace,
     other_records,
     rules_to_run,
 )
+from gridloom.workflow.setups import find_earlier
 from tests.made_records import SETUP, write_made_record
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tstatus\tplan"
