@@ -42,7 +42,12 @@ with report_mistakes(snakemake.log[0]):
     )
     write_csv(compared.by_point, Path(output.table))
     write_csv(compared.by_value, Path(output.values))
-    write_text(
-        Path(output.report),
-        describe_compared(compared, change, title=params.title, metric=metric, close_enough=close),
+    text = describe_compared(
+        compared,
+        change,
+        title=params.title,
+        metric=metric,
+        close_enough=close,
+        folder=str(Path(output.report).parent),
     )
+    write_text(Path(output.report), text)

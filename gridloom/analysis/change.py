@@ -17,6 +17,10 @@ from gridloom.study.seeds import STREAMS
 #: Most axes, and most values of each, that a sentence is about.
 _MAX_AXES, _MAX_VALUES = 4, 6
 
+_HELPED, _HARMED = "On average, the change helped", "On average, the change did harm"
+_NOT_SHOWN = "It is not shown whether the change helped or did harm"
+_NEGLIGIBLE = "The change makes no difference that matters"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -92,6 +96,7 @@ def describe_compared(
     title: str,
     metric: str,
     close_enough: float | None,
+    folder: str,
 ) -> str:
     """Describe in Markdown what a change did, how sure that is, and where.
 
@@ -103,6 +108,8 @@ def describe_compared(
         The objective.
     close_enough
         A difference that is not worth a thought; None if it is not known.
+    folder
+        Where tables and figure are.
     """
     pairs = compared.pairs
     points, repetitions = pairs.gains.shape
@@ -110,11 +117,11 @@ def describe_compared(
     paired = "paired by seed" if change.paired else "with other seeds"
     sentences = [
         *_describe_overall(compared, metric, close_enough),
+        *_describe_lost(compared),
         *_describe_near(compared),
         *_describe_where(compared, repetitions),
         *_describe_points(compared.by_point),
         *_describe_best(compared),
-        *_describe_lost(compared),
         *_describe_limits(change, metric),
     ]
     return "\n".join(
@@ -125,6 +132,9 @@ def describe_compared(
             f"{_counted(repetitions, 'repetition')} of each, {paired}.",
             "",
             *(f"- {sentence}" for sentence in sentences),
+            "",
+            f"In {folder}: each configuration (compare.csv), each value of each hyperparameter "
+            "(values.csv), both as a picture (gains).",
             "",
         ]
     )
@@ -159,14 +169,12 @@ def _describe_overall(compared: Compared, metric: str, close_enough: float | Non
             f"**One repetition cannot tell the change from luck.** {means}. Set `repetitions` to 2 "
             "or more."
         ]
-    matters = close_enough is not None and not overall.within(close_enough)
-    verdict = {
-        1: "The change helped" if matters else "The change helped, but by less than matters",
-        -1: "The change did harm" if matters else "The change did harm, but less than matters",
-        0: "It is not shown whether the change helped or did harm"
-        if matters
-        else "The change makes no difference that matters",
-    }[overall.sign]
+    verdict = {1: _HELPED, -1: _HARMED, 0: _NOT_SHOWN}[overall.sign]
+    if close_enough is not None and overall.within(close_enough):
+        verdict = f"{verdict}, but less than matters" if overall.sign else _NEGLIGIBLE
+    if compared.lost is not None and compared.lost.sign:
+        joined = "and" if compared.lost.sign == overall.sign else "but"
+        verdict += f", {joined} {_fewer(compared.lost)} trainings are lost"
     sentence = f"**{verdict}.** {means}: {_amount(overall, ', over more seeds on these rows')}."
     new_rows = compared.new_rows
     if isinstance(new_rows, str):
@@ -174,6 +182,8 @@ def _describe_overall(compared: Compared, metric: str, close_enough: float | Non
     if overall.sign:
         sure = "For new rows, too" if new_rows.sign else "For new rows, this is not sure"
         sentence += f" {sure}: {_amount(new_rows)}."
+    elif verdict.startswith(_NOT_SHOWN):
+        sentence += " More repetitions, of both set-ups, would show smaller differences."
     return [sentence]
 
 
@@ -195,14 +205,14 @@ def _describe_where(compared: Compared, repetitions: int) -> list[str]:
         return []
     sure = (table["beyond_low"] > 0) | (table["beyond_high"] < 0)
     if not sure.any():
-        return ["It is not shown to do more or less with some value of a hyperparameter."]
+        return ["What it does is not shown to depend on any hyperparameter."]
     largest = table["beyond"].abs()[sure].groupby(table["axis"], sort=False).max()
     sentences = []
     for axis in largest.sort_values(ascending=False, kind="stable").index[:_MAX_AXES]:
         own = table["axis"] == axis
         told = table[own if own.sum() <= _MAX_VALUES else own & sure].head(_MAX_VALUES)
         parts = [
-            f"{_amount(Gain(gain, math.nan, low, high), level=False)} at {value or 'none'}"
+            f"at {value or 'none'}, {_amount(Gain(gain, math.nan, low, high), level=False)}"
             for value, gain, low, high in told[
                 ["value", "gain", "gain_low", "gain_high"]
             ].itertuples(index=False)
@@ -220,7 +230,7 @@ def _describe_points(table: pd.DataFrame) -> list[str]:
         return []
     better, worse = int((table["gain_low"] > 0).sum()), int((table["gain_high"] < 0).sum())
     return [
-        f"Single configurations: {better or 'none'} of {whole:,} {'is' if better == 1 else 'are'} "
+        f"Single configurations: {better or 'none'} of {whole:,} {'is' if better < 2 else 'are'} "
         f"shown to be better, {worse or 'none'} to be worse (95 %, for all together)."
     ]
 
@@ -266,9 +276,13 @@ def _describe_lost(compared: Compared) -> list[str]:
     if not lost.sign:
         return [f"{counts}{_luck(lost)}."]
     return [
-        f"{counts}: {'fewer' if lost.sign > 0 else 'more'} by {100 * size:.2g} % of all (95 % "
+        f"{counts}: {_fewer(lost)} by {100 * size:.2g} % of all (95 % "
         f"interval {100 * ends[0]:.2g} % to {100 * ends[1]:.2g} %)."
     ]
+
+
+def _fewer(lost: Gain) -> str:
+    return "fewer" if lost.sign > 0 else "more"
 
 
 def _describe_limits(change: Change, metric: str) -> list[str]:
@@ -296,10 +310,17 @@ def _describe_limits(change: Change, metric: str) -> list[str]:
 
 def _amount(gain: Gain, about: str = "", *, level: bool = True) -> str:
     """Return a gain with its interval, such as ``better by 0.012 (95 % interval 0.01 to 0.02)``."""
-    turned = gain.gain < 0
-    low, high = (-gain.high, -gain.low) if turned else (gain.low, gain.high)
-    size = f"{'worse' if turned else 'better'} by {abs(gain.gain):.3g}"
-    return f"{size} ({'95 % interval ' * level}{low:.3g} to {high:.3g}{about})"
+    ends = f"{abs(gain.low):.3g} to {abs(gain.high):.3g}"
+    if gain.sign < 0:
+        ends = f"{abs(gain.high):.3g} to {abs(gain.low):.3g}"
+    elif not gain.sign:
+        ends = f"{_size(gain.low)} to {_size(gain.high)}"
+    side = "worse" if gain.gain < 0 else "better"
+    return f"{side} by {abs(gain.gain):.3g} ({'95 % interval ' * level}{ends}{about})"
+
+
+def _size(end: float) -> str:
+    return f"{abs(end):.3g} {'worse' if end < 0 else 'better'}"
 
 
 def _luck(gain: Gain) -> str:

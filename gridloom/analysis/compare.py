@@ -115,9 +115,9 @@ def pair(
 ) -> Pairs:
     """Pair the trainings of two set-ups by configuration and repetition.
 
-    The means of two repetitions are compared over the same configurations. So of repetitions that
-    not all configurations have, those are left out that fewer have than others, then
-    configurations without one of the others.
+    Repetitions are compared over the same configurations. So where some configurations have fewer
+    repetitions than others, the repetitions that fewest have are left out, then configurations
+    without one of the others: as many as leave most pairs.
 
     Parameters
     ----------
@@ -140,12 +140,13 @@ def pair(
             "compare: the two set-ups have no repetition of a configuration in common; run "
             "`snakemake`, which trains those of today's that are missing"
         )
-    counts = both["repetition"].value_counts()
-    repetitions = sorted(counts.index[counts == counts.max()])
-    kept = both[both["repetition"].isin(repetitions)]
-    whole = kept["point"].value_counts() == len(repetitions)
-    # In the order of the grid.
-    points = [point for point in kept["point"].unique() if whole[point]]
+    # Which configurations (rows, in the order of the grid) have which repetitions.
+    there = pd.crosstab(both["point"], both["repetition"]).reindex(both["point"].unique()) > 0
+    counts = there.sum()
+    # So few different counts that all are tried; of equal numbers of pairs, more repetitions.
+    choices = [there.loc[:, counts >= count] for count in sorted(counts.unique())]
+    kept = max(choices, key=lambda part: int(part.all(axis=1).sum()) * part.shape[1])
+    points, repetitions = kept.index[kept.all(axis=1)].tolist(), kept.columns.tolist()
     before, now = (_only(runs, points, repetitions) for runs in (before, now))
     return Pairs(
         before=observe(before, axes, metric, mode),

@@ -9,14 +9,17 @@ import pytest
 
 from gridloom.figures.drawing import write_all
 from gridloom.figures.evidence import draw_figures
+from gridloom.figures.gains import draw_gains, read_gains
 from gridloom.figures.lattice import lattice_drawings
 from gridloom.figures.lines import draw_line, read_line
 from gridloom.figures.page import Subject
 from gridloom.figures.predictions import Predictions, draw_all
 from gridloom.figures.rounds import draw_survivors, read_survivors
+from tests.analysis.test_compare import units
 from tests.figures.made_study import write_study
 from tests.figures.shown import looks_as_it_did, looks_like_its_reference
 from tests.figures.studies import study_of
+from tests.figures.test_gains import better_at_0
 from tests.figures.test_rounds import FIRST, LAST, SUBJECT
 from tests.made_picks import BEST
 
@@ -94,3 +97,8 @@ def test_a_lattice_looks_as_it_did(tmp_path):
     file = tmp_path / "lattice_units_x_rate.png"
     write_all(lattice_drawings(points, subject, ["units"], [file]), dpi=80)
     looks_like_its_reference(file)
+
+
+def test_the_gains_of_a_change_look_as_they_did(tmp_path):
+    subject = Subject("Made", units(3), "val_score", "max", {})
+    looks_as_it_did(draw_gains(read_gains(better_at_0(), subject), subject), "gains", tmp_path)
