@@ -2,9 +2,11 @@
 
 Prints the table of `docs/statistics.md`: for each population and number of repetitions, how often
 all bounds of regret hold together, how many configurations count as tied with the best, the least
-bound, and how far mean and expected score of the winner are from its true score.
+bound, and how far mean and expected score of the winner are from its true score. With `--changes`,
+prints the table of comparisons instead: how often something is called sure of a change that does
+nothing.
 
-    python bench/simulate.py [--studies 200]
+    python bench/simulate.py [--studies 200] [--changes]
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gridloom.analysis.expected import expected_scores
 from gridloom.analysis.ties import compare_with_best
+from tests.analysis.changes import sure_of_means, sure_values, two_draws
 from tests.analysis.population import POPULATIONS, Population
 
 REPETITIONS = (2, 3, 5, 10, 20)
@@ -62,11 +65,46 @@ def simulate(population: Population, repetitions: int, studies: int) -> dict[str
     }
 
 
+def simulate_changes(population: Population, repetitions: int, studies: int) -> dict[str, float]:
+    """Draw studies twice, half of their points with equal scores, and count what is called sure.
+
+    Returns
+    -------
+    dict
+        Shares of studies in which a gain of all points, of those near the best, of any point, or
+        with any value of an axis is called sure.
+    """
+    generator = np.random.default_rng(14)
+    step = population.least_difference
+    claimed = []
+    for _ in range(studies):
+        before, now = two_draws(population, repetitions, generator, 0.5)
+        at_a_value = bool(sure_values(now - before, step))
+        claimed.append({**sure_of_means(before, now, step), "any value": at_a_value})
+    return {name: float(np.mean([one[name] for one in claimed])) for name in claimed[0]}
+
+
+def print_changes(studies: int) -> None:
+    """Print the table of comparisons."""
+    print("| population | repetitions | all | near the best | any configuration | any value |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, population in POPULATIONS.items():
+        for repetitions in REPETITIONS[:4]:
+            found = simulate_changes(population(), repetitions, studies)
+            cells = " | ".join(f"{share:.3f}" for share in found.values())
+            print(f"| {name} | {repetitions} | {cells} |", flush=True)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print one of the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="drawn from each population")
-    studies = parser.parse_args().studies
+    parser.add_argument("--changes", action="store_true", help="the table of comparisons")
+    arguments = parser.parse_args()
+    studies = arguments.studies
+    if arguments.changes:
+        print_changes(studies)
+        return
     print("| population | repetitions | covered | tied | regret_high | mean | expected |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, population in POPULATIONS.items():

@@ -76,10 +76,11 @@ def read_change(
     ]
     if fixed:
         raise StudyError(
-            f"compare: set-up {name} differs in {', '.join(parts)}. So {', '.join(fixed)} of all "
-            "repetitions is luck that differs between the two, and no repetition can tell it from "
-            "what the change does. Take the former `seed` and `vary`, or compare with another "
-            "set-up: `--config compare=<its name>`"
+            f"compare: set-up {name} differs in {', '.join(parts)}. So the two differ in the luck "
+            f"of {', '.join(fixed)}, which is the same in all repetitions of one of them: no "
+            "repetition can tell it from what the change does. Take the former `seed` and `vary`, "
+            "or compare with another set-up: `--config compare=<name of its folder in "
+            "results/points>`"
         )
     return Change(
         setup=name,
@@ -178,11 +179,11 @@ def _describe_overall(compared: Compared, metric: str, close_enough: float | Non
     sentence = f"**{verdict}.** {means}: {_amount(overall, ', over more seeds on these rows')}."
     new_rows = compared.new_rows
     if isinstance(new_rows, str):
-        return [sentence, f"Of new rows, nothing is known: {new_rows}"]
-    if overall.sign:
+        sentence += f" Of new rows, nothing is known: {new_rows}" * abs(overall.sign)
+    elif overall.sign:
         sure = "For new rows, too" if new_rows.sign else "For new rows, this is not sure"
         sentence += f" {sure}: {_amount(new_rows)}."
-    elif verdict.startswith(_NOT_SHOWN):
+    if verdict.startswith(_NOT_SHOWN):
         sentence += " More repetitions, of both set-ups, would show smaller differences."
     return [sentence]
 

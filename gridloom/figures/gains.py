@@ -93,7 +93,7 @@ def read_gains(compared: Compared, subject: Subject) -> Gains:
     if compared.overall is not None:
         rows.append(Row("all configurations", compared.overall, means))
     if compared.near is not None:
-        rows.append(Row("those that may be the best", compared.near, means[compared.is_near]))
+        rows.append(Row("may be the best", compared.near, means[compared.is_near]))
     columns = ["axis", "value", "gain", "gain_low", "gain_high"]
     for axis, value, gain, low, high in compared.by_value[columns].itertuples(index=False):
         own = means[(points[axis] == value).to_numpy()]

@@ -104,14 +104,16 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 def _describe_change(key: str, before: Any, now: Any) -> str:
     """Name what changed, with its values if they are short and no fingerprints."""
-    texts = [
-        " ".join(map(str, value.values() if isinstance(value, Mapping) else value))
-        if isinstance(value, Mapping | list)
-        else str(value)
-        for value in (before, now)
-    ]
+    texts = [" ".join(map(str, _parts(value))) for value in (before, now)]
     short = max(map(len, texts)) <= MAX_VALUE and key not in _FINGERPRINTS
     return f"{key} ({texts[0]} → {texts[1]})" if short else key
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """Return the parts of a value, of a mapping its texts first: ``kfold 5`` in any order."""
+    if isinstance(value, Mapping):
+        return sorted(value.values(), key=lambda part: not isinstance(part, str))
+    return value if isinstance(value, list) else [value]
 
 
 def choose_setup(

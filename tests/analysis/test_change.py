@@ -116,6 +116,8 @@ def test_new_rows_are_told_where_the_gain_is_sure():
     noisy = compared(before, before + 0.3 + 0.6 * draw(6, 8, 3), scoring=HOLDOUT)
     assert noisy.overall.sign == 1 and noisy.new_rows.sign == 0
     assert "For new rows, this is not sure: better by" in described(noisy)
+    assert "Of new rows, nothing is known: the description" in described(shifted(1.0))
+    assert "new rows" not in described(shifted(0.0))
 
 
 def test_limits_of_the_comparison_are_told():
@@ -145,7 +147,9 @@ def test_other_seeds_are_compared_without_pairs():
     ],
 )
 def test_luck_that_no_repetition_shows_is_a_refusal(before, now, fixed):
-    with pytest.raises(StudyError, match=rf"set-up 5 differs in x. So {fixed} of all repetitions"):
+    with pytest.raises(
+        StudyError, match=rf"differs in x. So the two differ in the luck of {fixed}, which"
+    ):
         read_change("5", {**SETUP, **before}, {**SETUP, **now}, ["x"])
 
 

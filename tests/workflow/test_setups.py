@@ -7,7 +7,7 @@ import os
 import pytest
 
 from gridloom.errors import StudyError
-from gridloom.workflow.setups import choose_setup, find_earlier
+from gridloom.workflow.setups import choose_setup, describe_changes, find_earlier
 from tests.made_records import SETUP, write_made_record
 
 TODAY = {**SETUP, "model file": "now"}
@@ -74,3 +74,13 @@ def test_a_study_with_one_set_up_says_how_to_get_another(tmp_path):
     (tmp_path / "points" / "7c").mkdir(parents=True)
     with pytest.raises(StudyError, match=r"all trainings belong to one set-up. Edit the model"):
         choose(tmp_path / "points")
+
+
+def test_values_that_changed_are_shown_alike_whatever_the_order_of_their_keys():
+    before = {"validation": {"fraction": 0.2, "method": "holdout"}, "vary": ["init"], "data": "a"}
+    now = {"validation": {"method": "kfold", "folds": 5}, "vary": ["init", "shuffle"], "data": "b"}
+    assert describe_changes(before, now) == [
+        "validation (holdout 0.2 → kfold 5)",
+        "vary (init → init shuffle)",
+        "data",
+    ]

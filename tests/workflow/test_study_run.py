@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_missing_records_include_truncated_ones(run_of):
     assert run.lost_records() == []
     finish("results/runs.csv")
     assert run.lost_records() == [second, *others]
+
+
+def test_a_study_is_compared_with_the_set_up_that_a_run_used_last(run_of):
+    folders = []
+    for seed in range(3):
+        run = run_of({"seed": seed})
+        finish(run.coverage.needed[0])
+        folders.append(Path(run.coverage.folder))
+        os.utime(folders[-1], (seed, seed))
+    assert run.comparison() == [f"{run.results}/compare/{folders[1].name}/compare.md"]
+    (there,) = run.records_with(folders[0].name)
+    assert there.startswith(f"{folders[0]}/activation=relu/")
+    run_of({"seed": 0, "trainer": {"warm": False}}).start([])
+    assert run.comparison() == [f"{run.results}/compare/{folders[0].name}/compare.md"]
+    asked = run_of({"seed": 2, "compare": folders[1].name[:6]})
+    assert asked.comparison() == [f"{run.results}/compare/{folders[1].name}/compare.md"]
+    assert "compare" not in asked.study_text
 
 
 def test_more_repetitions_need_only_a_record_of_the_new_ones(run_of):
