@@ -36,6 +36,9 @@ MAX_ROWS = 40
 #: Characters of a row's name that are drawn.
 _MAX_NAME = 40
 
+#: More dots are one picture in an SVG: each would take 100 bytes.
+_MANY_DOTS = 2000
+
 #: Shares of the configurations between which the plot reaches, whatever the others do.
 _SEEN = (0.05, 0.95)
 
@@ -120,11 +123,20 @@ def draw_gains(gains: Gains, subject: Subject) -> Figure:
     lows, highs = np.array([[row.gain.low, row.gain.high] for row in rows]).T
     colours = [{1: TIED, 0: OTHERS, -1: PICK}[row.gain.sign] for row in rows]
     generator = np.random.default_rng(0)
+    many = sum(len(row.gains) for row in rows) > _MANY_DOTS
     for place, row in enumerate(rows):
         # Equal gains would hide one another.
         beside = place + generator.uniform(-0.3, 0.3, len(row.gains))
-        opacity = faded(len(row.gains))
-        plot.scatter(row.gains, beside, 4, OTHERS, alpha=opacity, linewidths=0, zorder=1)
+        plot.scatter(
+            row.gains,
+            beside,
+            4,
+            OTHERS,
+            alpha=faded(len(row.gains)),
+            linewidths=0,
+            zorder=1,
+            rasterized=many,
+        )
     places = np.arange(len(rows))
     plot.hlines(places, lows, highs, colours, linewidth=1.6, zorder=3)
     plot.scatter(means, places, 18, colours, zorder=4)
