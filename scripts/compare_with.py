@@ -18,9 +18,6 @@ from gridloom.workflow.setups import describe_changes
 with report_mistakes(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     axes, metric, mode = json.loads(params.axes), params.metric, params.mode
-    setup = json.loads(params.setup)
-    other = read_record(Path(params.before[0])).setup
-    change = read_change(snakemake.wildcards.setup, other, setup, describe_changes(other, setup))
     before, now = gather_both(
         [Path(path) for path in params.before],
         [Path(path) for path in params.now],
@@ -30,6 +27,8 @@ with report_mistakes(snakemake.log[0]):
         mode,
         params.diverged_above,
     )
+    setup, other = json.loads(params.setup), read_record(Path(params.before[0])).setup
+    change = read_change(snakemake.wildcards.setup, other, setup, describe_changes(other, setup))
     scoring = Scoring.read(Path(params.split), json.loads(params.validation), params.redrawn)
     same_rows = change.same_rows
     compared = compare(before.runs, now.runs, axes, metric, mode, scoring, same_rows=same_rows)

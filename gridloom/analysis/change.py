@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from gridloom.analysis.compare import Best, Compared, Gain
 from gridloom.errors import StudyError
 from gridloom.naming.points import describe_point, read_path
@@ -121,7 +119,7 @@ def describe_compared(
         *_describe_lost(compared),
         *_describe_near(compared),
         *_describe_where(compared, repetitions),
-        *_describe_points(compared.by_point),
+        *_describe_points(compared),
         *_describe_best(compared),
         *_describe_limits(change, metric),
     ]
@@ -225,9 +223,10 @@ def _describe_where(compared: Compared, repetitions: int) -> list[str]:
     return sentences
 
 
-def _describe_points(table: pd.DataFrame) -> list[str]:
+def _describe_points(compared: Compared) -> list[str]:
+    table = compared.by_point
     whole = int(table["gain_low"].notna().sum())
-    if whole < 2:
+    if whole < 2 or compared.same:
         return []
     better, worse = int((table["gain_low"] > 0).sum()), int((table["gain_high"] < 0).sum())
     return [
