@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.workflow.conftest import jobs
+from tests.workflow.conftest import TINY, jobs
+from tests.workflow.test_docs import names_in, section_of
 
 
 def edit(project, before, now):
@@ -33,6 +34,9 @@ def test_an_edit_of_the_model_file_is_compared_with_what_was_before(copied):
     assert table["before"].tolist() == own["val_categorical_accuracy_mean"].tolist()
     assert pd.read_csv(folder / "values.csv")["axis"].tolist() == ["units"] * 2 + ["dropout"] * 2
     assert (folder / "gains.png").exists()
+    described = names_in(section_of("compare.md", "What it writes"), {})
+    for columns in (table.columns, pd.read_csv(folder / "values.csv").columns):
+        assert set(columns) - {"point", *TINY["hyperparameters"]} <= described
     assert copied.succeed("compare") == {}
     # Taken back, the other one is what was used before.
     edit(copied, "activation=activation, use_bias=False", "activation=activation")
