@@ -22,6 +22,7 @@ class_weight: balanced          # or {yes: 2, no: 1}
 vary: [shuffle, dropout]
 baselines: [linear]
 environment: strict
+compare: 95ad8a4d738310dc
 dataset:
   source: https://example.org/flats.zip
   format: csv
