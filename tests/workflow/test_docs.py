@@ -1,4 +1,4 @@
-"""Promises of the pages in docs/: what they say about files is true, and their commands run."""
+"""Promises of README and docs/: what they say about files is true, and their commands run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def all_blocks() -> list[Block]:
-    return [block for page in sorted(DOCS.glob("*.md")) for block in blocks_of(page)]
+    pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    return [block for page in pages for block in blocks_of(page)]
 
 
 def run_commands(project: Project, block: Block) -> str:
@@ -160,8 +161,8 @@ SMALL = {
 
 
 def test_every_block_of_settings_is_accepted():
-    pages = [*sorted(DOCS.glob("*.md")), ROOT / "config" / "README.md"]
-    blocks = [block for page in pages for block in blocks_of(page) if block.kind == "yaml"]
+    blocks = [*all_blocks(), *blocks_of(ROOT / "config" / "README.md")]
+    blocks = [block for block in blocks if block.kind == "yaml"]
     # Those of config.md are in tests/study/test_reference.py.
     blocks = [block for block in blocks if block.page != "config.md"]
     assert len(blocks) > 8
@@ -194,7 +195,8 @@ def test_every_command_runs_but_those_that_say_why_not(copied):
             done = copied.python("-c", code)
             assert done.returncode == 0, f"{block.page}: {block.content}\n{done.stderr}"
             ran.add(block.page)
-    assert {"methods.md", "model.md", "notebook.md", "outputs.md", "report.md"} <= ran
+    pages = {"README.md", "methods.md", "model.md", "notebook.md", "outputs.md", "report.md"}
+    assert pages <= ran
     assert_described(copied.results, ["crosscheck.csv"])
     assert (copied.folder / "report.zip").stat().st_size > 1e5
     # What is made from the typed study is as it was.
