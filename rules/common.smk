@@ -11,7 +11,7 @@ from pathlib import Path
 from gridloom.files import fingerprint
 from gridloom.report import assets
 from gridloom.study.grid import axis_numbers, axis_texts, column_order
-from gridloom.workflow.adapter import Adapter, verbatim
+from gridloom.workflow.adapter import Adapter, unnoted, verbatim
 
 
 def here():

@@ -30,6 +30,7 @@ rule plan:
         records=lambda wildcards: RUN.coverage.needed,
         finished=lambda wildcards: RUN.coverage.existing,
         cut_short=lambda wildcards: sorted(RUN.coverage.cut_short),
+        jobs=lambda wildcards: RUN.count_jobs(RUN.coverage.missing()),
         points=f"{RESULTS}/points",
         name=RUN.identity.setup.name,
         setup=verbatim(json.dumps(RUN.identity.setup.as_json())),

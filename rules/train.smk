@@ -32,3 +32,33 @@ rule train:
     shell:
         'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
         " {resources.runtime} {output:q} {log:q} {input:q}"
+
+
+# With more than one point a job: missing records in groups, each group made by a rule of its own.
+for group in RUN.groups:
+
+    rule:
+        name:
+            group.rule
+        input:
+            rows=ancient(f"{DATA}/train.{RUN.parts}"),
+            split=ancient(f"{DATA}/split.json"),
+        output:
+            group.records,
+        log:
+            f"{RESULTS}/logs/jobs/{group.digest}.log",
+        threads: asks("train", "threads")
+        resources:
+            mem_mb=grows("train", "mem_mb"),
+            runtime=grows("train", "runtime"),
+            record_runtime=grows("train", "runtime"),
+            gpu=asks("train", "gpu"),
+        params:
+            # Their paths could be too long for a command line.
+            records=unnoted(group.file),
+        shell:
+            'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
+            " {resources.record_runtime} {params.records:q} {log:q} {input:q}"
+
+
+ADAPTER.as_train(group.rule for group in RUN.groups)

@@ -26,6 +26,7 @@ with report_mistakes(snakemake.log[0]):
     earlier = find_earlier(Path(asked.points), asked.name, json.loads(asked.setup))
     plan = describe_plan(
         jobs,
+        count=asked.jobs,
         repetitions=asked.repetitions,
         folds=asked.folds,
         parallel=asked.parallel,

@@ -16,6 +16,7 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from gridloom.workflow.jobs import is_training
 from gridloom.workflow.own_words import end_without_traceback, in_own_words
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _NOISE = (
     "Select jobs to execute",
     "Complete log(s): ",
     "Elapsed time: ",
+    # Of a job of several records; what it has trained is put back.
+    "Removing output files of failed job train_",
 )
 
 #: Beginnings of Snakemake's last messages, which Gridloom's own replace.
@@ -103,6 +106,8 @@ class LogHandler(LogHandlerBase):
     def _pass_on(self, record: logging.LogRecord) -> None:
         if self.screen is not None:
             self.screen.fold()
+        if get_event(record) == LogEvent.RUN_INFO:
+            record = with_one_rule_that_trains(record)
         if self.plain.handle(record):
             self._last = record.getMessage()
 
@@ -157,3 +162,18 @@ class LogHandler(LogHandlerBase):
     def needs_rulegraph(self) -> bool:
         """Whether it needs the graph of the rules; it does not draw it."""
         return False
+
+
+def with_one_rule_that_trains(record: logging.LogRecord) -> logging.LogRecord:
+    """Return Snakemake's table of jobs with one line for all rules that train."""
+    counts: dict[str, int] = {}
+    for rule, count in getattr(record, "stats", {}).items():
+        name = "train" if is_training(rule) else rule
+        counts[name] = counts.get(name, 0) + count
+    if counts == getattr(record, "stats", {}):
+        return record
+    width = max(map(len, counts))
+    lines = [f"{rule:<{width}}  {count:>5}" for rule, count in [("job", "count"), *counts.items()]]
+    lines.insert(1, f"{'-' * width}  {'-' * 5}")
+    text = "Job stats:\n" + "\n".join(lines) + "\n"
+    return logging.makeLogRecord({**vars(record), "msg": text, "args": (), "stats": counts})

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from snakemake.logging import get_event
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from gridloom.workers.client import INTERRUPTED, log_of
 from gridloom.workflow.failures import cause_of
+from gridloom.workflow.jobs import is_training, outcome
 from gridloom.workflow.progress import (
     Outlook,
     Progress,
@@ -87,7 +89,9 @@ class Screen:
         self.painter: Painter = (
             Panel(handler.stream, nocolor=settings.nocolor) if terminal else Lines(handler.stream)
         )
-        self._records: dict[int, str] = {}
+        self._records: dict[int, list[str]] = {}
+        # Record → when its job began.
+        self._begun: dict[str, float] = {}
         self._others: dict[int, tuple[str, float]] = {}
         self._causes: set[str] = set()
         self._stopped = False
@@ -116,15 +120,17 @@ class Screen:
         return event == LogEvent.ERROR and _REPEATED in record.getMessage()
 
     def _begin(self, job: Any, now: float) -> None:
-        if job.rule_name == "train":
-            self._records[job.jobid] = job.output[0]
-            self.progress.begin(job.output[0], now)
+        if is_training(job.rule_name):
+            self._records[job.jobid] = list(job.output)
+            self._begun.update(dict.fromkeys(job.output, now))
+            self.progress.begin(job.output, now)
         else:
             self._others[job.jobid] = (job.rule_name, now)
 
     def _finish(self, job: int, now: float) -> None:
         if job in self._records:
-            self.progress.finish(self._records[job], now)
+            for record in self._records[job]:
+                self.progress.finish(record, now)
             self._look_whether_settled(now)
         elif job in self._others and self.shows_progress:
             rule, begun = self._others[job]
@@ -136,14 +142,27 @@ class Screen:
             log = f"; its log is {job.log[0]}" if job.log else ""
             self.print_line(f"failed: {job.rule_name}{log}")
             return
-        record, log = self._records[job.jobid], job.log[0]
-        cause = cause_of(Path(log))
-        self.progress.fail(record, cause, now)
+        self._advance(now)
+        cause, log = cause_of(Path(job.log[0])), job.log[0]
+        for record in self._records[job.jobid]:
+            if record in self.progress.running:
+                self.progress.fail(record, cause, now)
+                self._show_failure(record, cause, log)
+            elif not self.progress.has_ended(record):  # of a job of several, it has not begun
+                self.progress.fail(record, INTERRUPTED, now)
+        self._stop_if_hopeless()
+        self._look_whether_settled(now)
+
+    def _advance(self, now: float) -> None:
+        """Note what has ended in jobs of several records, which trains one after the other."""
+        failed = self.progress.advance(lambda one: outcome(one, self._begun[one]), now)
+        for record, cause in failed.items():
+            self._show_failure(record, cause, log_of(record))
+
+    def _show_failure(self, record: str, cause: str, log: str) -> None:
         if cause not in self._causes and len(self._causes) < MAX_CAUSES:
             self._causes.add(cause)
             self.print_line(describe_failure(self.progress.outlook, record, cause, log))
-        self._stop_if_hopeless()
-        self._look_whether_settled(now)
 
     def _stop_if_hopeless(self) -> None:
         if self.progress.hopeless and not self._stopped:
@@ -186,6 +205,8 @@ class Screen:
                 self.handler.release()
 
     def _draw(self, now: float) -> None:
+        self._advance(now)
+        self._stop_if_hopeless()
         deadline = time.perf_counter() + READ_SECONDS
         self.progress.read(lambda: time.perf_counter() > deadline)
         # Set only if the trainings run in this machine's workers.

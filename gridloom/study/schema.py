@@ -284,6 +284,9 @@ class Study(Closed):
     repetitions_per_job: PositiveInt | None = Field(
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )
+    points_per_job: PositiveInt = Field(
+        1, description="Points that one job trains, one after the other."
+    )
     dataset: Dataset = Field(description="Where the rows come from.")
     limits: LimitSettings = Field(
         LimitSettings(), description="Limits on the size and download of data."

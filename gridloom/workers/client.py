@@ -42,6 +42,12 @@ EPOCH = ".epoch"
 #: Beginning of the line of a log that says why its job failed.
 ERROR = "error: "
 
+#: Ending of the files that list the records of a job of many.
+LIST = ".records"
+
+#: Folder of the results that keeps records until their job has succeeded.
+STORE = "store"
+
 
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
@@ -51,37 +57,238 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments
-        Threads, GPUs, the longest run time in minutes, the record to write, whose path says what
-        to train, the log, ``train.parquet`` and ``split.json``.
+        Threads, GPUs, the longest time of a record in minutes, the record to write, whose path says
+        what to train, or a file that lists several, the log, ``train.parquet`` and ``split.json``.
     """
     threads, gpus, minutes, *files = arguments
     names = ("record", "log", "rows", "split")
     given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
-    begin_log(given["log"])
-    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], given), **given}
+    log, asked = given["log"], given["record"]
+    begin_log(log)
+    records = read_list(asked, log) if asked.endswith(LIST) else [asked]
+    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], records[0], log), **given}
     job.update(threads=int(threads), gpus=int(gpus))
-    if not job["warm"]:
-        sys.exit(train_cold(job, minutes))
-    folder = private_folder(job["scope"])
-    slot, lock = take_slot(folder, f"{job['threads']}t{job['gpus']}g")
+    worker = WarmWorker(job) if job["warm"] else ColdWorker()
     try:
-        connection = connect(folder, slot, job)
-        connection.settimeout(float(minutes) * 60)
-        connection.sendall(json.dumps(job).encode() + b"\n")
+        if asked.endswith(LIST):
+            train_many(worker, job, records, minutes)
+        else:
+            error = worker.train({**job, "store": None}, minutes, [log])
+            if error is not None:
+                fail(error, log)
+    finally:
+        worker.close()
+
+
+def train_many(
+    worker: WarmWorker | ColdWorker, job: dict[str, Any], records: list[str], minutes: str
+) -> None:
+    """Train the records of a job of many one after the other, each with a log of its own.
+
+    A record that fails costs the others nothing. Snakemake deletes all outputs of a job that fails,
+    and before it tries a job again. So the worker also keeps each record in a store, from which the
+    next attempt takes it. What the store has of this job is removed when all of it is trained, so
+    a record that is lost later is trained anew.
+    """
+    log = job["log"]
+    failed = []
+    try:
+        for record in [record for record in records if not take_over(record)]:
+            own_log = log_of(record)
+            os.makedirs(os.path.dirname(own_log), exist_ok=True)
+            begin_log(own_log)
+            one = {**job, "record": record, "log": own_log, "store": store_of(record)}
+            end_at_signals([own_log, log])
+            error = worker.train(one, minutes, [own_log, log])
+            if error is None:
+                continue
+            if error.startswith(INTERRUPTED):
+                fail(error, own_log, log)
+            note(error, own_log)
+            failed.append(own_log)
+        if failed:
+            count = f"{len(failed):,} of {len(records):,} records"
+            fail(f"{count} failed, and the others are kept; the first one's log: {failed[0]}", log)
+        for record in records:
+            remove(store_of(record))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", log)
+
+
+def read_list(file: str, log: str) -> list[str]:
+    """Return the records of a job of many, which Snakemake's main process has listed in a file."""
+    try:
+        with open(file, encoding="utf-8") as stream:
+            records: list[str] = json.load(stream)
+    except (OSError, ValueError):
+        fail(f"{file}, the list of this job's records, cannot be read; run `snakemake` again", log)
+    return [os.path.abspath(record) for record in records]
+
+
+def log_of(record: str) -> str:
+    """Return the log of a record, as `gridloom.naming.blocks` does."""
+    results, _, inside = record.rpartition("/points/")
+    return f"{results}/logs/points/{inside.removesuffix('.json')}.log"
+
+
+def store_of(record: str) -> str:
+    """Return the file that keeps a record until its job of many has succeeded."""
+    import hashlib  # takes milliseconds
+
+    results, _, inside = record.rpartition("/points/")
+    return f"{results}/{STORE}/{hashlib.sha256(inside.encode()).hexdigest()[:16]}.json"
+
+
+def take_over(record: str) -> bool:
+    """Put a record in its place if the store has it; return whether it does."""
+    try:
+        with open(store_of(record), "rb") as stream:
+            content = stream.read()
+    except FileNotFoundError:
+        return False
+    if not content.endswith(b"}\n"):
+        return False
+    folder, _, name = record.rpartition("/")
+    os.makedirs(folder, exist_ok=True)
+    beside = f"{folder}/.{name}.{os.getpid()}"
+    try:
+        with open(beside, "wb") as stream:
+            stream.write(content)
+        os.replace(beside, record)
+    except OSError:
+        remove(beside)
+        raise
+    return True
+
+
+def remove(file: str) -> None:
+    """Remove a file if it is there."""
+    try:
+        os.unlink(file)
+    except FileNotFoundError:
+        pass
+
+
+class JobError(Exception):
+    """Why a record could not be trained."""
+
+
+class WarmWorker:
+    """The way to the warm worker of a slot, which this process holds until it ends.
+
+    Parameters
+    ----------
+    job
+        The job, or its first.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.folder = private_folder(job["scope"])
+        self.slot, self.lock = take_slot(self.folder, f"{job['threads']}t{job['gpus']}g")
+
+    def train(self, job: dict[str, Any], minutes: str, logs: list[str]) -> str | None:
+        """Train a record; return why it failed, or None.
+
+        Parameters
+        ----------
+        minutes
+            The longest time.
+        logs
+            Logs that say so if a second signal ends this process.
+        """
+        try:
+            connection = connect(self.folder, self.slot, job)
+        except JobError as error:
+            return str(error)
+        with connection:
+            try:
+                connection.settimeout(float(minutes) * 60)
+                connection.sendall(json.dumps(job).encode() + b"\n")
+                if job["checkpoint_minutes"] is not None:
+                    end_at_signals(logs, lambda: connection.shutdown(socket.SHUT_WR))
+                answer = connection.makefile().readline()
+            except TimeoutError:
+                end_worker(self.folder, self.slot)
+                return too_long(minutes)
+            except ConnectionError:
+                answer = ""
+        if not answer:
+            return f"the worker that trained this point {cause_of_death(self.folder, self.slot)}"
+        why: str | None = json.loads(answer)["error"]
+        return why
+
+    def close(self) -> None:
+        """Leave the slot to the next client."""
+        os.close(self.lock)
+
+
+class ColdWorker:
+    """A process that trains the records of this job only; another follows one that has died.
+
+    It leads a group, so that what it started ends with it.
+    """
+
+    def __init__(self) -> None:
+        self.process: Any = None
+
+    def train(self, job: dict[str, Any], minutes: str, logs: list[str]) -> str | None:
+        """Train a record; see `WarmWorker.train`."""
+        if self.process is None:
+            self.start()
+        process, connection = self.process, self.connection
         if job["checkpoint_minutes"] is not None:
-            end_at_signals(job["log"], lambda: connection.shutdown(socket.SHUT_WR))
-        answer = connection.makefile().readline()
-    except TimeoutError:
-        end_worker(folder, slot)
-        fail(job["log"], too_long(minutes))
-    except ConnectionError:
-        answer = ""
-    if not answer:
-        fail(job["log"], "the worker that trained this point " + cause_of_death(folder, slot))
-    error = json.loads(answer)["error"]
-    if error is not None:
-        fail(job["log"], error)
-    os.close(lock)
+            end_at_signals(logs, process.terminate)
+        connection.settimeout(float(minutes) * 60)
+        try:
+            connection.sendall(json.dumps(job).encode() + b"\n")
+            answer = self.answers.readline()
+        except TimeoutError:
+            self.close()
+            return too_long(minutes)
+        except ConnectionError:
+            answer = ""
+        if not answer:
+            status = process.wait()
+            self.close()
+            return f"the process that trained this point {describe_end(status)}"
+        error: str | None = json.loads(answer)["error"]
+        return error
+
+    def start(self) -> None:
+        """Start the process; it reads a job a line from a socket, and answers."""
+        import subprocess  # costs more than the whole way to a warm worker
+
+        self.connection, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            command = worker_command("--once", str(os.getpid()), str(number))
+            self.process = subprocess.Popen(command, process_group=0, pass_fds=[number])
+        self.answers = self.connection.makefile()
+
+    def close(self) -> None:
+        """End the process, and what it started."""
+        if self.process is not None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
+            self.connection.close()
+            self.process = None
+
+
+def describe_end(status: int) -> str:
+    """Say how a process ended.
+
+    Parameters
+    ----------
+    status
+        Its exit status; if negative, the signal that ended it.
+    """
+    if status < 0:
+        hint = ", as the kernel does when memory runs out" if status == -signal.SIGKILL else ""
+        return f"was ended by signal {-status} ({signal.Signals(-status).name}{hint})"
+    return f"ended with exit status {status}"
 
 
 def begin_log(log_file: str) -> None:
@@ -92,8 +299,8 @@ def begin_log(log_file: str) -> None:
         pass
 
 
-def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:
-    """End this process at a signal, with a line in its log and no traceback.
+def end_at_signals(logs: list[str], stop: Callable[[], None] | None = None) -> None:
+    """End this process at a signal, with a line in its logs and no traceback.
 
     Parameters
     ----------
@@ -109,31 +316,10 @@ def end_at_signals(log: str, stop: Callable[[], None] | None = None) -> None:
             return
         for one in SIGNALS:
             signal.signal(one, signal.SIG_DFL)
-        fail(log, INTERRUPTED)
+        fail(INTERRUPTED, *logs)
 
     for one in SIGNALS:
         signal.signal(one, end)
-
-
-def train_cold(job: dict[str, Any], minutes: str) -> int:
-    """Train a job in a process of its own; return its exit status.
-
-    The process leads a group, so that what it started ends with it.
-    """
-    import subprocess  # costs more than the whole way to a warm worker
-
-    command = worker_command("--once", str(os.getpid()), json.dumps(job))
-    process = subprocess.Popen(command, process_group=0)
-    try:
-        if job["checkpoint_minutes"] is not None:
-            end_at_signals(job["log"], process.terminate)
-        return process.wait(float(minutes) * 60)
-    except subprocess.TimeoutExpired:
-        fail(job["log"], too_long(minutes))
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def too_long(minutes: str) -> str:
@@ -144,26 +330,26 @@ def too_long(minutes: str) -> str:
     )
 
 
-def read_settings(folder: str, job: dict[str, str]) -> dict[str, Any]:
+def read_settings(folder: str, record: str, log: str) -> dict[str, Any]:
     """Read the training settings of the study that a record belongs to.
 
     A workflow may hold several studies, which are distinguished by set-up and results folder. On a
     cluster, each job's Snakemake reads the study again, and its set-up may have changed since the
     record was planned.
     """
-    results, _, inside = job["record"].rpartition("/points/")
+    results, _, inside = record.rpartition("/points/")
     try:
         with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
             settings: dict[str, Any] = json.load(stream)[results]
     except (OSError, KeyError):
-        cause = f"no study of this run trains {job['record']}; run `snakemake` again"
+        cause = f"no study of this run trains {record}; run `snakemake` again"
         if os.path.isdir(folder):
             cause = (
                 "the study, its model file, a module of it or Gridloom changed after this run was "
                 "planned; run `snakemake` again: it trains the new version, and keeps what the old "
                 "one trained"
             )
-        fail(job["log"], cause)
+        fail(cause, log)
     return settings
 
 
@@ -187,14 +373,20 @@ def worker_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", program, root, *arguments]
 
 
-def fail(log_file: str, message: str) -> NoReturn:
-    """Write a message to a job's log and exit."""
+def note(message: str, *logs: str) -> None:
+    """Write why a job failed to its logs; exit with the message if that is not possible."""
     line = f"{ERROR}{message.rstrip()}"
     try:
-        with open(log_file, "a", encoding="utf-8") as log:
-            log.write(line + "\n")
+        for file in logs:
+            with open(file, "a", encoding="utf-8") as log:
+                log.write(line + "\n")
     except OSError:  # the message may be about a full disk
         sys.exit(line)
+
+
+def fail(message: str, *logs: str) -> NoReturn:
+    """Write a message to a job's logs and exit."""
+    note(message, *logs)
     sys.exit(1)
 
 
@@ -229,7 +421,13 @@ def take_slot(folder: str, kind: str) -> tuple[str, int]:
 
 
 def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
-    """Connect to the slot's worker; if none answers, ask the host to start one."""
+    """Connect to the slot's worker; if none answers, ask the host to start one.
+
+    Raises
+    ------
+    JobError
+        If none could start.
+    """
     worker = try_connecting(f"{folder}/{slot}.sock")
     if worker is not None:
         return worker
@@ -250,7 +448,7 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
         worker = try_connecting(f"{folder}/{slot}.sock")
         if worker is not None:
             return worker
-    fail(job["log"], "no worker could start: " + (answer or cause_of_death(folder, slot)))
+    raise JobError("no worker could start: " + (answer or cause_of_death(folder, slot)))
 
 
 def end_worker(folder: str, slot: str) -> None:
@@ -331,5 +529,5 @@ def tail(folder: str) -> str:
 
 
 if __name__ == "__main__":
-    end_at_signals(os.path.abspath(sys.argv[5]))  # all arguments exist: Snakemake calls this
+    end_at_signals([os.path.abspath(sys.argv[5])])  # all arguments exist: Snakemake calls this
     main(sys.argv[1:])

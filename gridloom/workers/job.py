@@ -52,7 +52,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the rule `train`.
+    """One record that a job of `train` makes.
 
     Attributes
     ----------
@@ -66,6 +66,8 @@ class Job:
         Cores and GPUs that it may use.
     record, log
         Files that it writes; the record's path says what to train.
+    store
+        Where a copy of the record is written first; None for nowhere.
     request
         What it trains.
     """
@@ -77,6 +79,7 @@ class Job:
     gpus: int
     record: Path
     log: Path
+    store: Path | None
     request: Request
 
     @classmethod
@@ -93,6 +96,7 @@ class Job:
             gpus=sent["gpus"],
             record=record,
             log=Path(sent["log"]),
+            store=None if sent["store"] is None else Path(sent["store"]),
             request=Request(
                 setup=settings.setup,
                 hyperparameters=read_path(point_of(record)),

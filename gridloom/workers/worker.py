@@ -20,6 +20,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from gridloom.errors import MAX_MESSAGE, GridloomError, format_traceback, shortened
-from gridloom.files import write_text
+from gridloom.files import atomic_path, write_text
 from gridloom.naming.blocks import unfinished_of
 from gridloom.workers import client
 from gridloom.workers.devices import NO_DEVICE, lease, visible_devices
@@ -46,36 +47,50 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or a job here (``--once PARENT JOB``)."""
+    """Run the host (``--host FOLDER PROCESS``), or one client's jobs (``--once PARENT SOCKET``)."""
     match arguments:
-        case ["--once", parent, job]:
+        case ["--once", parent, number]:
             _end_with_parent(int(parent))
-            return train_once(Job.from_json(json.loads(job)))
+            train_once(socket.socket(fileno=int(number)))
+            return 0
         case ["--host", folder, watched]:
             Host(Path(folder), int(watched)).run()
             return 0
     return 2
 
 
-def train_once(job: Job) -> int:
-    """Train one job without a warm worker, with the same numbers in the record."""
-    with job.log.open("a", encoding="utf-8") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+def train_once(connection: socket.socket) -> None:
+    """Train the jobs of one client without a warm worker, with the same numbers in the records.
+
+    Parameters
+    ----------
+    connection
+        From which it reads a job a line, and to which it answers.
+    """
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    try:
-        devices = _devices(job.scope, job.gpus, job.settings.gpu_limit)
-        set_libraries()
-    except (GridloomError, SystemExit) as error:
-        client.fail(str(job.log), str(error))
+    trainer: Any = None
+    for line in connection.makefile(encoding="utf-8"):
+        job = Job.from_json(json.loads(line))
+        error: str | None
+        try:
+            with output_to(job.log):
+                if trainer is None:
+                    trainer = _cold_trainer(job, stop)
+                error = _train(job, trainer)
+        except (GridloomError, SystemExit) as problem:
+            error = str(problem)
+        except OSError as problem:
+            error = f"{job.log}: cannot be written ({problem.strerror})"
+        connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+
+
+def _cold_trainer(job: Job, stop: threading.Event) -> Any:
+    devices = _devices(job.scope, job.gpus, job.settings.gpu_limit)
+    set_libraries()
     with loading():
         set_devices(job.threads, devices)
-        trainer = _trainer(stop)
-    message = _train(job, trainer)
-    if message is not None:
-        client.fail(str(job.log), message)
-    return 0
+        return _trainer(stop)
 
 
 def _devices(folder: Path, gpus: int, limit: int | None) -> list[str]:
@@ -202,7 +217,8 @@ class Host:
             slot = self.slots.pop(worker)
             _end_group(worker)  # what its trainings started may still run
             if status != 0:
-                write_text(self.folder / f"{slot}.end", _describe_end(status))
+                cause = client.describe_end(os.waitstatus_to_exitcode(status))
+                write_text(self.folder / f"{slot}.end", cause)
 
 
 def _end_group(worker: int) -> None:
@@ -217,14 +233,6 @@ def _end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _describe_end(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        hint = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
-        return f"was ended by signal {number} ({signal.Signals(number).name}{hint})"
-    return f"ended with exit status {os.WEXITSTATUS(status)}"
 
 
 def _answer(task: Task, connection: socket.socket) -> None:
@@ -363,7 +371,16 @@ def _train(job: Job, trainer: Any) -> str | None:
 
     epochs.begin(None)  # the fit of the job before has ended
     try:
-        write_record(job.record, trainer.run(job.request))
+        record = trainer.run(job.request)
+        if job.store is None:
+            write_record(job.record, record)
+        else:
+            # In the same folder, because a record names its point by its folder.
+            beside = job.record.with_name(f".{job.record.name}")
+            write_record(beside, record)
+            with atomic_path(job.store) as kept:
+                shutil.copyfile(beside, kept)
+            beside.replace(job.record)
         remove_unfinished(unfinished_of(job.record))
     except ObjectiveError as error:
         os.kill(job.watch, signal.SIGTERM)

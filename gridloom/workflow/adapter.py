@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
 from gridloom.workflow.ending import describe_touched
 from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.jobs import Group, freeze, frozen, is_training
 from gridloom.workflow.own_words import in_own_words
 from gridloom.workflow.progress import Outlook, describe_outlook
 from gridloom.workflow.study_run import StudyRun, require_machine
@@ -70,6 +71,11 @@ class Adapter:
         self._check: Beside | None = None
         try:
             self.run = self._open(None if workflow.modifier.is_main_snakefile() else config)
+            self.run.groups = self._groups()
+            # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
+            # module.
+            if self.run.invocation.in_job or self.run.invocation.handed_over is not None:
+                self._hand_over(self.run)
         # Exit instead of raising, because Snakemake would add lines of the rules to the message.
         except (BackendError, StorageError) as error:
             sys.exit(str(error))
@@ -89,12 +95,25 @@ class Adapter:
             is_here=self._is_here,
             in_job=workflow.remote_exec,
         )
-        run = StudyRun.open(invocation, os.environ)
-        # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
-        # module.
-        if invocation.in_job or handed_over is not None:
-            self._hand_over(run)
-        return run
+        return StudyRun.open(invocation, os.environ)
+
+    def _groups(self) -> list[Group]:
+        """Return the jobs of several records that this process may run.
+
+        Rules are made before Snakemake hands its settings over, so the words of its command line
+        say what is asked for: a single record by a person, or a rule by the main process.
+        """
+        if self.workflow.is_main_process:
+            return self.run.group(alone=set(sys.argv))
+        return frozen(sys.argv)
+
+    def as_train(self, rules: Iterable[str]) -> None:
+        """Let what `--set-resources` and `--set-threads` say of `train` count for other rules."""
+        settings = self.workflow.resource_settings
+        for rule in map(self.workflow.get_rule, rules):
+            rule.resources.update(settings._parsed_overwrite_resources.get("train", {}))
+            if "train" in settings._parsed_overwrite_threads:
+                rule.resources["_cores"] = settings._parsed_overwrite_threads["train"]
 
     def _is_here(self) -> bool:
         """Return whether jobs run on this machine.
@@ -114,6 +133,8 @@ class Adapter:
         """Pass settings of a study to the jobs of this process."""
         run.hand_over_settings()
         run.open_for_training(self._gpu_limit)
+        if self.workflow.is_main_process:
+            freeze(run.groups)
 
     @property
     def _gpu_limit(self) -> int | None:
@@ -167,7 +188,14 @@ class Adapter:
         return records
 
     def records(self, wildcards: Any) -> list[str]:
-        """List the records that the study needs."""
+        """List the records that the study needs.
+
+        That the rule `train` is named to Snakemake counts for the rules of groups, too.
+        """
+        dag = self.workflow.dag
+        for named in (dag.untilrules, dag.omitrules):
+            if "train" in named:
+                named.update(group.rule for group in self.run.groups)
         return self._with_truncated(self.run.coverage.needed)
 
     def for_training(self, file: str) -> str | Callable[[Any], str]:
@@ -272,7 +300,8 @@ class Adapter:
         """Return what this run trains, and whether it makes everything that the study makes."""
         dag = self.workflow.dag
         jobs = dag.needrun_jobs(exclude_finished=False)
-        pending = [str(job.output[0]) for job in jobs if job.rule.name == "train"]
+        training = (job for job in jobs if is_training(job.rule.name))
+        pending = [str(record) for job in training for record in job.output]
         return self.run.outlook(pending), any(job.rule.name == "all" for job in dag.targetjobs)
 
     def _end_check(self) -> None:
@@ -282,6 +311,7 @@ class Adapter:
     def report_end(self) -> None:
         """Report what the run found, through Snakemake's logger, so that the screen makes way."""
         self._end_check()
+        self.run.empty_store()
         if self.workflow.touch:
             logger.info(describe_touched(self.run.coverage.missing()))
             return
@@ -298,6 +328,7 @@ class Adapter:
     def report_failed(self) -> None:
         """Report which points failed, if any did."""
         self._end_check()
+        self.run.empty_store()
         summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
         if summary:
             logger.error(f"\n{summary}")
@@ -327,3 +358,11 @@ def _take_signals() -> None:
 def verbatim(value: Any) -> Callable[[Any], Any]:
     """Pass a param unchanged; in a plain text, Snakemake would replace what is in braces."""
     return lambda wildcards: value
+
+
+def unnoted(value: Any) -> Callable[[Any, Any], Any]:
+    """Pass a param of which Snakemake takes no note, so that a change runs no rule again.
+
+    It takes none of functions of `input`.
+    """
+    return lambda wildcards, input: value

@@ -49,6 +49,8 @@ class Load:
     ----------
     records
         Records that it would train.
+    jobs
+        Number of jobs that make them.
     trainings
         Number of its trainings.
     parallel
@@ -58,6 +60,7 @@ class Load:
     """
 
     records: Sequence[str]
+    jobs: int
     trainings: int
     parallel: int | None
     memory_mb: float
@@ -187,11 +190,11 @@ def _describe_costs(findings: Findings, load: Load) -> Iterable[tuple[str, str]]
 
 def _describe_time(findings: Findings, load: Load, points: Sequence[Point]) -> str:
     work = sum(job_seconds(findings.costs, points))
-    count = f"{load.trainings:,} trainings in {len(points):,} jobs"
+    count = f"{load.trainings:,} trainings in {load.jobs:,} jobs"
     if load.parallel is None:
         text = f"about {describe_duration(work)} of training in all, {count}"
     else:
-        wall = START_SECONDS + work / load.parallel + JOB_SECONDS * len(points)
+        wall = START_SECONDS + work / load.parallel + JOB_SECONDS * load.jobs
         text = f"about {describe_duration(wall)} for {count}, {load.parallel:,} at once"
     stops = any(point.get("early_stopping_patience") is not None for point in points)
     return f"{text}, or less where early stopping ends them" if stops else text

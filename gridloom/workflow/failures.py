@@ -132,13 +132,13 @@ def describe_failures(
     broken = {record: cause for record, cause in failed.items() if not is_interruption(cause)}
     lines = []
     if interrupted:
-        number = f"{len(interrupted):,} of {count:,} jobs of `train`"
+        number = f"{len(interrupted):,} of {count:,} records"
         lines.append(f"{number} were interrupted; {describe_kept(interrupted)}.")
     if broken:
         # A job that keeps something is no record yet, so `partial` does not show it.
         begun = any(unfinished_of(Path(record)).exists() for record in broken)
         so_far = "what was trained is kept" if kept or begun else "nothing is trained yet"
-        lines.append(f"{len(broken):,} of {count:,} jobs of `train` failed; {so_far}.")
+        lines.append(f"{len(broken):,} of {count:,} records failed; {so_far}.")
         lines += _describe_causes(results, broken, again)
     retry = shlex.join(["snakemake", *targets, *study])
     partial = f"snakemake partial {again}".rstrip()

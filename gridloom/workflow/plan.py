@@ -14,6 +14,7 @@ from gridloom.naming.blocks import Block, point_of, read_block
 from gridloom.naming.points import Point, read_path
 from gridloom.naming.values import table_value
 from gridloom.records import read_record
+from gridloom.workflow.jobs import is_training
 from gridloom.workflow.progress import JOB_SECONDS, describe_duration
 from gridloom.workflow.setups import Earlier
 
@@ -114,7 +115,7 @@ def rules_to_run(summary: str) -> list[str]:
     """Name the rules besides `train` that would run, from what ``snakemake --summary`` prints."""
     rows = csv.DictReader(summary.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     pending = dict.fromkeys(row["rule"] for row in rows if row["plan"] != "no update")
-    return [rule for rule in pending if rule not in ("train", "all")]
+    return [rule for rule in pending if rule != "all" and not is_training(rule)]
 
 
 def measured_pace(records: Sequence[Path]) -> Pace | None:
@@ -169,6 +170,7 @@ def describe_other_versions(records: Sequence[Path], today: Mapping[str, str]) -
 def describe_plan(
     jobs: Sequence[Job],
     *,
+    count: int,
     repetitions: int,
     folds: int,
     parallel: int | None,
@@ -183,6 +185,8 @@ def describe_plan(
     ----------
     jobs
         From `list_jobs`.
+    count
+        Number of jobs that make what is to be trained.
     repetitions
         Repetitions of each point; a record may hold more.
     folds
@@ -209,7 +213,7 @@ def describe_plan(
         ("points", len(points), _describe_axes(points)),
         ("trainings", trainings, " × ".join(factors)),
         ("finished", trainings - to_train, ""),
-        ("to train", to_train, f"in {_count(len(pending), 'job')}" if pending else ""),
+        ("to train", to_train, f"in {_count(count, 'job')}" if pending else ""),
     ]
     width = len(f"{trainings:,}")
     lines = [f"{name:<10} {number:>{width},}  {detail}".rstrip() for name, number, detail in rows]
@@ -217,7 +221,8 @@ def describe_plan(
     if versions:
         lines.append(f"{'versions':<10} {versions}")
     if pending:
-        lines.append(f"{'time':<10} {_describe_time(pending, repetitions, folds, parallel, pace)}")
+        time = _describe_time(pending, count, repetitions, folds, parallel, pace)
+        lines.append(f"{'time':<10} {time}")
     return "\n".join(lines)
 
 
@@ -275,7 +280,7 @@ def _describe_reasons(
     elif unexplained and known:
         lines.append(f"missing: {_count(len(unexplained), 'point')} whose values are all known")
     again = Counter(job.reason for job in there if job.reason is not None)
-    lines += [f"again: {_count(n, 'job')}, because {reason}" for reason, n in again.items()]
+    lines += [f"again: {_count(n, 'record')}, because {reason}" for reason, n in again.items()]
     if missing:
         lines += _describe_old_values([job.point for job in jobs], others)
     if len(lines) > MAX_REASONS:
@@ -314,7 +319,12 @@ def _describe_old_values(points: Sequence[Point], others: Sequence[Point]) -> li
 
 
 def _describe_time(
-    pending: Sequence[Job], repetitions: int, folds: int, parallel: int | None, pace: Pace | None
+    pending: Sequence[Job],
+    count: int,
+    repetitions: int,
+    folds: int,
+    parallel: int | None,
+    pace: Pace | None,
 ) -> str:
     if pace is None:
         return "not known: no training is finished yet; `snakemake check` measures it"
@@ -323,7 +333,7 @@ def _describe_time(
     source = f"at the mean pace of {_count(pace.trainings, 'finished training')}"
     if parallel is None:
         return f"{describe_duration(work)} of training in all, {source}"
-    wall = work / parallel + JOB_SECONDS * len(pending)
+    wall = work / parallel + JOB_SECONDS * count
     return f"about {describe_duration(wall)} with {_count(parallel, 'training')} at once, {source}"
 
 

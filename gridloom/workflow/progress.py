@@ -46,6 +46,8 @@ class Outlook:
         Name of the study.
     pending
         Records that this run trains.
+    jobs
+        Number of jobs that make them.
     existing
         Finished records of the study, which are kept.
     axes
@@ -62,6 +64,7 @@ class Outlook:
 
     study: str
     pending: tuple[str, ...]
+    jobs: int
     existing: tuple[str, ...]
     axes: tuple[str, ...]
     metric: str
@@ -114,7 +117,8 @@ class Progress:
     done, total
         Number of finished trainings, before this run or in it; and of all trainings.
     running
-        Record → when its job began, the oldest first; on a cluster, when it was submitted.
+        Record → when its job began, the oldest first; on a cluster, when it was submitted. Of a job
+        of several records, it is the one that trains now, since it began.
     failed
         Record → the cause, which may be an interruption.
     diverged
@@ -134,6 +138,8 @@ class Progress:
         self.done = self._before
         self.total = self._before + sum(self._trainings.values())
         self.running: dict[str, float] = {}
+        # The record of a job that trains now → those that follow it in this job.
+        self._next: dict[str, deque[str]] = {}
         self.failed: dict[str, str] = {}
         self.diverged = 0
         self.begun: float | None = None
@@ -149,19 +155,53 @@ class Progress:
         self._alike: dict[str, float] = {}
         self._settled_at = 0.0
 
-    def begin(self, record: str, now: float) -> None:
-        """Note that the job of a record begins, or is tried again."""
+    def begin(self, records: Sequence[str], now: float) -> None:
+        """Note that the job of some records begins, or is tried again."""
         if self.begun is None:
             self.begun = now
-        if record not in self._trainings:  # it belongs to a round that was planned later
-            self._trainings[record] = self.outlook.trainings(record)
-            self.total += self._trainings[record]
-        self.failed.pop(record, None)
-        self.running[record] = now
+        for record in records:
+            if record not in self._trainings:  # it belongs to a round that was planned later
+                self._trainings[record] = self.outlook.trainings(record)
+                self.total += self._trainings[record]
+            self.failed.pop(record, None)
+        self._go_on(deque(record for record in records if record not in self._finished), now)
+
+    def _go_on(self, left: deque[str], now: float) -> None:
+        if left:
+            record = left.popleft()
+            self.running[record], self._next[record] = now, left
+
+    def advance(self, look: Callable[[str], str | None], now: float) -> dict[str, str]:
+        """Note which records of running jobs of several are finished or have failed meanwhile.
+
+        Parameters
+        ----------
+        look
+            Returns why a record failed, an empty text if it is finished, None if it is neither.
+
+        Returns
+        -------
+        dict
+            Record → the cause, of those that failed.
+        """
+        failed = {}
+        for first in [record for record, left in self._next.items() if left]:
+            record: str | None = first
+            while record is not None and (cause := look(record)) is not None:
+                left = self._next[record]
+                if cause:
+                    failed[record] = cause
+                    self.fail(record, cause, now)
+                else:
+                    self.finish(record, now)
+                record = left[0] if left else None
+                self._go_on(left, now)
+        return failed
 
     def finish(self, record: str, now: float) -> None:
         """Note that a record is finished; `read` reads its scores."""
         self.running.pop(record, None)
+        self._next.pop(record, None)
         if record not in self._finished:
             self._finished.add(record)
             self.done += self._trainings[record]
@@ -169,14 +209,19 @@ class Progress:
             self._unread.appendleft(record)
 
     def fail(self, record: str, cause: str, now: float) -> None:
-        """Note that a record's job failed."""
+        """Note that a record failed."""
         self.running.pop(record, None)
+        self._next.pop(record, None)
         self.failed[record] = cause
         self._settled_at = now
         if is_interruption(cause):
             return
         if cause not in self._alike and list(self.failed.values()).count(cause) >= MAX_ALIKE:
             self._alike[cause] = now
+
+    def has_ended(self, record: str) -> bool:
+        """Return whether a record is finished or failed."""
+        return record in self._finished or record in self.failed
 
     @property
     def settled(self) -> bool:
@@ -295,7 +340,7 @@ def describe_outlook(outlook: Outlook) -> str:
     if not new:
         return f"{outlook.study}: {old:,} trainings, all finished"
     kept = f"; {old:,} are finished" if old else ""
-    return f"{outlook.study}: {new:,} trainings in {len(outlook.pending):,} jobs{kept}"
+    return f"{outlook.study}: {new:,} trainings in {outlook.jobs:,} jobs{kept}"
 
 
 class Row(NamedTuple):

@@ -48,6 +48,7 @@ from gridloom.workflow.coverage import Coverage
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
 from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.jobs import Group, begin_with_store, cut, empty_store
 from gridloom.workflow.progress import Outlook
 from gridloom.workflow.setups import choose_setup
 
@@ -112,6 +113,8 @@ class StudyRun:
     ----------
     coverage
         The records of the study.
+    groups
+        Jobs of several records, in this run.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class StudyRun:
             study.repetitions_per_job,
         )
         self._with_other_setups: dict[str, Coverage] = {}
+        self.groups: list[Group] = []
 
     @classmethod
     def open(cls, invocation: Invocation, environment: Mapping[str, str]) -> StudyRun:
@@ -233,6 +237,26 @@ class StudyRun:
             return None
         fitting = max(cores // self.resource("train", "threads"), 1)
         return fitting if jobs is None else min(fitting, jobs)
+
+    def group(self, *, alone: Collection[str]) -> list[Group]:
+        """Cut the missing records into groups, each of which one job makes.
+
+        Parameters
+        ----------
+        alone
+            Records that are to be made each by a job of its own.
+        """
+        size = self.study.points_per_job
+        if size == 1:
+            return []
+        records = [record for record in self.coverage.missing() if record not in alone]
+        return [group for group in cut(records, size) if len(group.records) > 1]
+
+    def count_jobs(self, records: Collection[str]) -> int:
+        """Return how many jobs make some records."""
+        left = set(records)
+        many = [group for group in self.groups if not left.isdisjoint(group.records)]
+        return len(many) + len(left.difference(*(group.records for group in many)))
 
     def lost_records(self) -> list[str]:
         """List the missing records of a study whose tables exist; none for a new study.
@@ -464,6 +488,7 @@ class StudyRun:
             "limits": True,
             "compare": True,
             "repetitions_per_job": True,
+            "points_per_job": True,
             "resources": True,
             "trainer": set(type(own.trainer).model_fields) - {"engine", "xla"},
             "figures": set(type(own.figures).model_fields) - {"labels"},
@@ -561,6 +586,7 @@ class StudyRun:
             dataset = self.study.dataset
             sources = [dataset.source, dataset.test_source]
             versions.ask_anew(list(filter(None, sources)), self.versions)
+        begin_with_store(self.results, self.coverage.needed)
         if self.is_warm and self.coverage.missing():
             start_host(own_folder())
 
@@ -586,6 +612,7 @@ class StudyRun:
         outlook = self.outlook(self.coverage.missing())
         return Load(
             records=outlook.pending,
+            jobs=outlook.jobs,
             trainings=sum(map(outlook.trainings, outlook.pending)),
             parallel=self.jobs_at_once(),
             memory_mb=machine_bytes() / 1e6,
@@ -602,6 +629,7 @@ class StudyRun:
         return Outlook(
             study=self.study.name,
             pending=tuple(pending),
+            jobs=self.count_jobs(pending),
             existing=tuple(record for record in self.coverage.existing if record not in trained),
             axes=tuple(self.study.grid.axes),
             metric=self.study.objective.metric,
@@ -632,6 +660,15 @@ class StudyRun:
         answer = read_answer(pick, Path(self.results, "summary.csv"))
         return describe_answer(outlook, answer, self.results, seconds)
 
+    @property
+    def known_records(self) -> list[str]:
+        """The records that this run needs."""
+        return list(dict.fromkeys([*self.coverage.needed, *self.coverage.asked]))
+
+    def empty_store(self) -> None:
+        """Put what jobs that failed have trained into its place."""
+        empty_store(self.results, self.known_records)
+
     def describe_failed(self, since: float, targets: Iterable[str]) -> str:
         """Describe which points failed; return nothing if none did.
 
@@ -642,7 +679,7 @@ class StudyRun:
         targets
             What `snakemake` was asked for.
         """
-        needed = list(dict.fromkeys([*self.coverage.needed, *self.coverage.asked]))
+        needed = self.known_records
         failed = failed_records(self.results, needed, since)
         if not failed:
             return ""

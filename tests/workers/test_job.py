@@ -91,7 +91,7 @@ def test_a_host_reads_the_slot_that_a_client_sends(tmp_path, scope, settings):
     job["log"] = str(tmp_path / "log")
 
     def ask() -> None:
-        with pytest.raises(SystemExit):  # no worker comes of it here
+        with pytest.raises(client.JobError):  # no worker comes of it here
             client.connect(str(scope), "2t1g-0", job)
 
     slot = Slot(**sent_by(ask, scope / "host.sock"))

@@ -460,9 +460,9 @@ def test_models_that_cannot_be_built_fail_their_jobs_with_the_cause(study):
     grid = {"case": list(places.values()), "batch_size": 64, "epochs": 1}
     case = {**TINY, "model": "models/own.py", "hyperparameters": grid}
     count = len(MODELS_BUILT)
-    printed = refused(study, case, f"{count} of {count} jobs of `train` failed", besides=("logs",))
+    printed = refused(study, case, f"{count} of {count} records failed", besides=("logs",))
     assert f"and {count - MAX_CAUSES} more causes; see the logs" in printed
-    _, closing = printed.split("jobs of `train` failed")
+    _, closing = printed.split("records failed")
     assert sum(expected in closing for _, expected in MODELS_BUILT.values()) == MAX_CAUSES
     logged = {}
     for name, place in places.items():

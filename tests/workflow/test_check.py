@@ -52,6 +52,7 @@ def found(failed=None, one_by_one=None, costs=None):
 
 LOAD = Load(
     records=[f"results/points/5/{point_path(point)}/reps=0-4.json" for point in POINTS],
+    jobs=len(POINTS),
     trainings=30,
     parallel=2,
     memory_mb=8000.0,

@@ -57,7 +57,7 @@ def test_a_log_without_a_message_says_so(results):
 def test_the_summary_groups_by_cause_with_log_and_retry(results):
     failed = failed_records(str(results), records(results), since=100)
     summary = describe_failures(str(results), failed, 5, 1)
-    assert summary.startswith("2 of 5 jobs of `train` failed; what was trained is kept.")
+    assert summary.startswith("2 of 5 records failed; what was trained is kept.")
     assert summary.count("too wide") == 1
     assert f"log    {results}/logs/points/units=2/reps=0-4.log" in summary
     assert f"retry  snakemake --cores all {results}/points/units=2/reps=0-4.json" in summary
@@ -86,7 +86,7 @@ def test_many_failures_and_causes_are_cut_short(results):
 def test_the_summary_says_if_nothing_is_trained_yet(results):
     failed = failed_records(str(results), records(results), since=100)
     summary = describe_failures(str(results), failed, 5, 0)
-    assert summary.startswith("2 of 5 jobs of `train` failed; nothing is trained yet.")
+    assert summary.startswith("2 of 5 records failed; nothing is trained yet.")
     assert summary.endswith("`snakemake` retries all of them.")
 
 
@@ -95,11 +95,11 @@ def test_interrupted_jobs_have_not_failed_and_say_what_they_keep(results):
     stopped = {first: INTERRUPTED, second: f"{INTERRUPTED}; the next run continues it"}
     summary = describe_failures(str(results), stopped, 5, 0)
     assert summary.splitlines() == [
-        "2 of 5 jobs of `train` were interrupted; nothing to keep yet.",
+        "2 of 5 records were interrupted; nothing to keep yet.",
         "`snakemake` trains the rest.",
     ]
     _, *others = describe_failures(str(results), {**stopped, third: "wide"}, 5, 1).splitlines()
-    assert others[:2] == ["1 of 5 jobs of `train` failed; what was trained is kept.", "1 × wide"]
+    assert others[:2] == ["1 of 5 records failed; what was trained is kept.", "1 × wide"]
     assert others[-1].startswith("`snakemake` retries all of them, `snakemake partial` shows")
 
 

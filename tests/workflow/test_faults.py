@@ -241,7 +241,7 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
         running.kill()
     printed = untrained.printed
     assert "Traceback" not in printed
-    assert "1 of 1 jobs of `train` were interrupted; nothing to keep yet." in printed
+    assert "1 of 1 records were interrupted; nothing to keep yet." in printed
     assert wait_for(lambda: not processes_of(untrained))
     assert left_behind(untrained) == []
     assert untrained.records() == {}
@@ -329,7 +329,7 @@ def test_failing_points_are_retried_and_reported_by_cause(project):
     # Twice by its job, once by the check.
     assert tried == {str(units): 3 for units in (1, 3, 5, 7, 9, 11)}
     before = tried.total()
-    assert "6 of 12 jobs of `train` failed; what was trained is kept" in printed
+    assert "6 of 12 records failed; what was trained is kept" in printed
     assert len(re.findall(r"^3 × .*raised ValueError: (far )?too odd", printed, re.MULTILINE)) == 2
     # Each command, pasted into a shell, retries its point of this study.
     command = re.search(r"^  retry  (.*units=1/.*)$", printed, re.MULTILINE)[1]
@@ -341,7 +341,7 @@ def test_failing_points_are_retried_and_reported_by_cause(project):
         text=True,
         check=False,
     )
-    assert "1 of 12 jobs of `train` failed" in again.stderr, again.stderr
+    assert "1 of 12 records failed" in again.stderr, again.stderr
     assert (project.folder / "tried.txt").read_text().split()[before:] == ["1"]
     assert len(project.records()) == 6
 

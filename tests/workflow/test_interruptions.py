@@ -96,7 +96,7 @@ def test_an_interrupted_job_keeps_its_finished_trainings(untrained, how, warm):
     interrupt(running, untrained, how)
     assert_ended(running, untrained)
     assert log_of(untrained).endswith("error: was interrupted\n")
-    said = "1 of 1 jobs of `train` were interrupted; kept: 1 finished training."
+    said = "1 of 1 records were interrupted; kept: 1 finished training."
     assert said in untrained.printed
     assert "failed" not in untrained.printed.partition(said)[2]
     assert_continues_with_the_same_numbers(untrained, "trainings are finished\n")

@@ -58,7 +58,7 @@ def test_looks_remove_no_record_and_only_truncated_ones_train_again(copied, fini
     windows.write_bytes(windows.read_bytes().rstrip() + b"\r\n")
     before = {path: path.read_bytes() for path in (cut, bare, windows, other)}
     plan = look(copied, "plan")
-    assert "again: 1 job, because cut short" in plan
+    assert "again: 1 record, because cut short" in plan
     assert "also runs  gather, " in plan
     assert copied.succeed("-n")["train"] == 1
     look(copied, "partial")

@@ -93,7 +93,7 @@ def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence
     printed = untrained.fail()
     assert untrained.records() == {}
     # Only the jobs that run at that time report it, here two.
-    assert re.search("^[12] of 4 jobs of `train` failed", printed, re.MULTILINE)
+    assert re.search("^[12] of 4 records failed", printed, re.MULTILINE)
     assert (
         "× objective.metric: there is no 'val_categorical_acuracy' (did you mean "
         "'val_categorical_accuracy'?); there are loss, categorical_accuracy, val_loss, "
@@ -178,7 +178,7 @@ def test_an_unexpected_error_leaves_a_readable_log(untrained):
     knobs = {"units": 1, "batch_size": 64, "epochs": 1}
     untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
     printed = untrained.fail()
-    assert "1 of 1 jobs of `train` failed; nothing is trained yet." in printed
+    assert "1 of 1 records failed; nothing is trained yet." in printed
     assert "shows what is finished" not in printed
     assert len(printed) < 10_000
     (log,) = (untrained.results / "logs" / "points").rglob("*.log")
@@ -226,7 +226,7 @@ def test_a_point_is_retried_as_often_as_asked_fails_alone_and_stands_in_the_clos
     (setup,) = (untrained.results / "points").iterdir()
     record = f"results/points/{setup.name}/batch_size=64/epochs=1/units=3/reps=0-1.json"
     assert record.removeprefix("results/points/") not in untrained.records()
-    _, closing = printed.split("1 of 4 jobs of `train` failed")
+    _, closing = printed.split("1 of 4 records failed")
     assert "1 × model: build_model raised ValueError: three is not wanted (" in closing
     assert "two is not wanted yet" not in closing
     assert f"retry  snakemake --cores all {record}" in printed

@@ -37,6 +37,7 @@ def jobs(*described, epochs=10):
 def describe(jobs, repetitions=2, folds=1, parallel=2, pace=None, others=(), earlier=None):
     return describe_plan(
         jobs,
+        count=sum(job.reason is not None for job in jobs),
         repetitions=repetitions,
         folds=folds,
         parallel=parallel,
@@ -191,5 +192,5 @@ def test_records_of_other_versions_are_reported(tmp_path):
     assert line.startswith("of 1 record, 1 with keras 3.0, unlike today; they are used, unless")
     assert f"versions   {line}" in describe_plan(
         jobs((1, 0.1, 0, 1, None)),
-        **{"repetitions": 2, "folds": 1, "parallel": 1, "pace": None, "versions": line},
+        **{"count": 0, "repetitions": 2, "folds": 1, "parallel": 1, "pace": None, "versions": line},
     )

@@ -35,6 +35,7 @@ def outlook_of(pending, existing=(), **changes) -> Outlook:
         "repetitions": 2,
         "folds": 1,
         "here": True,
+        "jobs": len(pending),
     }
     return Outlook(**{**known, **changes}, pending=tuple(pending), existing=tuple(existing))
 
@@ -64,15 +65,15 @@ def test_time_left_follows_the_pace_and_counts_down_between_jobs(tmp_path):
     records = [record_of(tmp_path, units) for units in range(4)]
     progress = Progress(outlook_of(records[1:], records[:1]))
     assert (progress.done, progress.total, progress.seconds_left(0)) == (2, 8, None)
-    progress.begin(records[1], now=100)
+    progress.begin([records[1]], now=100)
     progress.finish(records[1], now=110)
     assert progress.pace() == pytest.approx(0.2)
     assert [progress.seconds_left(now) for now in (110, 115, 999)] == pytest.approx([20, 15, 0])
-    progress.begin(records[2], now=110)
+    progress.begin([records[2]], now=110)
     progress.fail(records[2], "broken", now=110)
     assert progress.seconds_left(110) == pytest.approx(10)
     assert not progress.settled
-    progress.begin(records[3], now=110)
+    progress.begin([records[3]], now=110)
     progress.finish(records[3], now=120)
     assert progress.settled
     assert (progress.done, progress.running) == (6, {})
@@ -81,9 +82,9 @@ def test_time_left_follows_the_pace_and_counts_down_between_jobs(tmp_path):
 def test_a_job_that_is_tried_again_has_not_failed(tmp_path):
     record = record_of(tmp_path, 1)
     progress = Progress(outlook_of([record]))
-    progress.begin(record, now=0)
+    progress.begin([record], now=0)
     progress.fail(record, "preempted", now=1)
-    progress.begin(record, now=2)
+    progress.begin([record], now=2)
     assert not progress.failed
     assert not progress.settled
 
@@ -106,7 +107,7 @@ def test_a_point_with_a_diverged_training_is_never_best(tmp_path):
     write(second, {(2, 0): 1.0, (3, 0): 1.0}, status="diverged")
     progress = Progress(outlook_of([second], [first], repetitions=4))
     assert read_all(progress).best() is not None
-    progress.begin(second, now=0)
+    progress.begin([second], now=0)
     progress.finish(second, now=1)
     assert read_all(progress).best() is None
     assert progress.diverged == 2
@@ -124,7 +125,7 @@ def test_repetitions_beyond_the_study_count_when_a_round_of_them_begins(tmp_path
     record = record_of(tmp_path, 1)
     further = record.replace("reps=0-1", "reps=2-4")
     progress = Progress(outlook_of([], [record]))
-    progress.begin(further, now=0)
+    progress.begin([further], now=0)
     assert (progress.done, progress.total, progress.settled) == (2, 5, False)
     write(further, {(2, 0): 1.0, (3, 0): 1.0, (4, 0): 1.0})
     progress.finish(further, now=1)
@@ -136,7 +137,7 @@ def failing(count, causes, tmp_path, **changes) -> tuple[Progress, list[str]]:
     records = [record_of(tmp_path, units) for units in range(count + 2)]
     progress = Progress(outlook_of(records, **changes))
     for now, record in enumerate(records[:count]):
-        progress.begin(record, now)
+        progress.begin([record], now)
         progress.fail(record, causes[now % len(causes)], now)
     return progress, records
 
@@ -154,7 +155,7 @@ def test_a_run_is_not_hopeless_while_an_earlier_job_still_trains(tmp_path):
     records = [record_of(tmp_path, units) for units in range(MAX_ALIKE + 1)]
     progress = Progress(outlook_of(records))
     for record in records:
-        progress.begin(record, now=0)
+        progress.begin([record], now=0)
     for record in records[1:]:
         progress.fail(record, "broken", now=1)
     assert not progress.hopeless
@@ -176,7 +177,7 @@ def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
         write(record, {(0, 0): 0.50, (1, 0): 0.52})
     progress = Progress(outlook_of(records))
     for record in records[:5]:
-        progress.begin(record, now=0)
+        progress.begin([record], now=0)
     progress.finish(records[0], now=2)
     progress.fail(records[1], "broken", now=2)
     panel = [(row.label, row.text) for row in describe_panel(read_all(progress), now=3)]
@@ -198,7 +199,7 @@ def test_panel_and_line_name_points_by_what_is_swept(tmp_path):
 def test_the_panel_describes_a_single_configuration_and_submitted_jobs(tmp_path):
     record = record_of(tmp_path, 1)
     progress = Progress(outlook_of([record], axes=(), here=False))
-    progress.begin(record, now=0)
+    progress.begin([record], now=0)
     assert [(row.label, row.text) for row in describe_panel(progress, now=1)] == [
         ("", "time left: known when the first training is finished"),
         ("submitted", "1 s: the only configuration"),
@@ -245,7 +246,7 @@ def test_a_run_goes_on_if_the_check_built_a_network_that_can_train(tmp_path):
     def failed(**changes) -> Progress:
         progress = Progress(outlook_of(records, **changes))
         for place, record in enumerate(records):
-            progress.begin(record, place)
+            progress.begin([record], place)
             progress.fail(record, "too wide", place)
         return progress
 
@@ -262,7 +263,7 @@ def test_the_epoch_of_a_long_training_is_shown(tmp_path):
     records = [record_of(tmp_path, units) for units in range(3)]
     progress = Progress(outlook_of(records))
     for record in records:
-        progress.begin(record, 0)
+        progress.begin([record], 0)
     progress.finish(records[2], 1)
     noted = {"finished": 2, "epochs": 1500}
     for place, repetition in enumerate((None, 1, None)):

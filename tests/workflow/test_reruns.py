@@ -160,7 +160,7 @@ def test_undoing_an_edit_that_made_trainings_fail_trains_nothing(copied):
     path = copied.folder / "models" / "mlp.py"
     text, before = path.read_text(), copied.records()
     path.write_text(text.replace("keras.Sequential", "keras.Sequentail"))
-    assert "4 of 4 jobs of `train` failed" in copied.fail()
+    assert "4 of 4 records failed" in copied.fail()
     assert copied.records() == before
     path.write_text(text)
     assert copied.succeed() == {}

@@ -104,7 +104,7 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     study = {"model": "models/hangs.py", "trainer": {"warm": warm}, "hyperparameters": knobs}
     untrained.write({**TINY, **study})
     output = untrained.fail()
-    assert "1 of 3 jobs of `train` failed; what was trained is kept" in output
+    assert "1 of 3 records failed; what was trained is kept" in output
     assert f"1 × this training did not end within {minutes} minutes and was ended; if" in output
     assert len(untrained.records()) == 2
     # The host ends with Snakemake, and with it the check that hangs.

@@ -1,0 +1,184 @@
+"""Jobs of several records: which records each makes, and the files that say so to the jobs.
+
+The main process cuts the missing records of a study into groups, and each group becomes a rule. It
+notes the records of each in a file, because a job on a cluster reads the Snakefile again, when
+other records are missing. Standard library only, because each job's Snakemake imports this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridloom.errors import StorageError
+from gridloom.files import fingerprint, write_text
+from gridloom.naming.blocks import is_cut_short
+from gridloom.workers.client import LIST, STORE, log_of, store_of, take_over
+from gridloom.workflow.failures import NO_MESSAGE, cause_of
+
+#: Folder of the files with the records of each group.
+FOLDER = Path(".snakemake/gridloom/jobs")
+
+#: In another workflow, the names of rules may have a prefix.
+_RULE = re.compile(r"(?:.*_)?train_([0-9a-f]{8})")
+
+
+def is_training(rule: str) -> bool:
+    """Return whether a rule of this name trains: `train`, or that of a group."""
+    return rule == "train" or (rule.startswith("train_") and bool(_RULE.fullmatch(rule)))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The records that one job makes.
+
+    Attributes
+    ----------
+    digest
+        Fingerprint of the records.
+    records
+        Their paths.
+    """
+
+    digest: str
+    records: tuple[str, ...]
+
+    @classmethod
+    def of(cls, records: Iterable[str]) -> Group:
+        """Name a group by its records."""
+        paths = tuple(records)
+        return cls(fingerprint([], "\n".join(paths))[:8], paths)
+
+    @property
+    def rule(self) -> str:
+        """Name of its rule."""
+        return f"train_{self.digest}"
+
+    @property
+    def file(self) -> str:
+        """File with its records."""
+        return str(FOLDER / f"{self.digest}{LIST}")
+
+
+def cut(records: Sequence[str], size: int) -> list[Group]:
+    """Cut records into groups of about equal size, in order.
+
+    Parameters
+    ----------
+    size
+        Most records of a group.
+    """
+    if not records:
+        return []
+    even = math.ceil(len(records) / math.ceil(len(records) / size))
+    starts = range(0, len(records), even)
+    return [Group.of(records[start : start + even]) for start in starts]
+
+
+def freeze(groups: Iterable[Group]) -> None:
+    """Write the file of each group, and remove those of groups that are trained.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full.
+    """
+    wanted = {group.file: group for group in groups}
+    for file in FOLDER.glob(f"*{LIST}"):
+        if str(file) not in wanted and all(map(os.path.exists, _read(file))):
+            file.unlink(missing_ok=True)
+    for group in wanted.values():
+        write_text(group.file, json.dumps(group.records, indent=0))
+
+
+def frozen(rules: Iterable[str]) -> list[Group]:
+    """Read the groups of some rules.
+
+    Raises
+    ------
+    StorageError
+        If the file of one is gone.
+    """
+    found = []
+    for rule in rules:
+        match = _RULE.fullmatch(rule)
+        if match is None:
+            continue
+        file = FOLDER / f"{match[1]}{LIST}"
+        records = _read(file)
+        if not records:
+            raise StorageError(f"{file} is gone, with the list of a job's records; run again")
+        found.append(Group(match[1], records))
+    return found
+
+
+def _read(file: Path) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return ()
+
+
+def outcome(record: str, since: float) -> str | None:
+    """Return why a record of a running job of several failed; None if it has not ended.
+
+    Parameters
+    ----------
+    since
+        Start of the job, in seconds since 1970; older logs belong to earlier attempts.
+
+    Returns
+    -------
+    str or None
+        Empty if the record is finished.
+    """
+    if Path(store_of(record)).exists():
+        return ""
+    log = Path(log_of(record))
+    try:
+        begun = log.stat().st_mtime >= since
+    except OSError:
+        return None
+    cause = cause_of(log) if begun else NO_MESSAGE
+    return None if cause == NO_MESSAGE else cause
+
+
+def begin_with_store(results: str, records: Iterable[str]) -> None:
+    """Remove what the store has of records that are in their place: a run may make them anew.
+
+    What an earlier run that was killed has trained stays, if its record is missing.
+    """
+    for record in _stored(results, records):
+        if _is_whole(record):
+            Path(store_of(record)).unlink(missing_ok=True)
+
+
+def empty_store(results: str, records: Iterable[str]) -> None:
+    """Put what the store has into its place, and remove it from the store.
+
+    Snakemake deletes all records of a job that failed, also those that were trained.
+    """
+    for record in _stored(results, records):
+        if _is_whole(record) or take_over(record):
+            Path(store_of(record)).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty, or not there
+        Path(results, STORE).rmdir()
+
+
+def _stored(results: str, records: Iterable[str]) -> list[str]:
+    """List the records that the store has."""
+    try:
+        names = {file.name for file in Path(results, STORE).iterdir()}
+    except OSError:
+        return []
+    return [record for record in records if names and Path(store_of(record)).name in names]
+
+
+def _is_whole(record: str) -> bool:
+    return os.path.exists(record) and not is_cut_short(Path(record))  # noqa: PTH110 (10,000 calls)

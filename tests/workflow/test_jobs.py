@@ -1,0 +1,224 @@
+"""Promises of jobs of several points: the same bits, nothing lost, each point by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+
+from gridloom.errors import StorageError
+from gridloom.naming.blocks import log_of
+from gridloom.workers import client
+from gridloom.workflow import jobs
+from tests.cases import cases
+from tests.workflow.conftest import TINY
+from tests.workflow.processes import host_and_workers, processes_of, wait_for, wait_for_client
+
+SETUP = "0123456789abcdef"
+
+
+def records(count: int) -> list[str]:
+    return [f"results/points/{SETUP}/units={n}/reps=0-1.json" for n in range(count)]
+
+
+def histories(project) -> dict[str, list]:
+    return {
+        path: [training["history"] for training in json.loads(text)["trainings"]]
+        for path, text in project.records().items()
+    }
+
+
+def stored(project) -> list[Path]:
+    return list((project.results / "store").glob("*.json"))
+
+
+def test_records_are_cut_into_even_groups_in_order():
+    groups = jobs.cut(records(10), 4)
+    assert [len(group.records) for group in groups] == [4, 4, 2]
+    assert [record for group in groups for record in group.records] == records(10)
+    assert jobs.cut([], 4) == []
+    assert jobs.cut(records(10), 4) == groups
+    assert len({group.rule for group in groups}) == 3
+    assert all(jobs.is_training(group.rule) for group in groups)
+    assert not jobs.is_training("train_and_more")
+
+
+def test_a_job_elsewhere_reads_its_records_from_the_frozen_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = jobs.cut(records(4), 2)
+    jobs.freeze([first, second])
+    words = ["snakemake", "--allowed-rules", first.rule, "train"]
+    assert jobs.frozen(words) == [first]
+    assert jobs.frozen(["other_" + second.rule]) == [second]
+    # A list is removed when its records are there.
+    for record in first.records:
+        Path(record).parent.mkdir(parents=True)
+        Path(record).write_text("{}\n")
+    jobs.freeze([])
+    assert jobs.frozen([second.rule]) == [second]
+    with pytest.raises(StorageError, match="is gone"):
+        jobs.frozen([first.rule])
+
+
+def test_client_and_library_name_the_log_of_a_record_alike(tmp_path):
+    (record,) = records(1)
+    assert client.log_of(record) == str(log_of(Path("results"), Path(record)))
+
+
+def test_the_store_gives_back_only_whole_records_and_only_where_they_are_missing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    missing, there, damaged = records(3)
+    Path("results/store").mkdir(parents=True)
+    for record in (missing, there, damaged):
+        Path(client.store_of(record)).write_text('{"kept": 1}\n')
+    Path(client.store_of(damaged)).write_text('{"kept"')
+    Path(there).parent.mkdir(parents=True)
+    Path(there).write_text('{"own": 1}\n')
+    jobs.begin_with_store("results", records(3))
+    assert not Path(client.store_of(there)).exists()
+    assert Path(client.store_of(missing)).exists()
+    jobs.empty_store("results", records(3))
+    assert Path(missing).read_text() == '{"kept": 1}\n'
+    assert Path(there).read_text() == '{"own": 1}\n'
+    assert not Path(damaged).exists()
+    assert not Path(client.store_of(missing)).exists()
+
+
+@pytest.mark.parametrize("size", cases([3, 7], [3]))
+def test_jobs_of_several_points_give_the_same_bits_and_train_only_what_is_new(
+    untrained, finished, size
+):
+    untrained.change(points_per_job=size)
+    assert untrained.succeed()["train"] == -(-4 // size)
+    assert histories(untrained) == histories(finished)
+    assert untrained.runs().equals(finished.runs())
+    assert stored(untrained) == []
+    assert untrained.succeed("-n") == {}
+    untrained.change()
+    assert "train" not in untrained.succeed("-n")
+    # New repetitions, a new value, a lost record and a truncated one: jobs of just these.
+    untrained.change(points_per_job=size, repetitions=3)
+    assert f"to train    4  in {-(-4 // size)} job" in untrained.run("plan").stdout
+    untrained.change(points_per_job=size, hyperparameters={"units": [1, 4, 8]})
+    first, second, *_ = sorted((untrained.results / "points").rglob("*.json"))
+    first.unlink()
+    second.write_text(second.read_text()[:100])
+    kept = untrained.records()
+    assert untrained.succeed("--until", "train")["train"] == -(-4 // size)
+    changed = {path for path, text in untrained.records().items() if kept.get(path) != text}
+    assert len(changed) == 4
+    assert histories(finished).items() <= histories(untrained).items()
+
+
+FAILS = '''"""A network that fails, or ends its process, for some numbers of units."""
+
+import os
+import signal
+import keras
+
+
+def build_model(input_shape, outputs, *, units):
+    """Build it."""
+    if units == 3:
+        raise ValueError("too odd")
+    if units == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
+    model.compile("sgd", "mse", metrics=["categorical_accuracy"])
+    return model
+'''
+
+
+@pytest.mark.parametrize("warm", cases([True, False], [True]))
+def test_a_point_that_fails_costs_the_others_of_its_job_nothing(untrained, warm):
+    (untrained.folder / "models" / "own.py").write_text(FAILS)
+    knobs = {"units": [1, 2, 3, 4, 5, 6], "batch_size": 64, "epochs": 1}
+    study = {**TINY, "model": "models/own.py", "hyperparameters": knobs, "points_per_job": 6}
+    untrained.write({**study, "trainer": {"warm": warm}})
+    printed = untrained.fail("--retries", "1")
+    assert {path.split("units=")[1][0] for path in untrained.records()} == set("1246")
+    assert "2 of 6 records failed; what was trained is kept" in printed
+    assert "1 × model: build_model raised ValueError: too odd" in printed
+    assert "that trained this point was ended by signal 9 (SIGKILL" in printed
+    assert "might be corrupted" not in printed
+    assert stored(untrained) == []
+    (log,) = (untrained.results / "logs" / "jobs").iterdir()
+    assert log.read_text().startswith("error: 2 of 6 records failed, and the others are kept; ")
+    # The command trains this point only.
+    kept = untrained.records()
+    command = re.search(r"^  retry  snakemake (.*units=3/.*)$", printed, re.MULTILINE)[1]
+    path = untrained.folder / "models" / "own.py"
+    again = untrained.run(*shlex.split(command))
+    assert "1 of 6 records failed" in again.stderr, again.stderr
+    assert untrained.records() == kept
+    path.write_text(FAILS.replace("units == ", "units > 99 and units == "))
+    assert untrained.succeed()["train"] == 1
+
+
+def long(project, warm=True):
+    """Give the project a job of twelve points that takes some seconds."""
+    project.change(
+        repetitions=1,
+        points_per_job=12,
+        trainer={"warm": warm},
+        hyperparameters={"units": list(range(1, 13)), "dropout": 0, "batch_size": 4, "epochs": 40},
+    )
+
+
+@pytest.mark.parametrize(
+    "victim", cases(["client", "worker", "snakemake", "Ctrl-C"], ["client", "snakemake"])
+)
+def test_a_job_that_is_killed_keeps_what_it_has_trained(untrained, victim):
+    long(untrained)
+    running = untrained.start("--until", "train")
+    assert wait_for(lambda: len(untrained.records()) >= 3)
+    kept = untrained.records()
+    if victim == "snakemake":
+        running.kill()
+    elif victim == "Ctrl-C":
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        found = wait_for_client(untrained) if victim == "client" else host_and_workers(untrained)[1]
+        os.kill(found[0], signal.SIGKILL)
+    assert running.wait(timeout=120) != 0
+    assert "Traceback" not in untrained.printed
+    assert wait_for(lambda: not processes_of(untrained))
+    if victim == "snakemake":
+        untrained.run("--unlock")
+    else:
+        assert stored(untrained) == []
+    assert kept.items() <= untrained.records().items()
+    left = 12 - len(untrained.records())
+    if victim == "worker":  # the others were trained by another worker
+        assert left == 1
+    untrained.succeed("--until", "train")
+    assert kept.items() <= untrained.records().items()
+    assert len(untrained.records()) == 12
+    assert stored(untrained) == []
+    # A record that is lost now trains anew, with the same numbers.
+    before = histories(untrained)
+    lost = sorted(kept)[0]
+    (untrained.results / "points" / lost).unlink()
+    untrained.succeed("--until", "train")
+    assert untrained.records()[lost] != kept[lost]
+    assert histories(untrained) == before
+
+
+def test_an_attempt_that_is_repeated_takes_over_what_is_trained(untrained):
+    long(untrained)
+    running = untrained.start("--until", "train", "--retries", "1")
+    assert wait_for(lambda: len(untrained.records()) >= 3)
+    kept = untrained.records()
+    (found,) = wait_for_client(untrained)
+    os.kill(found, signal.SIGKILL)
+    assert running.wait(timeout=120) == 0, untrained.printed
+    assert kept.items() <= untrained.records().items()
+    assert len(untrained.records()) == 12
+    assert "12 of 12 trainings" in untrained.printed
