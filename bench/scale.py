@@ -3,8 +3,10 @@
     python bench/scale.py
 
 Measures seconds and peak memory of `snakemake -n` (up to 10,000 points the median of three runs,
-alternating with the bare rule). Then measures the seconds of gathering as many generated records,
-and of drawing two heatmaps of as many points: one of 10 x 10 cells, one with a cell for each point.
+alternating with the bare rule), with one point a job and with `points_per_job: auto`, which is
+compared with as many bare rules of as many outputs. Then measures the seconds of gathering as many
+generated records, and of drawing two heatmaps of as many points: one of 10 x 10 cells, one with a
+cell for each point.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from statistics import median
 
 import numpy as np
 import yaml
-from common import fresh_project, report
+from common import fresh_project, report, snakemake, trained
 
 BARE = """
 points = [f"activation=relu/batch_size=32/dropout=0.3/epochs=25/learning_rate={{a}}/units={{b}}"
@@ -32,6 +34,22 @@ rule train:
     shell: "touch {{output}}"
 """
 
+#: The same points as rules made in a loop, each with as many outputs as one of ours.
+BARE_MANY = """
+points = [f"activation=relu/batch_size=32/dropout=0.3/epochs=25/learning_rate={{a}}/units={{b}}"
+          for a in range({a}) for b in range({b})]
+records = expand("results/points/{{p}}/reps=0-4.json", p=points)
+size = -(-len(records) // {jobs})
+rule all:
+    input: records
+for start in range(0, len(records), size):
+    rule:
+        name: f"train_{{start}}"
+        output: records[start : start + size]
+        log: f"results/logs/{{start}}.log"
+        shell: "touch {{output}}"
+"""
+
 MEASURE = """
 import resource, subprocess, sys, time
 started = time.perf_counter()
@@ -41,10 +59,10 @@ print(code, time.perf_counter() - started, used)
 """
 
 
-def plan(folder: Path, snakefile: str) -> tuple[float, float]:
+def plan(folder: Path, snakefile: str, *arguments: str) -> tuple[float, float]:
     """Time a dry run; return seconds and peak megabytes."""
     program = str(Path(sys.executable).parent / "snakemake")
-    command = [program, "-s", snakefile, "-n", "--quiet", "all", "--cores", "2"]
+    command = [program, "-s", snakefile, "-n", "--quiet", "all", "--cores", "2", *arguments]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *command],
         cwd=folder,
@@ -139,6 +157,13 @@ def main() -> None:
             plans = [(plan(folder, "Bare"), plan(folder, "Snakefile")) for _ in range(pairs)]
             ratio = median(ours[0] / bare[0] for bare, ours in plans)
             bare, bare_mb, ours, ours_mb = np.median([[*a, *b] for a, b in plans], axis=0)
+            many = ("Snakefile", "--config", "points_per_job=auto")
+            _, printed = snakemake(folder, "-n", "--config", "points_per_job=auto")
+            jobs = trained(printed)
+            (folder / "Bare").write_text(BARE_MANY.format(a=a, b=b, jobs=jobs))
+            both = [(plan(folder, "Bare"), plan(folder, *many)) for _ in range(pairs)]
+            many_ratio = median(ours[0] / bare[0] for bare, ours in both)
+            many_bare, _, many_ours, many_mb = np.median([[*a, *b] for a, b in both], axis=0)
             rows.append(
                 {
                     "points": a * b,
@@ -147,6 +172,11 @@ def main() -> None:
                     "ratio": ratio,
                     "plan_mb": ours_mb,
                     "bare_mb": bare_mb,
+                    "auto_jobs": jobs,
+                    "auto_plan_seconds": many_ours,
+                    "auto_bare_seconds": many_bare,
+                    "auto_ratio": many_ratio,
+                    "auto_plan_mb": many_mb,
                     "gather_seconds": gather_seconds(a * b, folder),
                     "100_cells_seconds": heatmap_seconds(10, 10, a * b),
                     "all_cells_seconds": heatmap_seconds(a, b, a * b),

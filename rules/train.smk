@@ -50,7 +50,8 @@ for group in RUN.groups:
         threads: asks("train", "threads")
         resources:
             mem_mb=grows("train", "mem_mb"),
-            runtime=grows("train", "runtime"),
+            runtime=ADAPTER.minutes(group),
+            # The limit of each record, which is no limit of Snakemake's or a cluster's.
             record_runtime=grows("train", "runtime"),
             gpu=asks("train", "gpu"),
         params:

@@ -284,8 +284,10 @@ class Study(Closed):
     repetitions_per_job: PositiveInt | None = Field(
         None, description="Repetitions that one job trains; null: all of a point in one job."
     )
-    points_per_job: PositiveInt = Field(
-        1, description="Points that one job trains, one after the other."
+    points_per_job: PositiveInt | Literal["auto"] | None = Field(
+        None,
+        description="Points that one job trains, one after the other; auto: so many that starting "
+        "jobs costs little; null: 1 on this machine, auto on a cluster.",
     )
     dataset: Dataset = Field(description="Where the rows come from.")
     limits: LimitSettings = Field(

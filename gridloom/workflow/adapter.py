@@ -158,6 +158,14 @@ class Adapter:
             return self.asks(rule, key)
         return lambda wildcards, attempt: self.asks(rule, key) * (1 if self._is_here() else attempt)
 
+    def minutes(self, group: Group) -> int | Callable[[Any, int], int]:
+        """Return the run time of a job of several records; see `grows`."""
+        if self._is_here():
+            return self.asks("train", "runtime")
+        return lambda wildcards, attempt: (
+            self.asks("train", "runtime") if self._is_here() else self.run.minutes(group) * attempt
+        )
+
     def figures(self, files: list[str], caption: str, category: str) -> list[Any]:
         """Mark figures for Snakemake's own report, each in the first of its formats.
 

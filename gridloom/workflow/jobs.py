@@ -21,9 +21,26 @@ from gridloom.files import fingerprint, write_text
 from gridloom.naming.blocks import is_cut_short
 from gridloom.workers.client import LIST, STORE, log_of, store_of, take_over
 from gridloom.workflow.failures import NO_MESSAGE, cause_of
+from gridloom.workflow.progress import JOB_SECONDS
 
 #: Folder of the files with the records of each group.
 FOLDER = Path(".snakemake/gridloom/jobs")
+
+#: Seconds to start a job on a cluster: two starts of Snakemake and one of TensorFlow.
+START_ELSEWHERE = 10.0
+
+#: Largest share of a job's time that `auto` gives to its start.
+START_SHARE = 0.05
+
+#: Fewest jobs for each of those that run at once, so that all end at about the same time.
+JOBS_A_SLOT = 4
+
+#: Seconds of a training, as long as none is measured: those of the fastest. A guess that is too
+#: short costs little, because of `JOBS_A_SLOT`; one that is too long costs the starts of jobs.
+FIRST_GUESS = 0.005
+
+#: Most records that are read for the pace.
+SAMPLE = 20
 
 #: In another workflow, the names of rules may have a prefix.
 _RULE = re.compile(r"(?:.*_)?train_([0-9a-f]{8})")
@@ -79,6 +96,45 @@ def cut(records: Sequence[str], size: int) -> list[Group]:
     even = math.ceil(len(records) / math.ceil(len(records) / size))
     starts = range(0, len(records), even)
     return [Group.of(records[start : start + even]) for start in starts]
+
+
+def training_seconds(records: Sequence[str]) -> float | None:
+    """Return the mean seconds of a training in a sample of finished records; None without any."""
+    seconds: list[float] = []
+    for record in records[:: max(1, len(records) // SAMPLE)]:
+        with contextlib.suppress(
+            OSError, ValueError, LookupError, TypeError
+        ):  # `gather` reports it
+            content = json.loads(Path(record).read_text(encoding="utf-8"))
+            seconds += [float(training["seconds"]) for training in content["trainings"]]
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def worthwhile_size(
+    count: int, trainings: int, seconds: float | None, *, here: bool, slots: int
+) -> int:
+    """Return how many records a job should make, so that starting jobs costs little.
+
+    Parameters
+    ----------
+    count
+        Number of records to make.
+    trainings
+        Of each record.
+    seconds
+        Of a training, as measured; None if it is not known.
+    here
+        Whether jobs run on this machine.
+    slots
+        Jobs that run at once.
+    """
+    start = JOB_SECONDS if here else START_ELSEWHERE
+    record = trainings * max(FIRST_GUESS if seconds is None else seconds, 1e-6)
+    longest = start / START_SHARE / record
+    balanced = count / (JOBS_A_SLOT * slots)
+    # If the pace is measured, no job is shorter than its start.
+    shortest = 1.0 if seconds is None else start / record
+    return max(1, round(min(longest, max(balanced, shortest))))
 
 
 def freeze(groups: Iterable[Group]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -48,13 +49,23 @@ from gridloom.workflow.coverage import Coverage
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
 from gridloom.workflow.failures import describe_failures, failed_records
 from gridloom.workflow.invocation import Invocation
-from gridloom.workflow.jobs import Group, begin_with_store, cut, empty_store
+from gridloom.workflow.jobs import (
+    Group,
+    begin_with_store,
+    cut,
+    empty_store,
+    training_seconds,
+    worthwhile_size,
+)
 from gridloom.workflow.progress import Outlook
 from gridloom.workflow.setups import choose_setup
 
 #: Longest run time of a job of `train` on this machine, in minutes: it ends what hangs, and nobody
 #: waits in a queue for it. On a cluster, where it does count, it is shorter.
 RUNTIME_HERE = 24 * 60
+
+#: Most minutes that a job of several records asks a cluster for, unless a single one asks for more.
+MINUTES_A_DAY = 24 * 60
 
 #: Default resources of each rule: cores, megabytes, minutes, GPUs.
 DEFAULT_RESOURCES: dict[str, dict[str, int]] = {
@@ -247,10 +258,38 @@ class StudyRun:
             Records that are to be made each by a job of its own.
         """
         size = self.study.points_per_job
+        here = self.invocation.is_here()
+        if size is None:
+            size = 1 if here else "auto"
         if size == 1:
             return []
         records = [record for record in self.coverage.missing() if record not in alone]
+        if size == "auto":
+            slots = self.jobs_at_once() if here else self.invocation.jobs
+            trainings = len(job_repetitions(Path(records[0]))) * self.folds if records else 1
+            size = worthwhile_size(
+                len(records), trainings, self._training_seconds, here=here, slots=slots or 1
+            )
         return [group for group in cut(records, size) if len(group.records) > 1]
+
+    @cached_property
+    def _training_seconds(self) -> float | None:
+        return training_seconds(self.coverage.existing)
+
+    def minutes(self, group: Group) -> int:
+        """Return the run time that a job of several records asks a cluster for.
+
+        A job that exceeds it loses nothing, and is tried again with more. If the pace of trainings
+        is not measured, it is that of one record for each, up to a day.
+        """
+        one, count = self.resource("train", "runtime"), len(group.records)
+        if self.invocation.in_job:  # it has been asked for
+            return one
+        seconds = self._training_seconds
+        if seconds is None:
+            return min(one * count, max(one, MINUTES_A_DAY))
+        trainings = len(job_repetitions(Path(group.records[0]))) * self.folds
+        return one + math.ceil(2 * count * trainings * seconds / 60)
 
     def count_jobs(self, records: Collection[str]) -> int:
         """Return how many jobs make some records."""

@@ -48,6 +48,36 @@ def test_records_are_cut_into_even_groups_in_order():
     assert not jobs.is_training("train_and_more")
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "here", "slots", "size"),
+    [
+        (10_000, None, True, 2, 60),  # as long as nothing is measured, at 5 ms a training
+        (10_000, 0.015, True, 2, 20),  # 0.6 s a job
+        (10_000, 1.0, True, 2, 1),
+        (40, 0.001, True, 2, 15),  # no job is shorter than its start
+        (40, 0.005, True, 2, 5),  # four jobs a core
+        (216, None, False, 100, 1),
+        (216, None, False, 2, 27),
+        (216, 0.05, False, 100, 100),
+        (10_000, 0.05, False, 2, 1250),
+        (10_000, 3600.0, False, 100, 1),
+        (0, None, True, 2, 1),
+    ],
+)
+def test_jobs_are_long_enough_to_be_worth_their_start(count, seconds, here, slots, size):
+    """Of two trainings each."""
+    assert jobs.worthwhile_size(count, 2, seconds, here=here, slots=slots) == size
+
+
+def test_the_pace_is_the_mean_of_readable_records(tmp_path):
+    paths = [str(tmp_path / f"{n}.json") for n in range(3)]
+    Path(paths[0]).write_text('{"trainings": [{"seconds": 1}, {"seconds": 2}]}')
+    Path(paths[1]).write_text('{"trainings": [{"seconds": 6}]}')
+    Path(paths[2]).write_text("{")
+    assert jobs.training_seconds(paths) == 3
+    assert jobs.training_seconds(paths[2:]) is None
+
+
 def test_a_job_elsewhere_reads_its_records_from_the_frozen_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, second = jobs.cut(records(4), 2)
