@@ -21,7 +21,7 @@ rule train:
         # Not the point alone, because Snakemake refuses a wildcard that ends in twenty repeats, such
         # as a list of equal layer sizes.
         point=r".+/reps",
-        first=r"\d+",
+        first=ADAPTER.first_repetition,
         last=r"\d+",
     threads: asks("train", "threads")
     resources:

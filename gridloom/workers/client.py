@@ -110,6 +110,9 @@ def train_many(
             count = f"{len(failed):,} of {len(records):,} records"
             fail(f"{count} failed, and the others are kept; the first one's log: {failed[0]}", log)
         for record in records:
+            if not os.path.exists(record):  # else Snakemake would delete the others, too
+                take_over(record)
+        for record in records:
             remove(store_of(record))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", log)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -107,13 +108,32 @@ class Adapter:
             return self.run.group(alone=set(sys.argv))
         return frozen(sys.argv)
 
+    @property
+    def first_repetition(self) -> str:
+        """Pattern of the first repetition of a record that the rule `train` makes.
+
+        It leaves out blocks of repetitions of which groups make every record of the study, because
+        Snakemake would plan these twice. This takes a quarter of planning.
+        """
+        made = {record for group in self.run.groups for record in group.records}
+        if not made or not self.workflow.is_main_process:
+            return r"\d+"
+        blocks = {record.rpartition("/reps=")[2] for record in made}
+        others = (record for record in self.run.coverage.needed if record not in made)
+        blocks.difference_update(record.rpartition("/reps=")[2] for record in others)
+        left_out = "|".join(map(re.escape, sorted(blocks)))
+        return rf"(?!(?:{left_out})$)\d+" if left_out else r"\d+"
+
     def as_train(self, rules: Iterable[str]) -> None:
         """Let what `--set-resources` and `--set-threads` say of `train` count for other rules."""
-        settings = self.workflow.resource_settings
-        for rule in map(self.workflow.get_rule, rules):
-            rule.resources.update(settings._parsed_overwrite_resources.get("train", {}))
-            if "train" in settings._parsed_overwrite_threads:
-                rule.resources["_cores"] = settings._parsed_overwrite_threads["train"]
+        settings, named = self.workflow.resource_settings, self.workflow.modifier.modify_rulename
+        resources = settings._parsed_overwrite_resources.get(named("train"), {})
+        threads = settings._parsed_overwrite_threads.get(named("train"))
+        for rule in rules:
+            asked = self.workflow.get_rule(named(rule)).resources
+            asked.update(resources)
+            if threads is not None:
+                asked["_cores"] = threads
 
     def _is_here(self) -> bool:
         """Return whether jobs run on this machine.
@@ -163,7 +183,7 @@ class Adapter:
         if self._is_here():
             return self.asks("train", "runtime")
         return lambda wildcards, attempt: (
-            self.asks("train", "runtime") if self._is_here() else self.run.minutes(group) * attempt
+            self.asks("train", "runtime") if self._is_here() else self.run.minutes(group, attempt)
         )
 
     def figures(self, files: list[str], caption: str, category: str) -> list[Any]:

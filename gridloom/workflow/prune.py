@@ -1,6 +1,6 @@
 """Files of trainings that a study does not use, such as those of values its grid had earlier.
 
-They are records, and what unfinished jobs have trained so far.
+They are records, and what unfinished jobs have trained so far, also in the store.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gridloom.naming.blocks import log_of, read_block, record_of
+from gridloom.workers.client import STORE, store_of
 
 #: Most records shown on the screen; the log lists all.
 MAX_NAMED = 20
@@ -34,6 +35,10 @@ def unused_records(results: Path, used: Iterable[str]) -> dict[Path, int]:
         if record is None or (record in kept and (file == record or not record.exists())):
             continue
         unused[file] = file.stat().st_size
+    stored = {Path(store_of(str(record))).name for record in kept}
+    for file in sorted((results / STORE).glob("*.json")):
+        if file.name not in stored:
+            unused[file] = file.stat().st_size
     return unused
 
 
@@ -44,7 +49,12 @@ def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
     size = sum(unused.values())
     shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
     records = sum(read_block(file.name) is not None for file in unused)
-    counted = {"record": records, "unfinished job": len(unused) - records}
+    stored = sum(file.parent.name == STORE for file in unused)
+    counted = {
+        "record": records,
+        "unfinished job": len(unused) - records - stored,
+        "stored record": stored,
+    }
     kinds = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counted.items() if count]
     count = f"{' and '.join(kinds)}, {shown_size}"
     if removed:

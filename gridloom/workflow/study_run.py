@@ -276,20 +276,20 @@ class StudyRun:
     def _training_seconds(self) -> float | None:
         return training_seconds(self.coverage.existing)
 
-    def minutes(self, group: Group) -> int:
-        """Return the run time that a job of several records asks a cluster for.
+    def minutes(self, group: Group, attempt: int) -> int:
+        """Return the run time that an attempt at a job of several records asks a cluster for.
 
         A job that exceeds it loses nothing, and is tried again with more. If the pace of trainings
         is not measured, it is that of one record for each, up to a day.
         """
-        one, count = self.resource("train", "runtime"), len(group.records)
+        one, count = self.resource("train", "runtime") * attempt, len(group.records)
         if self.invocation.in_job:  # it has been asked for
             return one
         seconds = self._training_seconds
         if seconds is None:
             return min(one * count, max(one, MINUTES_A_DAY))
         trainings = len(job_repetitions(Path(group.records[0]))) * self.folds
-        return one + math.ceil(2 * count * trainings * seconds / 60)
+        return one + math.ceil(2 * attempt * count * trainings * seconds / 60)
 
     def count_jobs(self, records: Collection[str]) -> int:
         """Return how many jobs make some records."""

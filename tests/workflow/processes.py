@@ -49,9 +49,10 @@ def wait_for(condition, seconds=90.0):
     return False
 
 
-def make_long(project, points=30, epochs=60):
+def make_long(project, points=30, epochs=60, **changes):
     """Give the project a study that takes a while."""
     project.change(
+        **changes,
         repetitions=1,
         hyperparameters={
             "units": [1, 4],

@@ -114,13 +114,16 @@ def test_two_studies_in_one_workflow_have_their_own_set_ups(in_parts):
         (folder / part).rename(inner / part)
     in_parts.environment = lambda kept=in_parts.environment: {**kept(), "PYTHONPATH": ""}
     first = study_of(1, results="results/first", seed=3)
-    second = study_of(1, results="results/second", seed=4, objective={"metric": "val_loss"})
-    second["trainer"] = {"warm": False}
+    second = study_of(2, results="results/second", seed=4, objective={"metric": "val_loss"})
+    second.update(trainer={"warm": False}, points_per_job=2)
     in_parts.write({"first": first, "second": second}, "both.yaml")
     (folder / "Snakefile").write_text('configfile: "both.yaml"\n' + TWO)
-    assert in_parts.succeed()["first_train"] == 1
-    for results, seed in (("first", 3), ("second", 4)):
-        (path,) = (in_parts.results / results / "points").rglob("reps=*.json")
+    ran = in_parts.succeed()
+    assert sum(count for rule, count in ran.items() if "_train" in rule) == 2
+    for results, seed, count in (("first", 3, 1), ("second", 4, 2)):
+        paths = list((in_parts.results / results / "points").rglob("reps=*.json"))
+        assert len(paths) == count
+        path = paths[0]
         record = json.loads(path.read_text())
         assert record["environment"]["setup"]["seed"] == seed
         assert path.relative_to(in_parts.results / results / "points").parts[0] == name_of(record)

@@ -163,6 +163,25 @@ def test_a_run_is_not_hopeless_while_an_earlier_job_still_trains(tmp_path):
     assert progress.hopeless
 
 
+def test_the_records_of_a_job_are_counted_one_by_one(tmp_path):
+    records = [record_of(tmp_path, units) for units in range(4)]
+    progress = Progress(outlook_of(records))
+    progress.begin(records, now=0)
+    ended: dict[str, str] = {}
+    assert progress.advance(ended.get, now=1) == {}
+    assert progress.running == {records[0]: 0}
+    ended.update({records[0]: "", records[1]: "broken"})
+    assert progress.advance(ended.get, now=2) == {records[1]: "broken"}
+    assert (progress.done, progress.running) == (2, {records[2]: 2})
+    # Only what is not finished trains again.
+    progress.fail(records[2], "killed", now=3)
+    progress.begin(records, now=4)
+    assert (progress.failed, progress.running) == ({}, {records[1]: 4})
+    ended.update(dict.fromkeys(records, ""))
+    progress.advance(ended.get, now=5)
+    assert (progress.done, progress.running, progress.settled) == (8, {}, True)
+
+
 def test_an_interrupted_job_has_not_failed(tmp_path):
     progress, records = failing(MAX_ALIKE, [INTERRUPTED], tmp_path)
     assert not progress.hopeless

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from gridloom.workers.client import store_of
 from gridloom.workflow.prune import describe_unused, remove_records, unused_records
 
 
@@ -64,3 +67,15 @@ def test_the_list_names_count_size_and_how_to_remove(tmp_path):
     printed = describe_unused({**unused, **unfinished}, removed=False)
     assert printed.startswith("25 records and 1 unfinished job, 1.0 MB")
     assert "every record" in describe_unused({}, removed=False)
+
+
+def test_what_the_store_has_of_other_grids_is_pruned(tmp_path):
+    used, other = (f"{tmp_path}/points/units={n}/reps=0-4.json" for n in (1, 2))
+    (tmp_path / "store").mkdir()
+    for record in (used, other):
+        Path(store_of(record)).write_text("0123456789")
+    unused = unused_records(tmp_path, [used])
+    assert unused == {Path(store_of(other)): 10}
+    assert describe_unused(unused, removed=False).startswith("1 stored record, 0.0 kB")
+    remove_records(tmp_path, unused)
+    assert [str(file) for file in (tmp_path / "store").iterdir()] == [store_of(used)]

@@ -87,6 +87,17 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({"resources": {"train": {"threads": 2, "mem_mb": 123, "runtime": 5}}}, {}),
         ({"trainer": {"warm": False, "lockstep": False}}, {}),
         ({"repetitions_per_job": 1}, {}),
+        ({"points_per_job": 3}, {}),
+        ({"points_per_job": 3, "hyperparameters": {"units": [1, 4, 8]}}, {"train": 1, **TABLES}),
+        ({"points_per_job": 3, "hyperparameters": {"epochs": 3}}, {"train": 2, **TABLES}),
+        ({"points_per_job": 3, "repetitions": 3}, {"train": 2, **TABLES}),
+        ({"points_per_job": 3, "repetitions": 1}, TABLES),
+        ({"points_per_job": "auto"}, {}),
+        (
+            # Four jobs for each of two cores, as the pace of this set-up is not known.
+            {"points_per_job": "auto", "seed": 1, "hyperparameters": {"units": list(range(1, 17))}},
+            {"train": 8, **TABLES},
+        ),
     ],
     ids=str,
 )
