@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -151,10 +152,11 @@ class Project:
 
     def records(self) -> dict[str, str]:
         """Return path → content of all records, of every set-up."""
-        points = self.results / "points"
-        return {
-            str(path.relative_to(points)): path.read_text() for path in points.rglob("reps=*.json")
-        }
+        points, found = self.results / "points", {}
+        for path in points.rglob("reps=*.json"):
+            with contextlib.suppress(FileNotFoundError):  # Snakemake has just deleted it
+                found[str(path.relative_to(points))] = path.read_text()
+        return found
 
     def runs(self) -> pd.DataFrame:
         """Return runs.csv without its columns of time and place."""

@@ -459,11 +459,12 @@ def test_25_random_faults_lose_nothing_and_change_nothing(disk, size):
         path = dice.choice(sorted(kept))
         del kept[path]
         record = project.results / "points" / path
-        if kind == "deleted":
-            record.unlink()
-        else:
-            size = dice.randrange(1, 400) if kind == "truncated" else 0
-            record.write_text(record.read_text()[:size])
+        with contextlib.suppress(FileNotFoundError):  # only the store has it
+            if kind == "deleted":
+                record.unlink()
+            else:
+                size = dice.randrange(1, 400) if kind == "truncated" else 0
+                record.write_text(record.read_text()[:size])
 
     def look() -> None:
         """Miss what was noted before and is no more, or was trained again."""

@@ -7,12 +7,14 @@ import io
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings
 
+from gridloom.workers import client
 from snakemake_logger_plugin_gridloom import LogHandler
 from tests.workflow.test_progress import outlook_of, record_of, write
 
@@ -113,6 +115,39 @@ def test_the_first_failure_of_a_cause_is_shown_at_once_without_its_command_line(
         assert run.shown.count(cause) == 1
     assert "failed: units=0\n  too wide\n  log  " in run.shown
     assert "Command" not in run.shown
+
+
+def test_of_a_job_of_several_records_each_is_counted_and_shown_as_it_ends(run_of):
+    run = run_of()
+    run.open()
+    first, second, third, fourth = run.records
+    rule = {"rule_name": "train_0123abcd", "jobid": 7}
+    run.message(event=LogEvent.JOB_INFO, output=run.records, **rule)
+    progress = run.handler.screen.progress
+    assert list(progress.running) == [first]
+    for file in (Path(client.store_of(first)), Path(client.log_of(second))):
+        file.parent.mkdir(parents=True)
+        file.write_text("error: too wide\n")
+    run.handler.screen._draw(run.now)
+    assert (progress.done, list(progress.running)) == (2, [third])
+    assert f"failed: units=1\n  too wide\n  log  {client.log_of(second)}" in run.shown
+    run.log.write_text("")
+    run.message("Error in rule", LogEvent.JOB_ERROR, logging.ERROR, log=[str(run.log)], **rule)
+    assert progress.failed.keys() == {second, third, fourth}
+    assert progress.failed[third].startswith("left no message in its log")
+    assert progress.failed[fourth] == client.INTERRUPTED  # it had not begun
+    run.message(event=LogEvent.JOB_INFO, output=run.records, **rule)
+    assert (progress.done, list(progress.running)) == (2, [second])
+    run.message(event=LogEvent.JOB_FINISHED, job_id=7)
+    assert (progress.done, progress.settled) == (8, True)
+
+
+def test_snakemakes_table_of_jobs_has_one_line_for_all_that_train(run_of):
+    run = run_of()
+    stats = {"train_0123abcd": 1, "gather": 1, "train_abcd0123": 1, "train": 3, "total": 6}
+    run.message("Job stats:\n…", LogEvent.RUN_INFO, stats=stats)
+    words = [line.split() for line in run.shown.splitlines() if line]
+    assert words[3:] == [["train", "5"], ["gather", "1"], ["total", "6"]]
 
 
 def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tmp_path):

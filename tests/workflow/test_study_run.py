@@ -13,6 +13,7 @@ from gridloom.errors import StudyError
 from gridloom.figures.wanted import LARGEST, MAX_AXES, curve_names
 from gridloom.study.grid import axis_texts
 from gridloom.workflow.invocation import Invocation
+from gridloom.workflow.jobs import Group
 from gridloom.workflow.study_run import StudyRun
 from tests.made_requests import ROOT
 from tests.workflow.conftest import TINY
@@ -124,6 +125,38 @@ def test_jobs_at_once_follow_from_cores_and_limit_of_jobs_except_on_a_cluster(ru
     assert run_of(cores=4, jobs=3).jobs_at_once() == 3
     assert run_of(cores=2, jobs=3).jobs_at_once() == 2
     assert run_of(cores=4, jobs=3, is_here=lambda: False).jobs_at_once() is None
+
+
+def test_jobs_of_several_records_make_what_is_missing_and_is_not_asked_for_by_itself(run_of):
+    first, second, third, fourth = run_of().coverage.needed
+    finish(second)
+    run = run_of({"points_per_job": 3})
+    run.groups = run.group(alone=[])
+    assert [group.records for group in run.groups] == [(first, third, fourth)]
+    assert (run.count_jobs([first, fourth]), run.count_jobs([second, third])) == (1, 2)
+    assert [group.records for group in run.group(alone=[third])] == [(first, fourth)]
+    # A job of one is a job of the rule `train`.
+    assert run_of({"points_per_job": 3}).group(alone=[first, third]) == []
+    assert run_of({"points_per_job": 1}).group(alone=[]) == []
+    assert run_of().group(alone=[]) == []
+    elsewhere = run_of(jobs=1, is_here=lambda: False)
+    assert [len(group.records) for group in elsewhere.group(alone=[])] == []
+    finish(second, '{"trainings": [{"seconds": 0.1}]}\n')
+    elsewhere = run_of(jobs=1, is_here=lambda: False)
+    assert [len(group.records) for group in elsewhere.group(alone=[])] == [3]
+
+
+def test_a_job_of_several_records_asks_a_cluster_for_time_as_their_pace_says(run_of):
+    def minutes(attempt=1, count=3, **resources):
+        train = {"resources": {"train": resources}} if resources else {}
+        run = run_of(train, is_here=lambda: False)
+        return run.minutes(Group.of(run.coverage.needed[-1:] * count), attempt)
+
+    assert (minutes(), minutes(2), minutes(count=100)) == (180, 360, 24 * 60)
+    assert minutes(count=100, runtime=3000) == 3000
+    finish(run_of().coverage.needed[0], '{"trainings": [{"seconds": 45}]}\n')
+    # Two trainings each.
+    assert (minutes(), minutes(2), minutes(runtime=5)) == (69, 138, 14)
 
 
 def test_there_are_heatmaps_of_each_pair_and_of_each_swept_slice(run_of):
