@@ -200,25 +200,23 @@ class WarmWorker:
             Logs that say so if a second signal ends this process.
         """
         try:
-            connection = connect(self.folder, self.slot, job)
-        except JobError as error:
-            return str(error)
-        with connection:
-            try:
+            with connect(self.folder, self.slot, job) as connection:
                 connection.settimeout(float(minutes) * 60)
                 connection.sendall(json.dumps(job).encode() + b"\n")
                 if job["checkpoint_minutes"] is not None:
                     end_at_signals(logs, lambda: connection.shutdown(socket.SHUT_WR))
                 answer = connection.makefile().readline()
-            except TimeoutError:
-                end_worker(self.folder, self.slot)
-                return too_long(minutes)
-            except ConnectionError:
-                answer = ""
+        except JobError as error:
+            return str(error)
+        except TimeoutError:
+            end_worker(self.folder, self.slot)
+            return too_long(minutes)
+        except ConnectionError:
+            answer = ""
         if not answer:
             return f"the worker that trained this point {cause_of_death(self.folder, self.slot)}"
-        why: str | None = json.loads(answer)["error"]
-        return why
+        cause: str | None = json.loads(answer)["error"]
+        return cause
 
     def close(self) -> None:
         """Leave the slot to the next client."""
