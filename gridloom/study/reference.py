@@ -16,6 +16,7 @@ results: results/flats
 seed: 7
 repetitions: 10
 repetitions_per_job: 5
+points_per_job: auto
 model: models/mine.py
 max_points: 50000
 class_weight: balanced          # or {yes: 2, no: 1}
