@@ -310,7 +310,7 @@ def test_a_failed_record_of_a_round_is_reported_with_the_target_that_asks_for_it
     log.parent.mkdir(parents=True)
     log.write_text("error: too wide\n")
     text = run.describe_failed(0, ["confirm"])
-    assert "1 of 8 jobs" in text
+    assert "1 of 8 records" in text
     assert "`snakemake confirm` retries" in text
 
 
