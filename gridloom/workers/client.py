@@ -45,6 +45,12 @@ ERROR = "error: "
 #: Ending of the files that list the records of a job of many.
 LIST = ".records"
 
+#: Most records of a job of many that a worker hears of before their turn.
+AHEAD = 64
+
+#: How many times as long a record may take if the trainings of others fill the lanes beside it.
+FULL_LANES = 4
+
 #: Folder of the results that keeps records until their job has succeeded.
 STORE = "store"
 
@@ -73,7 +79,7 @@ def main(arguments: list[str]) -> None:
         if asked.endswith(LIST):
             train_many(worker, job, records, minutes)
         else:
-            error = worker.train({**job, "store": None}, minutes, [log])
+            error = worker.train({**job, "store": None, "ahead": []}, float(minutes), [log])
             if error is not None:
                 fail(error, log)
     finally:
@@ -83,7 +89,10 @@ def main(arguments: list[str]) -> None:
 def train_many(
     worker: WarmWorker | ColdWorker, job: dict[str, Any], records: list[str], minutes: str
 ) -> None:
-    """Train the records of a job of many one after the other, each with a log of its own.
+    """Train the records of a job of many, each with a log of its own.
+
+    The worker may train some of the records that follow in the same lanes. It answers for each in
+    its turn.
 
     A record that fails costs the others nothing. Snakemake deletes all outputs of a job that fails,
     and before it tries a job again. So the worker also keeps each record in a store, from which the
@@ -92,14 +101,23 @@ def train_many(
     """
     log = job["log"]
     failed = []
+    together = True
     try:
-        for record in [record for record in records if not take_over(record)]:
+        missing = [record for record in records if not take_over(record)]
+        for place, record in enumerate(missing, 1):
             own_log = log_of(record)
             os.makedirs(os.path.dirname(own_log), exist_ok=True)
             begin_log(own_log)
+            ahead = missing[place : place + AHEAD] if together else []
             one = {**job, "record": record, "log": own_log, "store": store_of(record)}
-            end_at_signals([own_log, log])
-            error = worker.train(one, minutes, [own_log, log])
+            logs = [own_log, log]
+            end_at_signals(logs)
+            longest = float(minutes) * (FULL_LANES if ahead else 1)
+            error = worker.train({**one, "ahead": ahead}, longest, logs)
+            if error is not None and ahead and not error.startswith(INTERRUPTED):
+                # A record that follows may be the reason: it may end the process, or hang.
+                error = worker.train({**one, "ahead": []}, float(minutes), logs)
+                together = error is not None
             if error is None:
                 continue
             if error.startswith(INTERRUPTED):
@@ -189,7 +207,7 @@ class WarmWorker:
         self.folder = private_folder(job["scope"])
         self.slot, self.lock = take_slot(self.folder, f"{job['threads']}t{job['gpus']}g")
 
-    def train(self, job: dict[str, Any], minutes: str, logs: list[str]) -> str | None:
+    def train(self, job: dict[str, Any], minutes: float, logs: list[str]) -> str | None:
         """Train a record; return why it failed, or None.
 
         Parameters
@@ -201,7 +219,7 @@ class WarmWorker:
         """
         try:
             with connect(self.folder, self.slot, job) as connection:
-                connection.settimeout(float(minutes) * 60)
+                connection.settimeout(minutes * 60)
                 connection.sendall(json.dumps(job).encode() + b"\n")
                 if job["checkpoint_minutes"] is not None:
                     end_at_signals(logs, lambda: connection.shutdown(socket.SHUT_WR))
@@ -232,14 +250,14 @@ class ColdWorker:
     def __init__(self) -> None:
         self.process: Any = None
 
-    def train(self, job: dict[str, Any], minutes: str, logs: list[str]) -> str | None:
+    def train(self, job: dict[str, Any], minutes: float, logs: list[str]) -> str | None:
         """Train a record; see `WarmWorker.train`."""
         if self.process is None:
             self.start()
         process, connection = self.process, self.connection
         if job["checkpoint_minutes"] is not None:
             end_at_signals(logs, process.terminate)
-        connection.settimeout(float(minutes) * 60)
+        connection.settimeout(minutes * 60)
         try:
             connection.sendall(json.dumps(job).encode() + b"\n")
             answer = self.answers.readline()
@@ -323,10 +341,10 @@ def end_at_signals(logs: list[str], stop: Callable[[], None] | None = None) -> N
         signal.signal(one, end)
 
 
-def too_long(minutes: str) -> str:
+def too_long(minutes: float) -> str:
     """Say that a job was ended at its longest run time."""
     return (
-        f"this training did not end within {float(minutes):g} minutes and was ended; if it only "
+        f"this training did not end within {minutes:g} minutes and was ended; if it only "
         "needs longer, raise `resources: {train: {runtime: MINUTES}}`, else see where it hangs"
     )
 

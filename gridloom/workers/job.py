@@ -70,6 +70,8 @@ class Job:
         Where a copy of the record is written first; None for nowhere.
     request
         What it trains.
+    ahead
+        What the job trains after it; some may train in the same lanes.
     """
 
     settings: TrainingSettings
@@ -81,23 +83,17 @@ class Job:
     log: Path
     store: Path | None
     request: Request
+    ahead: tuple[Request, ...]
 
     @classmethod
     def from_json(cls, sent: Mapping[str, Any]) -> Job:
         """Read the job that a client sent."""
         shared = {name: sent[name] for name in TrainingSettings.__dataclass_fields__}
         shared["setup"] = Setup.from_json(shared["setup"])
-        settings, record = TrainingSettings(**shared), Path(sent["record"])
-        return cls(
-            settings=settings,
-            scope=Path(sent["scope"]),
-            watch=sent["watch"],
-            threads=sent["threads"],
-            gpus=sent["gpus"],
-            record=record,
-            log=Path(sent["log"]),
-            store=None if sent["store"] is None else Path(sent["store"]),
-            request=Request(
+        settings = TrainingSettings(**shared)
+
+        def request_for(record: Path) -> Request:
+            return Request(
                 setup=settings.setup,
                 hyperparameters=read_path(point_of(record)),
                 repetitions=tuple(job_repetitions(record)),
@@ -108,7 +104,19 @@ class Job:
                 objective=settings.objective,
                 unfinished=unfinished_of(record),
                 checkpoint_minutes=settings.checkpoint_minutes,
-            ),
+            )
+
+        return cls(
+            settings=settings,
+            scope=Path(sent["scope"]),
+            watch=sent["watch"],
+            threads=sent["threads"],
+            gpus=sent["gpus"],
+            record=Path(sent["record"]),
+            log=Path(sent["log"]),
+            store=None if sent["store"] is None else Path(sent["store"]),
+            request=request_for(Path(sent["record"])),
+            ahead=tuple(request_for(Path(record)) for record in sent["ahead"]),
         )
 
     @property

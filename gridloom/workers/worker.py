@@ -371,7 +371,7 @@ def _train(job: Job, trainer: Any) -> str | None:
 
     epochs.begin(None)  # the fit of the job before has ended
     try:
-        record = trainer.run(job.request)
+        record = trainer.run(job.request, job.ahead)
         if job.store is None:
             write_record(job.record, record)
         else:

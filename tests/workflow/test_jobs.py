@@ -217,7 +217,9 @@ def test_a_job_that_is_killed_keeps_what_it_has_trained(untrained, victim):
     else:
         found = wait_for_client(untrained) if victim == "client" else host_and_workers(untrained)[1]
         os.kill(found[0], signal.SIGKILL)
-    assert running.wait(timeout=120) != 0
+    status = running.wait(timeout=120)
+    # Another worker goes on with the record: one that trains beside it may have ended the first.
+    assert (status == 0) == (victim == "worker")
     assert "Traceback" not in untrained.printed
     assert wait_for(lambda: not processes_of(untrained))
     if victim == "snakemake":
@@ -225,9 +227,8 @@ def test_a_job_that_is_killed_keeps_what_it_has_trained(untrained, victim):
     else:
         assert stored(untrained) == []
     assert kept.items() <= untrained.records().items()
-    left = 12 - len(untrained.records())
-    if victim == "worker":  # the others were trained by another worker
-        assert left == 1
+    if victim == "worker":
+        assert len(untrained.records()) == 12
     untrained.succeed("--until", "train")
     assert kept.items() <= untrained.records().items()
     assert len(untrained.records()) == 12
