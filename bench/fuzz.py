@@ -1776,6 +1776,7 @@ def train_warm(study: Study, folder: Path) -> list[dict[str, Any]]:
         training_code="code",
         libraries=ours.library_settings({}),
         target="none",
+        onednn=True,
         xla="auto",
         **{**settings, "vary": tuple(settings["vary"])},
     )

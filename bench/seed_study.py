@@ -54,7 +54,7 @@ def private_folder(scope):
 def settings_file(folder, setup):
     return f"{folder}/{setup}.json"
 
-def start_host(folder, watch):
+def start_host(folder, watch, onednn):
     pass
 
 if __name__ == "__main__":

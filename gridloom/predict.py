@@ -17,6 +17,7 @@ from typing import Any
 
 from gridloom.errors import GridloomError, GridloomWarning
 from gridloom.files import atomic_path
+from gridloom.fitted.card import Card
 from gridloom.fitted.model import FittedModel
 
 
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     from gridloom.workers.process import loading, output_to, set_devices, set_libraries
 
     try:
-        set_libraries()
+        set_libraries(Card.read(asked.model).setup.onednn)
         with loading(), output_to(os.devnull):  # hides TensorFlow's messages
             set_devices(os.cpu_count() or 1, [])
         model = FittedModel.load(asked.model)

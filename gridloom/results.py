@@ -160,10 +160,11 @@ class Results:
         ModelError
             If there is none.
         """
+        from gridloom.fitted.card import Card
         from gridloom.fitted.model import FittedModel
         from gridloom.workers.process import set_libraries
 
-        set_libraries()
+        set_libraries(Card.read(self.folder / "model").setup.onednn)
         return FittedModel.load(self.folder / "model")
 
     # --- Figures

@@ -23,5 +23,6 @@ with report_mistakes(snakemake.log[0]):
         "table": snakemake.output.table,
     }
     write = "gridloom.baselines.measure:write_baselines"
-    task = Task(write, arguments, snakemake.threads, snakemake.log[0])
+    onednn = arguments["setup"]["onednn"]
+    task = Task(write, arguments, snakemake.threads, snakemake.log[0], onednn)
     run_task(task, os.environ.get("GRIDLOOM_SCOPE"))

@@ -17,7 +17,8 @@ with report_mistakes(snakemake.log[0]):
     with tempfile.TemporaryDirectory(prefix="gridloom-") as folder:
         file = Path(folder, "findings.json")
         arguments = {**given, "timed": True, "findings": str(file)}
-        task = Task(FUNCTION, arguments, snakemake.threads, snakemake.log[0])
+        onednn = given["setup"]["onednn"]
+        task = Task(FUNCTION, arguments, snakemake.threads, snakemake.log[0], onednn)
         run_task(task, os.environ.get("GRIDLOOM_SCOPE"))
         findings = Findings.read(file)
     load = Load(**json.loads(snakemake.params.load))

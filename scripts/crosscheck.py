@@ -19,7 +19,8 @@ with report_mistakes(snakemake.log[0]):
     axes, metric = json.loads(snakemake.params.axes), snakemake.params.metric
     runs = read_csv(Path(snakemake.input.runs), axes)
     pick = Pick.read(Path(snakemake.input.best))
-    set_libraries()
+    setup = Setup.from_json(json.loads(snakemake.params.setup))
+    set_libraries(setup.onednn)
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
@@ -28,7 +29,7 @@ with report_mistakes(snakemake.log[0]):
         compared = crosscheck(
             observe(runs, axes, metric, snakemake.params.mode),
             TrainedOn.read(
-                Setup.from_json(json.loads(snakemake.params.setup)),
+                setup,
                 rows_file=Path(snakemake.input.train),
                 split_file=Path(snakemake.input.split),
                 model_file=Path(snakemake.input.model),

@@ -17,7 +17,8 @@ with report_mistakes(snakemake.log[0]):
     devices = require_devices("refit", gpus, visible_devices(os.environ)) if gpus else []
     pick = Pick.read(Path(snakemake.input.best))
     model_file = Path(snakemake.input.model)
-    set_libraries()
+    setup = Setup.from_json(json.loads(snakemake.params.setup))
+    set_libraries(setup.onednn)
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)
@@ -26,7 +27,7 @@ with report_mistakes(snakemake.log[0]):
 
         refitted = refit(
             pick,
-            Setup.from_json(json.loads(snakemake.params.setup)),
+            setup,
             Dataset.model_validate_json(snakemake.params.dataset),
             train_file=Path(snakemake.input.train),
             test_file=Path(snakemake.input.test),

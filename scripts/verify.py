@@ -32,7 +32,7 @@ with report_mistakes(snakemake.log[0]):
         model_file=Path(given.model),
         objective=params.metric,
     )
-    set_libraries()
+    set_libraries(setup.onednn)
     with output_to(snakemake.log[0]):
         with loading():
             set_devices(snakemake.threads, devices)

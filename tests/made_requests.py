@@ -70,6 +70,7 @@ def setup_for(model: Path, **settings: Any) -> Setup:
         scaling="standard",
         target="none",
         engine="compiled",
+        onednn=True,
         xla="auto",
         libraries=library_settings({}),
     )

@@ -24,7 +24,7 @@ from gridloom.study.dataset import Dataset
 from gridloom.study.seeds import Seeds
 
 #: Increment on incompatible changes.
-FORMAT = 3
+FORMAT = 4
 
 #: Name of the card in the model's folder.
 CARD = "model.json"

@@ -138,6 +138,7 @@ def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str
         scaling=study.preparation.scaling,
         target=study.preparation.target if study.dataset.task == "regression" else "none",
         engine=study.trainer.engine,
+        onednn=study.trainer.onednn,
         xla=study.trainer.xla,
         libraries=library_settings(environment),
         environment=_environment(study) if study.environment == "strict" else None,

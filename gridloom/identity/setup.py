@@ -35,7 +35,7 @@ class Setup:
         Fingerprint of the model file and of its own modules (see `model_fingerprint`).
     training_code
         Fingerprint of this library's training code.
-    seed, vary, class_weight, scaling, engine, xla
+    seed, vary, class_weight, scaling, engine, onednn, xla
         As in the study.
     validation
         The method and the one number that it uses.
@@ -57,6 +57,7 @@ class Setup:
     scaling: str
     target: str
     engine: str
+    onednn: bool
     xla: str
     libraries: dict[str, Any]
     environment: dict[str, Any] | None = None

@@ -30,6 +30,9 @@ END_SECONDS = 2
 
 TAIL_LINES = 15
 
+#: Beginning of the names of hosts.
+HOST = "host"
+
 #: Signals that end a job: Ctrl-C, and that of `kill` and of schedulers.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -205,7 +208,9 @@ class WarmWorker:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.folder = private_folder(job["scope"])
-        self.slot, self.lock = take_slot(self.folder, f"{job['threads']}t{job['gpus']}g")
+        self.host = host_name(job["setup"]["onednn"])
+        kind = f"{job['threads']}t{job['gpus']}g{self.host.removeprefix(HOST)}"
+        self.slot, self.lock = take_slot(self.folder, kind)
 
     def train(self, job: dict[str, Any], minutes: float, logs: list[str]) -> str | None:
         """Train a record; return why it failed, or None.
@@ -227,12 +232,13 @@ class WarmWorker:
         except JobError as error:
             return str(error)
         except TimeoutError:
-            end_worker(self.folder, self.slot)
+            end_worker(self.folder, self.slot, self.host)
             return too_long(minutes)
         except ConnectionError:
             answer = ""
         if not answer:
-            return f"the worker that trained this point {cause_of_death(self.folder, self.slot)}"
+            end = cause_of_death(self.folder, self.slot, self.host)
+            return f"the worker that trained this point {end}"
         cause: str | None = json.loads(answer)["error"]
         return cause
 
@@ -409,6 +415,14 @@ def fail(message: str, *logs: str) -> NoReturn:
     sys.exit(1)
 
 
+def host_name(onednn: bool) -> str:
+    """Return the name of the host whose workers use oneDNN, or of the one whose do not.
+
+    A process can use oneDNN or not. A run has two hosts only if its studies differ in this.
+    """
+    return HOST if onednn else f"{HOST}-plain"
+
+
 def private_folder(scope: str) -> str:
     """Create and return the folder of this Snakemake's workers, which no other user can enter.
 
@@ -456,26 +470,29 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
         except FileNotFoundError:
             pass
     keys = ("threads", "gpus", "gpu_limit", "recycle_trainings", "recycle_mb")
-    host = connect_to_host(folder, job["watch"])
-    host.settimeout(IMPORT_SECONDS)
-    host.sendall(json.dumps({"slot": slot, **{key: job[key] for key in keys}}).encode() + b"\n")
+    onednn = job["setup"]["onednn"]
+    connection = connect_to_host(folder, job["watch"], onednn)
+    connection.settimeout(IMPORT_SECONDS)
+    asked = {"slot": slot, **{key: job[key] for key in keys}}
+    connection.sendall(json.dumps(asked).encode() + b"\n")
     try:
-        answer = host.makefile().readline().strip()
+        answer = connection.makefile().readline().strip()
     except TimeoutError:
         answer = f"its host did not answer within {IMPORT_SECONDS} s"
     if answer == "ready":
         worker = try_connecting(f"{folder}/{slot}.sock")
         if worker is not None:
             return worker
-    raise JobError("no worker could start: " + (answer or cause_of_death(folder, slot)))
+    cause = answer or cause_of_death(folder, slot, host_name(onednn))
+    raise JobError(f"no worker could start: {cause}")
 
 
-def end_worker(folder: str, slot: str) -> None:
+def end_worker(folder: str, slot: str, host: str) -> None:
     """Have the host end a slot's worker, and wait until it has: the next client gets a new one."""
-    host = try_connecting(f"{folder}/host.sock")
-    if host is not None:
-        host.sendall(json.dumps({"end": slot}).encode() + b"\n")
-        cause_of_death(folder, slot)
+    connection = try_connecting(f"{folder}/{host}.sock")
+    if connection is not None:
+        connection.sendall(json.dumps({"end": slot}).encode() + b"\n")
+        cause_of_death(folder, slot, host)
 
 
 def try_connecting(path: str) -> socket.socket | None:
@@ -489,24 +506,27 @@ def try_connecting(path: str) -> socket.socket | None:
     return connection
 
 
-def connect_to_host(folder: str, watch: int) -> socket.socket:
+def connect_to_host(folder: str, watch: int, onednn: bool) -> socket.socket:
     """Connect to the host; start it if there is none."""
+    name = host_name(onednn)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        host = try_connecting(f"{folder}/host.sock")
+        host = try_connecting(f"{folder}/{name}.sock")
         if host is not None:
             return host
-        start_host(folder, watch)
+        start_host(folder, watch, onednn)
         time.sleep(0.01)
-    sys.exit(f"the host of the workers did not start within {START_SECONDS} s\n{tail(folder)}")
+    printed = tail(folder, name)
+    sys.exit(f"the host of the workers did not start within {START_SECONDS} s\n{printed}")
 
 
-def start_host(folder: str, watch: int) -> None:
+def start_host(folder: str, watch: int, onednn: bool) -> None:
     """Start the host unless one is alive or starting; the host holds a lock while it lives.
 
     It gets its own session, so that Ctrl-C reaches only the clients.
     """
-    lock = os.open(f"{folder}/host.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    name = host_name(onednn)
+    lock = os.open(f"{folder}/{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -516,15 +536,16 @@ def start_host(folder: str, watch: int) -> None:
     if os.fork() == 0:
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
-        out = os.open(f"{folder}/host.out", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        out = os.open(f"{folder}/{name}.out", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         os.dup2(null, 0)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        os.execv(sys.executable, worker_command("--host", folder, str(watch)))
+        command = worker_command("--host", folder, str(watch), str(int(onednn)))
+        os.execv(sys.executable, command)
     os.close(lock)
 
 
-def cause_of_death(folder: str, slot: str) -> str:
+def cause_of_death(folder: str, slot: str, host: str) -> str:
     """Say how a slot's worker ended, with its last lines of output."""
     deadline = time.monotonic() + END_SECONDS
     cause = "ended, and its host with it"
@@ -535,13 +556,13 @@ def cause_of_death(folder: str, slot: str) -> str:
             break
         except OSError:
             time.sleep(0.02)
-    return f"{cause}\n{tail(folder)}"
+    return f"{cause}\n{tail(folder, host)}"
 
 
-def tail(folder: str) -> str:
-    """Return the last lines that the host and its workers printed outside any job."""
+def tail(folder: str, host: str) -> str:
+    """Return the last lines that a host and its workers printed outside any job."""
     try:
-        with open(f"{folder}/host.out", encoding="utf-8", errors="replace") as out:
+        with open(f"{folder}/{host}.out", encoding="utf-8", errors="replace") as out:
             return "".join(out.readlines()[-TAIL_LINES:])
     except OSError:
         return ""

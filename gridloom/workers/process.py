@@ -16,6 +16,9 @@ from gridloom.workers.devices import NO_DEVICE
 
 BACKEND = "tensorflow"
 
+#: Instructions that x86 processors since 2013 have, in the words of oneDNN.
+COMMON_ISA = "AVX2"
+
 
 def require_backend() -> None:
     """Check that Keras will run on TensorFlow, without importing it.
@@ -53,8 +56,13 @@ def _keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME", default)).expanduser()
 
 
-def set_libraries() -> None:
+def set_libraries(onednn: bool) -> None:
     """Set the environment variables that libraries read when they are imported.
+
+    Parameters
+    ----------
+    onednn
+        Whether TensorFlow uses oneDNN, as in the study.
 
     Raises
     ------
@@ -63,8 +71,10 @@ def set_libraries() -> None:
     """
     require_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may order sums differently on different machines.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(onednn))
+    # Even without it, matrix products use oneDNN's kernel for the processor, and kernels differ in
+    # the order of sums.
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "DEFAULT" if onednn else COMMON_ISA
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     # Threads do not survive a fork; TensorFlow has its own pools.
     for library in ("OMP", "OPENBLAS", "MKL"):

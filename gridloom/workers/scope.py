@@ -68,8 +68,15 @@ def _put_first(variable: str, folder: str) -> None:
     os.environ[variable] = os.pathsep.join([folder, *filter(None, others)])
 
 
-def start_host(folder: Path) -> None:
+def start_host(folder: Path, onednn: bool) -> None:
     """Start the host of the warm workers, so that it loads while earlier jobs run.
+
+    Parameters
+    ----------
+    folder
+        From `own_folder`.
+    onednn
+        Whether TensorFlow uses oneDNN, as in the study.
 
     Raises
     ------
@@ -80,7 +87,7 @@ def start_host(folder: Path) -> None:
         client.private_folder(str(folder))
     except SystemExit as refused:
         raise StorageError(str(refused)) from None
-    client.start_host(str(folder), os.getpid())
+    client.start_host(str(folder), os.getpid(), onednn)
 
 
 @cache

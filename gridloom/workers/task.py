@@ -13,7 +13,7 @@ import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,8 @@ class Task:
         Number of threads for TensorFlow; it gets no GPU.
     log
         File for what the function prints.
+    onednn
+        Whether TensorFlow uses oneDNN, as in the study.
     nice
         By how much its process lowers its priority.
     """
@@ -49,6 +51,7 @@ class Task:
     arguments: Mapping[str, Any]
     threads: int
     log: str
+    onednn: bool
     nice: int = 0
 
     def run(self) -> str | None:
@@ -86,7 +89,7 @@ def run_task(task: Task, scope: str | None) -> None:
     if answer is not None:
         error = answer["error"]
     else:
-        set_libraries()
+        set_libraries(task.onednn)
         error = task.run()
     if error is not None:
         raise GridloomError(error)
@@ -100,7 +103,7 @@ def ask_host(task: Task, scope: Path) -> dict[str, str | None] | None:
     dict or None
         With the ``error``, or None in its place; None if there is no host, or if it has ended.
     """
-    answer: dict[str, str | None] | None = _ask({"task": asdict(task)}, scope)
+    answer: dict[str, str | None] | None = _ask({"task": asdict(task)}, scope, [task.onednn])
     return answer
 
 
@@ -120,7 +123,7 @@ def in_host(script: str) -> None:
     # The job was started so that it ignores Ctrl-C (see `gridloom.workflow.adapter`).
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        answer = _ask({"script": script}, Path(scope))
+        answer = _ask({"script": script}, Path(scope), [True, False])
     except KeyboardInterrupt:  # the fork ends with this connection
         sys.exit("interrupted")
     if answer is not None:
@@ -150,9 +153,16 @@ def run_script(script: str, said: Path) -> int:
     return 0
 
 
-def _ask(request: Mapping[str, Any], scope: Path) -> Any:
-    """Send a request to the host, and wait for the answer; None if it gives none."""
-    host = client.try_connecting(str(scope / "host.sock"))
+def _ask(request: Mapping[str, Any], scope: Path, onednn: Iterable[bool]) -> Any:
+    """Send a request to a host, and wait for the answer; None if there is none.
+
+    Parameters
+    ----------
+    onednn
+        Whether the host may use oneDNN: the first that answers will do.
+    """
+    files = (str(scope / f"{client.host_name(choice)}.sock") for choice in onednn)
+    host = next(filter(None, map(client.try_connecting, files)), None)
     if host is None:
         return None
     with host:

@@ -47,14 +47,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the host (``--host FOLDER PROCESS``), or one client's jobs (``--once PARENT SOCKET``)."""
+    """Run the host (``--host FOLDER PROCESS ONEDNN``) or jobs here (``--once PARENT SOCKET``)."""
     match arguments:
         case ["--once", parent, number]:
             _end_with_parent(int(parent))
             train_once(socket.socket(fileno=int(number)))
             return 0
-        case ["--host", folder, watched]:
-            Host(Path(folder), int(watched)).run()
+        case ["--host", folder, watched, onednn]:
+            Host(Path(folder), int(watched), bool(int(onednn))).run()
             return 0
     return 2
 
@@ -87,7 +87,7 @@ def train_once(connection: socket.socket) -> None:
 
 def _cold_trainer(job: Job, stop: threading.Event) -> Any:
     devices = _devices(job.scope, job.gpus, job.settings.gpu_limit)
-    set_libraries()
+    set_libraries(job.settings.setup.onednn)
     with loading():
         set_devices(job.threads, devices)
         return _trainer(stop)
@@ -109,11 +109,14 @@ class Host:
         Folder in which clients connect to workers (see `gridloom.workers.scope`).
     watched
         Process id of Snakemake; the host and all workers end with it.
+    onednn
+        Whether TensorFlow uses oneDNN in all of them.
     """
 
-    def __init__(self, folder: Path, watched: int) -> None:
+    def __init__(self, folder: Path, watched: int, onednn: bool) -> None:
         self.folder = folder
         self.watched = watched
+        self.onednn = onednn
         self.slots: dict[int, str] = {}
         self.refusal: str | None = None  # the reason if no worker can start
         self._scripts = 0  # so many were run
@@ -121,13 +124,13 @@ class Host:
 
     def run(self) -> None:
         """Serve until the watched process is gone."""
-        address = self.folder / "host.sock"
+        address = self.folder / f"{client.host_name(self.onednn)}.sock"
         address.unlink(missing_ok=True)
         # Clients may connect and wait while TensorFlow is being imported.
         self.listener.bind(str(address))
         self.listener.listen(128)
         try:
-            set_libraries()
+            set_libraries(self.onednn)
         except GridloomError as error:
             self.refusal = str(error)
         else:

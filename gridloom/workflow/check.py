@@ -16,6 +16,7 @@ from gridloom.check.sample import left_out
 from gridloom.naming.blocks import point_of
 from gridloom.naming.points import Point, describe_point, read_path
 from gridloom.naming.values import identity_of
+from gridloom.workers import client
 from gridloom.workers.task import Task, ask_host
 from gridloom.workflow.failures import without_arguments
 from gridloom.workflow.progress import JOB_SECONDS, describe_duration
@@ -276,12 +277,13 @@ class Beside:
 
     def _run(self) -> None:
         rows = (Path(self._arguments[name]) for name in ("rows_file", "split_file"))
-        needed = [*rows, self.scope / "host.sock"]
+        onednn = self._arguments["setup"]["onednn"]
+        needed = [*rows, self.scope / f"{client.host_name(onednn)}.sock"]
         while not all(file.exists() for file in needed):
             if self._ended.wait(POLL_SECONDS):
                 return
         log = str(self.scope / "check.log")
-        task = Task(FUNCTION, self._arguments, 1, log, nice=BESIDE_TRAININGS)
+        task = Task(FUNCTION, self._arguments, 1, log, onednn, nice=BESIDE_TRAININGS)
         message, can_train = "", False
         # If the check itself fails, the trainings show whether the study is the reason.
         answer = ask_host(task, self.scope)

@@ -529,7 +529,7 @@ class StudyRun:
             "repetitions_per_job": True,
             "points_per_job": True,
             "resources": True,
-            "trainer": set(type(own.trainer).model_fields) - {"engine", "xla"},
+            "trainer": set(type(own.trainer).model_fields) - {"engine", "onednn", "xla"},
             "figures": set(type(own.figures).model_fields) - {"labels"},
         }
         dumped = own.model_dump(mode="json", exclude_unset=True, exclude=left_out)
@@ -627,7 +627,7 @@ class StudyRun:
             versions.ask_anew(list(filter(None, sources)), self.versions)
         begin_with_store(self.results, self.coverage.needed)
         if self.is_warm and self.coverage.missing():
-            start_host(own_folder())
+            start_host(own_folder(), self.study.trainer.onednn)
 
     def check_arguments(self, records: Sequence[str]) -> dict[str, Any]:
         """Return the arguments of a check of the points of some records, or of all points.

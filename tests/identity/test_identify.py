@@ -87,6 +87,7 @@ def test_every_part_of_a_set_up_changes_its_name():
         {"class_weight": "balanced"},
         {"preparation": {"scaling": "minmax"}},
         {"trainer": {"engine": "keras"}},
+        {"trainer": {"onednn": False}},
         {"trainer": {"xla": "on"}},
         {"environment": "strict"},
     ],

@@ -147,7 +147,7 @@ def test_keras_settings_of_a_model_file_do_not_affect_the_next_one(tmp_path):
 SETUP = Setup(
     *("rows", "model", "code"),
     **{"seed": 0, "vary": (), "validation": {}, "class_weight": None, "scaling": "none"},
-    **{"target": "none", "engine": "compiled", "xla": "auto"},
+    **{"target": "none", "engine": "compiled", "onednn": True, "xla": "auto"},
     libraries={"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"},
 )
 

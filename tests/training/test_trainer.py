@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -38,6 +39,23 @@ def build_model(input_shape, outputs, *, dropout: float, learning_rate: float, *
     ])
     model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy",
                   metrics=["categorical_accuracy"])
+    return model
+"""
+
+#: Convolves a row of 30 numbers as a picture, which oneDNN computes.
+CONVOLVES = """
+import keras
+
+def build_model(input_shape, outputs, *, learning_rate: float, **rest):
+    model = keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Reshape((6, 5, 1)),
+        keras.layers.Conv2D(8, 3, activation="relu"),
+        keras.layers.Conv2D(4, 2, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+    model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy")
     return model
 """
 
@@ -127,6 +145,24 @@ def test_a_network_without_twins_keeps_its_own_dropout_rate(data, tmp_path):
     assert list(map(histories, shared)) == list(map(histories, fresh))
     assert histories(shared[0]) != histories(shared[1])
     assert shared[0].engine == "one by one"
+
+
+def test_convolutions_have_the_same_bits_in_any_order_of_points(data, tmp_path):
+    model = tmp_path / "net.py"
+    model.write_text(CONVOLVES)
+    requests = [request_of(data, model, learning_rate=r, batch_size=b) for r, b in CONVOLVED]
+    shared = Trainer()
+    forth = [histories(shared.run(request)) for request in requests]
+    back = [histories(shared.run(request)) for request in reversed(requests)]
+    assert forth == back[::-1]
+    assert histories(Trainer().run(requests[-1])) == forth[-1]
+    alone = [Trainer().run(replace(requests[0], repetitions=(place,))) for place in (1, 0)]
+    assert [one for record in alone for one in histories(record)] == forth[0][::-1]
+    assert shared.run(requests[0]).machine.onednn
+
+
+#: Learning rates and batch sizes.
+CONVOLVED = ((0.1, 32), (0.1, 50), (0.01, 32))
 
 
 def test_weights_from_tensorflows_generator_are_seeded(data, tmp_path):

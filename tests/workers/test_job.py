@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,9 @@ def test_a_worker_reads_the_job_that_a_client_sends(tmp_path, scope, settings):
     )
 
 
-def test_a_host_reads_the_slot_that_a_client_sends(tmp_path, scope, settings):
+@pytest.mark.parametrize(("onednn", "host"), [(True, "host"), (False, "host-plain")])
+def test_a_host_reads_the_slot_that_a_client_sends(tmp_path, scope, settings, onednn, host):
+    settings = replace(settings, setup=replace(settings.setup, onednn=onednn))
     job = {**settings.as_json(), "threads": 2, "gpus": 1, "watch": os.getpid()}
     job["log"] = str(tmp_path / "log")
 
@@ -94,7 +97,7 @@ def test_a_host_reads_the_slot_that_a_client_sends(tmp_path, scope, settings):
         with pytest.raises(client.JobError):  # no worker comes of it here
             client.connect(str(scope), "2t1g-0", job)
 
-    slot = Slot(**sent_by(ask, scope / "host.sock"))
+    slot = Slot(**sent_by(ask, scope / f"{host}.sock"))
     assert slot == Slot("2t1g-0", 2, 1, gpu_limit=2, recycle_trainings=50, recycle_mb=3000)
 
 

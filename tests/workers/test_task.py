@@ -39,7 +39,7 @@ def task(tmp_path, monkeypatch):
     def make(name, **arguments):
         # As in a process of its own, not where pytest has it.
         monkeypatch.setattr(sys, "stdout", os.fdopen(1, "w", closefd=False))
-        return Task(f"{__name__}:{name}", arguments, 1, str(tmp_path / "task.log"))
+        return Task(f"{__name__}:{name}", arguments, 1, str(tmp_path / "task.log"), onednn=True)
 
     return make
 
@@ -116,7 +116,9 @@ def test_a_process_ends_as_its_script_ended_in_the_host(tmp_path, monkeypatch, c
     answer = {"status": 1, "said": "dropout: is wrong\n"}
     asked = []
     monkeypatch.setenv("GRIDLOOM_SCOPE", str(tmp_path))
-    monkeypatch.setattr(tasks, "_ask", lambda request, scope: asked.append(request) or answer)
+    monkeypatch.setattr(
+        tasks, "_ask", lambda request, scope, hosts: asked.append(request) or answer
+    )
     with pytest.raises(SystemExit) as end:
         in_host("script.py")
     assert end.value.code == 1

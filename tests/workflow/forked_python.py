@@ -170,7 +170,7 @@ def _serve(address: str, *packages: str) -> dict[str, Any]:
     """Fork for each program that is asked for; return, in the fork, what was asked for."""
     at_import, path = _at_import(dict(os.environ)), list(sys.path)
     # As `gridloom.workers.process.set_libraries`: threads do not survive a fork.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
