@@ -31,6 +31,7 @@ from gridloom.naming.points import describe_point, read_path
 from gridloom.networks.build import build
 from gridloom.networks.error_text import describe_error
 from gridloom.networks.generators import generator_seed, seed_states
+from gridloom.networks.keras_private import uses_xla
 from gridloom.networks.model_code import check_process, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file, make_callbacks
 from gridloom.networks.targets import encode_target
@@ -145,8 +146,7 @@ class PlainFit(BaseEstimator):  # type: ignore[misc]
         network = build(
             file.build_model, shape, rows.outputs, self.point, self.seeds.init, file.state
         ).model
-        if setup.xla != "auto":
-            network.jit_compile = setup.xla == "on"
+        network.jit_compile = uses_xla(network, setup.xla)
         y = encode_target(network, shape, prepared.y_train, rows.classes)
         y_held = encode_target(network, shape, prepared.y_val, rows.classes)
         keras.utils.set_random_seed(self.seeds.dropout)

@@ -19,7 +19,7 @@ from gridloom.engines.monitoring import monitored
 from gridloom.engines.types import Fitted, Stopping, Training, set_start
 from gridloom.errors import GridloomError, ModelError
 from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
-from gridloom.networks.keras_private import gradient_registry, make_variables
+from gridloom.networks.keras_private import gradient_registry, make_variables, uses_xla
 from gridloom.networks.pipeline import Pipeline
 from gridloom.study.seeds import row_orders
 
@@ -55,7 +55,7 @@ def fit(
     stopping
         As `keras.callbacks.EarlyStopping` with the best weights restored; None for none.
     xla
-        ``on``, ``off``, or ``auto`` for the setting of `compile`.
+        As in the study; see `uses_xla`.
     pipeline
         The model file's pipeline for all rows; None if it has none.
 
@@ -70,8 +70,7 @@ def fit(
     ModelError
         If `fit` or a callback raises, or the memory runs out.
     """
-    if xla != "auto":
-        model.jit_compile = xla == "on"
+    model.jit_compile = uses_xla(model, xla)
     rows = training.rows
     recorder = _Recorder()
     begin(RunningFit([training], epochs, lambda: len(recorder.logs)))

@@ -15,7 +15,13 @@ from gridloom.errors import ModelError
 from gridloom.naming.columns import FIT_HYPERPARAMETERS
 from gridloom.naming.values import Value
 from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_of_memory
-from gridloom.networks.keras_private import PRISTINE, GlobalState, make_variables, watching_draws
+from gridloom.networks.keras_private import (
+    PRISTINE,
+    GlobalState,
+    make_variables,
+    watching_draws,
+    xla_only_if_asked,
+)
 from gridloom.study.contract import FUNCTION
 
 Builder = Callable[..., Any]
@@ -99,7 +105,8 @@ def _built(
     path = Path(inspect.getfile(builder))
     given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     try:
-        model = builder(input_shape, outputs, **arguments)
+        with xla_only_if_asked():
+            model = builder(input_shape, outputs, **arguments)
         if isinstance(model, keras.Model):
             _make_weights(model, input_shape)
     except Exception as error:

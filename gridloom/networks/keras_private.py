@@ -19,6 +19,7 @@ from keras.src.backend import compute_output_spec
 from keras.src.backend import config as keras_config
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
+from keras.src.trainers import trainer as keras_trainer
 from tensorflow.python.framework import ops, random_seed
 from tensorflow.python.ops import stateful_random_ops
 
@@ -176,6 +177,31 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Return the arguments of a model's `compile`, as they were given."""
     arguments: dict[str, Any] = model._compile_config.config
     return arguments
+
+
+def uses_xla(model: keras.Model, setting: str) -> bool:
+    """Return whether a compiled model trains with XLA.
+
+    Parameters
+    ----------
+    setting
+        ``on``, ``off``, or ``auto`` for what ``compile(jit_compile=…)`` says.
+    """
+    return setting == "on" or (setting == "auto" and bool(model.jit_compile))
+
+
+@contextlib.contextmanager
+def xla_only_if_asked() -> Iterator[None]:
+    """Let `compile` choose XLA only if it is asked to; Keras chooses it on GPUs.
+
+    A compiled model does not show who chose.
+    """
+    chosen = keras_trainer.Trainer._resolve_auto_jit_compile
+    keras_trainer.Trainer._resolve_auto_jit_compile = lambda model: False
+    try:
+        yield
+    finally:
+        keras_trainer.Trainer._resolve_auto_jit_compile = chosen
 
 
 def name_tables() -> list[dict[str, Any]]:

@@ -191,8 +191,8 @@ class TrainerSettings(Closed):
     )
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Compile with XLA; auto: on GPUs only. It draws other dropout masks, so "
-        "changing it trains anew.",
+        description="Compile with XLA; auto: if the model file compiles its network with "
+        "jit_compile=True. It draws other dropout masks, so changing it trains anew.",
     )
 
 

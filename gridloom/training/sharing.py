@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from gridloom.engines.compiled import CompiledFit
 from gridloom.engines.eligibility import why_not_in_lockstep
@@ -23,7 +22,7 @@ from gridloom.engines.lockstep import Lockstep, lanes_of, with_idle_lanes
 from gridloom.engines.one_by_one import OneByOne, check_expressible
 from gridloom.engines.types import Checkpoints, Fitted, Training
 from gridloom.networks.build import Network
-from gridloom.networks.keras_private import GlobalState
+from gridloom.networks.keras_private import GlobalState, uses_xla
 from gridloom.networks.structure import Structure, structure_of
 from gridloom.training.kept import Kept
 from gridloom.training.opening import OpenRequest
@@ -294,7 +293,7 @@ class SharedGraphs:
         (first, _), *_ = shares
         opened, kind = first.opened, first.kind
         assert kind is not None
-        xla = _xla(opened, kind.model)
+        xla = uses_xla(kind.model, opened.request.setup.xla)
         stopping = opened.settings["stopping"] is not None
         targets = lanes[0].rows.y_train.shape[1:]
         apart = None if lockstep else kind.structure.rates
@@ -413,18 +412,11 @@ def _fit_apart(opened: OpenRequest, why_not: str) -> Fits:
         model: keras.Model, training: Training, checkpoints: Checkpoints | None
     ) -> list[Fitted]:
         program, stopping = OneByOne(model, training), opened.settings["stopping"] is not None
-        compiled = CompiledFit(program, stopping=stopping, xla=_xla(opened, model))
+        xla = uses_xla(model, opened.request.setup.xla)
+        compiled = CompiledFit(program, stopping=stopping, xla=xla)
         return compiled([training], model, **opened.settings, checkpoints=checkpoints)
 
     return Fits(opened.fit_each(fit), "one by one", why_not)
-
-
-def _xla(opened: OpenRequest, model: keras.Model) -> bool:
-    xla = opened.request.setup.xla
-    # A model compiled with jit_compile=True asks for XLA itself.
-    return xla == "on" or (
-        xla == "auto" and (bool(tf.config.list_logical_devices("GPU")) or bool(model.jit_compile))
-    )
 
 
 def _together(trainings: Sequence[Training]) -> list[list[int]]:
