@@ -51,6 +51,10 @@ ROWWISE_ACTIVATIONS = {
     )
 }
 
+#: Most numbers of a kernel that oneDNN does not multiply: it starts 8 µs later, which is more than
+#: these products take.
+SMALL_KERNEL = 1024
+
 #: Keras's own regularizers; each is called on the weight of one repetition in its original shape.
 REGULARIZERS = (
     regularizers.L1,
@@ -144,13 +148,29 @@ class StackedDense(_Twin):
 
     def call(self, inputs: Any) -> Any:
         rank = len(inputs.shape)
-        outputs = tf.matmul(inputs, self.spread(self.stacked_kernel.value, rank))
+        kernel = self.spread(self.stacked_kernel.value, rank)
+        small = rank == 3 and kernel.shape[1] * kernel.shape[2] <= SMALL_KERNEL
+        outputs = (_small_product if small else tf.matmul)(inputs, kernel)
         if hasattr(self, "stacked_bias"):
             outputs += self.spread(self.stacked_bias.value, rank)
         return self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.units)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _small_product(inputs: Any, kernel: Any) -> Any:
+    """Multiply as `tf.matmul` does, without oneDNN, forward and backward."""
+
+    def product(some: Any, other: Any, **transposed: bool) -> Any:
+        # oneDNN replaces version 2 of this operation only.
+        return tf.raw_ops.BatchMatMulV3(x=some, y=other, Tout=some.dtype, **transposed)
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        return product(upstream, kernel, adj_y=True), product(inputs, upstream, adj_x=True)
+
+    return product(inputs, kernel), gradient
 
 
 class StackedDropout(_Twin):
