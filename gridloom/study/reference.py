@@ -91,6 +91,7 @@ trainer:
   recycle_trainings: 1000
   recycle_mb: 8000
   checkpoint_minutes: 10
+  onednn: false                 # the same bits on unlike x86 processors
   xla: "on"                     # in quotes: YAML reads on as true
 resources:
   train:
