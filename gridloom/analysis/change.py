@@ -266,9 +266,12 @@ def _describe_lost(compared: Compared) -> list[str]:
     lost, pairs = compared.lost, compared.pairs
     if lost is None:
         return []
+    of_now = ""
+    if pairs.trainings_now != pairs.trainings_before:
+        of_now = f" of {pairs.trainings_now:,}"
     counts = (
         f"Trainings that diverged or have no number: {pairs.lost_before.sum():,} of "
-        f"{pairs.trainings:,} before, {pairs.lost_now.sum():,} now"
+        f"{pairs.trainings_before:,} before, {pairs.lost_now.sum():,}{of_now} now"
     )
     if math.isnan(lost.low) or not lost.gain:
         return [f"{counts}."]

@@ -51,15 +51,16 @@ class Pairs:
         other set-up, now for today's.
     lost_before, lost_now
         Trainings of each point and repetition that diverged or have no number, int64, shape (N, r).
-    trainings
-        Trainings of one set-up.
+    trainings_before, trainings_now
+        Trainings of each set-up: of other numbers if the folds changed.
     """
 
     before: Observations
     now: Observations
     lost_before: np.ndarray
     lost_now: np.ndarray
-    trainings: int
+    trainings_before: int
+    trainings_now: int
 
     @property
     def gains(self) -> np.ndarray:
@@ -153,7 +154,8 @@ def pair(
         now=observe(now, axes, metric, mode),
         lost_before=_lost(before, points, repetitions, metric),
         lost_now=_lost(now, points, repetitions, metric),
-        trainings=len(now),
+        trainings_before=len(before),
+        trainings_now=len(now),
     )
 
 
@@ -485,9 +487,10 @@ def _fewer_lost(pairs: Pairs) -> Gain | None:
     """Estimate by how much the share of lost trainings is less now; None if none is lost."""
     if not pairs.lost_before.any() and not pairs.lost_now.any():
         return None
-    one = pairs.lost_now.shape[1] / pairs.trainings
-    fewer = (pairs.lost_before - pairs.lost_now).sum(axis=0) * one
-    return gain_of(fewer, least=least_variance(one, len(fewer)))
+    repetitions = pairs.lost_now.shape[1]
+    one_before, one_now = repetitions / pairs.trainings_before, repetitions / pairs.trainings_now
+    fewer = pairs.lost_before.sum(axis=0) * one_before - pairs.lost_now.sum(axis=0) * one_now
+    return gain_of(fewer, least=least_variance(min(one_before, one_now), repetitions))
 
 
 def _over_new_rows(

@@ -6,6 +6,7 @@ the same lanes if they come in one job.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from gridloom.engines.eligibility import why_not_in_lockstep
 from gridloom.engines.lockstep import Lockstep, lanes_of, with_idle_lanes
 from gridloom.engines.one_by_one import OneByOne, check_expressible
 from gridloom.engines.types import Checkpoints, Fitted, Training
+from gridloom.errors import GridloomError
 from gridloom.networks.build import Network
 from gridloom.networks.keras_private import GlobalState, uses_xla
 from gridloom.networks.structure import Structure, structure_of
@@ -142,6 +144,10 @@ class SharedGraphs:
             try:
                 return self._fit_lockstep(point, trainings, ahead)
             except _TwinError:
+                pass  # a point ahead may be the reason, and decides nothing for this one
+            try:
+                return self._fit_lockstep(point, trainings, ())
+            except _TwinError:
                 why_not = (
                     "in a check, a step in lockstep gave other numbers than the network's own step"
                 )
@@ -186,23 +192,26 @@ class SharedGraphs:
         """Find points that can train in the lanes that a point leaves, with their trainings."""
         found: list[tuple[Point, list[Training]]] = []
         assert point.kind is not None
-        if point.kind.structure.own is not None:  # building others could change its custom parts
-            return found
         free = MAX_LANES - len(trainings)
+        # Building others could change custom parts.
+        if free < len(trainings) or point.kind.structure.own is not None:
+            return found
+        state = GlobalState.now()
         for other in ahead:
-            if free < 1:
+            if free < len(other.opened.parts):
                 break
             same = (
-                len(other.opened.parts) <= free
-                and other.opened.settings == point.opened.settings
+                other.opened.settings == point.opened.settings
                 and other.opened.unfinished.is_new
                 and other.kind is not None
                 and other.kind.name == point.kind.name
             )
-            own = self._trainings(other) if same else None
-            if own and {*map(_sizes, own)} == {*map(_sizes, trainings)}:
-                found.append((other, own))
-                free -= len(own)
+            with contextlib.suppress(GridloomError):  # its own turn reports it
+                own = self._trainings(other) if same else None
+                if own and {*map(_sizes, own)} == {*map(_sizes, trainings)}:
+                    found.append((other, own))
+                    free -= len(own)
+        state.restore()  # the twins are made of this point's network
         return found
 
     def _trainings(self, point: Point) -> list[Training] | None:
@@ -250,7 +259,8 @@ class SharedGraphs:
             return f"its rows take more than {MAX_LANE_BYTES >> 20} MB"
         parameters = kind.model.count_params()
         # Of a step's operations, a third are forward, two thirds backward.
-        operations = 6 * parameters * opened.settings["batch_size"]
+        rows = max(len(training.rows.y_train) for training in trainings)
+        operations = 6 * parameters * min(opened.settings["batch_size"], rows)
         if parameters > MAX_LOCKSTEP_PARAMETERS or operations > MAX_LOCKSTEP_OPERATIONS:
             return "a step of this network keeps a core busy by itself"
         return self._why_not.get(kind.name, lambda: why_not_in_lockstep(kind.model))

@@ -22,7 +22,7 @@ from gridloom.study.seeds import Seeds
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.opening import Inputs, OpenRequest, open_request
 from gridloom.training.request import Request
-from gridloom.training.sharing import Fits, Point, SharedGraphs
+from gridloom.training.sharing import MAX_LOCKSTEP_PARAMETERS, Fits, Point, SharedGraphs
 from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
 
 
@@ -102,7 +102,7 @@ class Trainer:
         return record
 
     def _opened_ahead(self, ahead: Sequence[Request], inputs: Inputs) -> Iterator[Point]:
-        """Open requests that follow and are not trained yet, without those that fail."""
+        """Open requests that follow and are not trained yet, without those that cannot share."""
         keys = [repr(request) for request in ahead]
         self._ahead = {key: self._ahead[key] for key in keys if key in self._ahead}
         for key, request in zip(keys, ahead, strict=True):
@@ -115,8 +115,10 @@ class Trainer:
                     opened = open_request(request, inputs, self.stop)
                     point = Point(opened, opened.built(request.repetitions[0]))
                     _check_units(point)
-                    # A custom network could be changed by others that are built after it.
-                    if point.kind is not None and point.kind.structure.own is None:
+                    # Others that are built later could change a custom network, and large ones
+                    # would fill the memory.
+                    small = point.first.model.count_params() <= MAX_LOCKSTEP_PARAMETERS
+                    if small and point.kind is not None and point.kind.structure.own is None:
                         self._ahead[key] = point
             found = self._ahead[key]
             if found is not None:

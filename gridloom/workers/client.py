@@ -51,9 +51,6 @@ LIST = ".records"
 #: Most records of a job of many that a worker hears of before their turn.
 AHEAD = 64
 
-#: How many times as long a record may take if the trainings of others fill the lanes beside it.
-FULL_LANES = 4
-
 #: Folder of the results that keeps records until their job has succeeded.
 STORE = "store"
 
@@ -115,10 +112,10 @@ def train_many(
             one = {**job, "record": record, "log": own_log, "store": store_of(record)}
             logs = [own_log, log]
             end_at_signals(logs)
-            longest = float(minutes) * (FULL_LANES if ahead else 1)
-            error = worker.train({**one, "ahead": ahead}, longest, logs)
+            error = worker.train({**one, "ahead": ahead}, float(minutes), logs)
             if error is not None and ahead and not error.startswith(INTERRUPTED):
-                # A record that follows may be the reason: it may end the process, or hang.
+                # A record that follows may be the reason: it may end the process, hang, or take
+                # the time of this one.
                 error = worker.train({**one, "ahead": []}, float(minutes), logs)
                 together = error is not None
             if error is None:

@@ -279,8 +279,9 @@ class StudyRun:
     def minutes(self, group: Group, attempt: int) -> int:
         """Return the run time that an attempt at a job of several records asks a cluster for.
 
-        A job that exceeds it loses nothing, and is tried again with more. If the pace of trainings
-        is not measured, it is that of one record for each, up to a day.
+        A job that exceeds it loses nothing, and is tried again with more. A record that hangs has
+        time in its own turn and ahead of another. If the pace of trainings is not measured, it is
+        that of one record for each, up to a day.
         """
         one, count = self.resource("train", "runtime") * attempt, len(group.records)
         if self.invocation.in_job:  # it has been asked for
@@ -289,7 +290,7 @@ class StudyRun:
         if seconds is None:
             return min(one * count, max(one, MINUTES_A_DAY))
         trainings = len(job_repetitions(Path(group.records[0]))) * self.folds
-        return one + math.ceil(2 * attempt * count * trainings * seconds / 60)
+        return 2 * one + math.ceil(2 * attempt * count * trainings * seconds / 60)
 
     def count_jobs(self, records: Collection[str]) -> int:
         """Return how many jobs make some records."""

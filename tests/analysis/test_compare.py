@@ -68,7 +68,7 @@ def test_only_what_both_have_is_compared_and_most_pairs_are_kept():
     assert found.now.points["units"].tolist() == ["0", "1", "2"]
     assert found.before.points["units"].tolist() == ["0", "1", "2"]
     assert found.gains == pytest.approx((draw(4, 5) - draw(4, 5, seed=1))[:3, :4])
-    assert found.trainings == 12
+    assert (found.trainings_before, found.trainings_now) == (12, 12)
 
 
 def test_repetitions_that_few_have_do_not_cost_the_others_configurations():

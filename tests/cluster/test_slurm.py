@@ -62,7 +62,7 @@ def test_the_profile_trains_many_points_in_one_job_and_a_requeued_one_keeps_them
     study.cluster.wait_for(lambda: study.marks() == [1, 2, 3], 120)
     (job,) = study.cluster.running()
     asked = study.cluster.call("scontrol", "show", "job", job)
-    assert "TimeLimit=01:01:00" in asked
+    assert "TimeLimit=02:01:00" in asked
     assert "MinMemoryNode=2000M" in asked
     kept = study.records()
     assert len(kept) == 2

@@ -374,3 +374,20 @@ def test_a_training_without_a_loss_is_refused(data, tmp_path):
     )
     with pytest.raises(ModelError, match=r"train_step returns no 'loss' \(but error, val_loss\)"):
         Trainer().run(changed(request_of(data, model), engine="keras"))
+
+
+def test_a_setting_of_keras_in_a_point_ahead_does_not_reach_this_one(data, tmp_path):
+    file = tmp_path / "policies.py"
+    file.write_text(
+        (ROOT / "models" / "mlp.py")
+        .read_text()
+        .replace("    model = ", "    keras.config.set_dtype_policy(policy)\n    model = ", 1)
+        .replace("units: int", "policy: str, units: int", 1)
+    )
+    requests = [
+        request_of(data, file, policy=policy, learning_rate=rate)
+        for policy, rate in [("float32", 0.1), ("mixed_float16", 0.1), ("float32", 0.2)]
+    ]
+    beside = Trainer().run(requests[0], requests[1:])
+    assert beside.engine == "lockstep"
+    assert histories(beside) == histories(Trainer().run(requests[0]))

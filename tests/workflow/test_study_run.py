@@ -156,7 +156,7 @@ def test_a_job_of_several_records_asks_a_cluster_for_time_as_their_pace_says(run
     assert minutes(count=100, runtime=3000) == 3000
     finish(run_of().coverage.needed[0], '{"trainings": [{"seconds": 45}]}\n')
     # Two trainings each.
-    assert (minutes(), minutes(2), minutes(runtime=5)) == (69, 138, 14)
+    assert (minutes(), minutes(2), minutes(runtime=5)) == (129, 258, 19)
 
 
 def test_there_are_heatmaps_of_each_pair_and_of_each_swept_slice(run_of):
