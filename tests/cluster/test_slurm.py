@@ -53,11 +53,12 @@ def test_trainings_get_their_gpus_in_an_array_and_after_being_cancelled(study, f
 def test_the_profile_trains_many_points_in_one_job_and_a_requeued_one_keeps_them(study, finished):
     faults = {2: "none", 1: "none", 3: "hold", 4: "none"}
     study.plan(faults)
-    # A first point shows the pace.
-    study.change(model="models/marked.py", hyperparameters={"units": 2, "dropout": 0})
+    # With checkpoints, no network is built before its turn. A first point shows the pace.
+    points = {"model": "models/marked.py", "trainer": {"checkpoint_minutes": 60}}
+    study.change(**points, hyperparameters={"units": 2, "dropout": 0})
     study.start("--until", "train")
     assert study.finish() == {"train": 1}
-    study.change(model="models/marked.py", hyperparameters={"units": list(faults), "dropout": 0})
+    study.change(**points, hyperparameters={"units": list(faults), "dropout": 0})
     study.start()
     study.cluster.wait_for(lambda: study.marks() == [1, 2, 3], 120)
     (job,) = study.cluster.running()

@@ -25,7 +25,8 @@ MADE = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 MADE_WITH = Setup(
     *("rows", "model", "code"),
     **{"seed": 0, "vary": ("init",), "validation": {"fraction": 0.2}, "class_weight": None},
-    **{"scaling": "none", "target": "none", "engine": "compiled", "xla": "auto", "libraries": {}},
+    **{"scaling": "none", "target": "none", "engine": "compiled", "xla": "auto"},
+    **{"onednn": True, "libraries": {}},
 )
 
 _DATA = {"dataset": {"source": "builtin:iris"}, "model": "models/mlp.py"}

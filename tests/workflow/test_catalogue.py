@@ -118,7 +118,7 @@ STUDIES = {
         {"preparation": {"target": "standard"}},
         "preparation.target: a classification task has no numbers to scale; remove it",
     ),
-    "no model": ({"model": REMOVED}, "model: missing; Path of the file that holds build_model"),
+    "no model": ({"model": REMOVED}, "model: missing; Path of the file that holds `build_model`"),
     "no such model": ({"model": "models/mpl.py"}, "models/mpl.py cannot be read"),
     "no hyperparameters": ({"hyperparameters": REMOVED}, "hyperparameters: missing"),
     "a knob that is not taken": (knobs(droput=0.1), "did you mean 'dropout'?"),

@@ -149,7 +149,8 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
         done.set()
 
     rows = {"rows_file": str(tmp_path / "train"), "split_file": str(tmp_path / "split.json")}
-    beside = Beside({**rows, "points": list(SAMPLE)}, AXES, tmp_path, report)
+    given = {**rows, "points": list(SAMPLE), "setup": {"onednn": True}}
+    beside = Beside(given, AXES, tmp_path, report)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "host.sock"))
     listener.listen()

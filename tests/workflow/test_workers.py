@@ -148,7 +148,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     server.listen()
     server.settimeout(30)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
-    settings["checkpoint_minutes"] = None
+    settings |= {"checkpoint_minutes": None, "setup": {"onednn": True}}
     client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
     results = tmp_path / "results"
     # The studies of one set-up by their results folders.
