@@ -66,18 +66,20 @@ LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the whole gate."""
+    """Add the options of the whole gate, and of all that there is."""
     parser.addoption("--all", action="store_true", help="also run the tests marked `slow`")
+    parser.addoption("--nightly", action="store_true", help="run all tests, `nightly` ones too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests marked `slow` to `--all`."""
-    if config.getoption("--all"):
+    """Leave the tests marked `slow` to `--all`, and those marked `nightly` to `--nightly`."""
+    if config.getoption("--nightly"):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    items[:] = [item for item in items if not item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    config.stash[LEFT_OUT] = len(slow)
+    left = {"nightly"} if config.getoption("--all") else {"slow", "nightly"}
+    out = [item for item in items if any(item.get_closest_marker(name) for name in left)]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
+    config.stash[LEFT_OUT] = len(out)
 
 
 @pytest.hookimpl(trylast=True)
@@ -99,4 +101,5 @@ def pytest_terminal_summary(
 ) -> None:
     """Say how many tests were left out, and how to run them."""
     if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.line(f"{left_out:,} slow tests left out: `pytest --all` runs them")
+        option = "--nightly" if config.getoption("--all") else "--all"
+        terminalreporter.line(f"{left_out:,} slow tests left out: `pytest {option}` runs them")

@@ -78,6 +78,7 @@ def test_the_profile_trains_many_points_in_one_job_and_a_requeued_one_keeps_them
     assert not list((study.results / "store").glob("*"))
 
 
+@pytest.mark.nightly
 def test_an_edit_of_the_model_file_before_its_jobs_start_mislabels_nothing(study, finished):
     study.plan({1: "none", 4: "none"})
     node = f"nodename={study.cluster.host}"
@@ -120,6 +121,7 @@ def waiting(study) -> int:
     return list(study.cluster.jobs().values()).count("PENDING")
 
 
+@pytest.mark.nightly
 def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, finished):
     study.plan(
         {1: "eat", 4: "sleep"},
@@ -155,7 +157,9 @@ def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, 
     assert as_here(study, finished)
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "ended_by", [pytest.param(signal.SIGINT, marks=pytest.mark.nightly), signal.SIGKILL]
+)
 def test_a_restarted_snakemake_trains_nothing_finished_twice(study, finished, ended_by):
     study.plan({1: "none", 4: "hold"})
     before = len(TRAINED.findall(study.noted()))
@@ -188,7 +192,7 @@ def unfinished(study) -> list:
 @pytest.mark.parametrize(
     ("how", "trainer", "ending", "kept"),
     [
-        ("cancelled", {}, "", "1 trainings are finished"),
+        pytest.param(*("cancelled", {}, "", "1 trainings are finished"), marks=pytest.mark.nightly),
         # It has ten seconds for the end of its epoch.
         (
             "preempted",
@@ -237,6 +241,7 @@ def test_one_allocation_trains_a_study_and_continues_after_preemption_or_time_ou
     assert as_here(study, finished)
 
 
+@pytest.mark.nightly
 def test_confirm_and_verify_train_on_the_cluster(study):
     confirm = {"first_repetitions": 3, "repetitions_per_round": 2, "max_trainings": 6}
     study.plan({1: "none", 4: "none"}, confirm={**confirm, "difference": 0.02})

@@ -338,7 +338,7 @@ def seeded_by_keras(builder, rows, repetitions, epochs):
     return np.array(losses)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_compiled_and_plain_fits_with_different_seeds_agree_in_distribution():
     """Over 25 repetitions, by the Kolmogorov-Smirnov test on the final validation loss."""
     repetitions, epochs = 25, 8

@@ -174,7 +174,7 @@ def test_every_block_is_of_a_kind_that_a_test_runs():
     assert {block.kind for block in all_blocks()} == {"", "sh", "python", "yaml", "snakemake"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_command_runs_but_those_that_say_why_not(copied):
     """Those of the tutorial and of module.md run in a project of their own."""
     copied.change(hyperparameters={"dropout": 0, "learning_rate": [0.1, 0.5]})
@@ -203,7 +203,7 @@ def test_every_command_runs_but_those_that_say_why_not(copied):
     assert (copied.folder / "docs" / "config.md").read_text() == (DOCS / "config.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_tutorial_works_as_written(project):
     shutil.copytree(ROOT / "config", project.folder / "config", dirs_exist_ok=True)
     names = re.findall(r"Save this as `([^`]+)`", (DOCS / TUTORIAL).read_text())

@@ -441,7 +441,7 @@ def noted(project: Project, size: int | str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [1, "auto"])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.nightly), "auto"])
 def test_random_faults_lose_nothing_and_change_nothing(disk, size):
     """Each run has several soft faults and ends with a hard one, until there were enough."""
     project = Project(disk)
