@@ -121,7 +121,7 @@ def test_the_store_gives_back_only_whole_records_and_only_where_they_are_missing
     assert not Path(client.store_of(missing)).exists()
 
 
-@pytest.mark.parametrize("size", [7])
+@pytest.mark.parametrize("size", [3])
 def test_jobs_of_several_points_give_the_same_bits_and_train_only_what_is_new(
     untrained, finished, size
 ):
