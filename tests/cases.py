@@ -1,4 +1,4 @@
-"""Tables of cases: `pytest` runs a few of each, `pytest --all` runs all."""
+"""Tables of cases: `pytest` runs a few of each, `pytest --all` more, `pytest --nightly` all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 Name = TypeVar("Name", str, int)
 
 
-def cases(names: Iterable[Name], quick: Collection[Name]) -> list:
-    """Return a test's cases; those that are not named as quick are marked `slow`.
+def cases(names: Iterable[Name], quick: Collection[Name], slow: Collection[Name] = ()) -> list:
+    """Return a test's cases; those named as neither quick nor slow are marked `nightly`.
 
     Raises
     ------
     ValueError
-        If a quick case is in no table, as after a change of its name.
+        If a quick or slow case is in no table, as after a change of its name.
     """
     names = list(names)
-    if unknown := set(quick) - set(names):
+    if unknown := {*quick, *slow} - {*names}:
         raise ValueError(f"no such cases: {unknown}")
-    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
+    marks = dict.fromkeys(slow, pytest.mark.slow) | dict.fromkeys(quick, ())
+    return [pytest.param(name, marks=marks.get(name, pytest.mark.nightly)) for name in names]

@@ -140,6 +140,7 @@ def test_trainings_over_their_memory_or_time_are_trained_again_with_more(study, 
     assert as_here(study, finished)
 
 
+@pytest.mark.nightly
 def test_neither_a_lost_node_nor_a_restarted_controller_costs_a_training(study, finished):
     study.plan({1: "hold", 4: "hold"})
     study.start()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from gridloom.engines import model_fit
 from gridloom.engines.epochs import last_fit
 from tests.made_networks import BATCH, EPOCHS, fit_one, fit_together, mlp, trainings_of
 
 
+@pytest.mark.slow
 def test_the_epoch_of_a_compiled_fit_is_known_while_its_graph_runs():
     epochs = 20_000
     trainings, model = trainings_of(mlp(), 1)

@@ -280,19 +280,19 @@ def assert_close(history, expected):
         np.testing.assert_allclose(history[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
-QUICK_CASES = [
-    "a train_step set on the model",
+QUICK_CASES = ["a train_step set on the model", "units drawn for each repetition"]
+
+SLOW_CASES = [
     "one Dropout called twice",
     "steps counted from another number",
     "a learning rate drawn by Python",
-    "units drawn for each repetition",
     "a policy for one point",
     "weights set by hand",
     "an adapted Normalization",
 ]
 
 
-@pytest.mark.parametrize("case", cases(CASES, QUICK_CASES))
+@pytest.mark.parametrize("case", cases(CASES, QUICK_CASES, SLOW_CASES))
 def test_a_warm_trainer_gives_the_numbers_of_model_fit(data, tmp_path, case):
     before, body, values = CASES[case]
     model = written(tmp_path, body, before)
@@ -338,7 +338,7 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
     assert (made.engine, made.why_not_lockstep) == ("keras", None)
 
 
-@pytest.mark.parametrize("folds", cases([2, 7, 20], [7]))
+@pytest.mark.parametrize("folds", cases([2, 7, 20], [], [7]))
 def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
     data, tmp_path, folds
 ):

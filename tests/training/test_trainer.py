@@ -263,6 +263,7 @@ def build_model(input_shape, outputs, *, activation, **rest):
 """
 
 
+@pytest.mark.slow
 def test_the_keras_engine_trains_every_repetition_and_fold(data, tmp_path):
     model = tmp_path / "net.py"
     model.write_text(OWN_PARTS)
@@ -285,6 +286,7 @@ def test_the_keras_engine_trains_every_repetition_and_fold(data, tmp_path):
     assert histories(Trainer().run(request)) == histories(record)
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_curves_and_weights_in_their_records(data):
     for point in ({"dropout": 0.3}, {"early_stopping_patience": 1, "learning_rate": 1.0}):
         request = request_of(data, **point)

@@ -167,6 +167,7 @@ def callbacks(hyperparameters):
 """
 
 
+@pytest.mark.slow
 def test_trainings_by_model_fit_that_are_finished_are_kept(data, tmp_path):
     begun, model = tmp_path / "begun", tmp_path / "net.py"
     model.write_text(CALLS_BACK.format(folder=str(tmp_path)))

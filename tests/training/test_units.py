@@ -132,6 +132,7 @@ def build_model(input_shape, outputs, *, learning_rate: float):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
 def test_a_network_learns_large_targets_and_is_measured_in_their_units(tmp_path, engine):
     generator = np.random.default_rng(2)

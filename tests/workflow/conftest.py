@@ -85,8 +85,12 @@ class Project:
             *arguments,
         ]
 
-    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
-        """Run `snakemake` to its end, it and what it starts in forks (see `forked_python`)."""
+    def run(self, *arguments: str, cores: int = 1) -> subprocess.CompletedProcess:
+        """Run `snakemake` to its end, it and what it starts in forks (see `forked_python`).
+
+        One core is the default because each further worker traces the graphs again, and tests run
+        side by side.
+        """
         _, *line = self.command(*arguments, cores=cores)
         return run_snakemake(line, self.folder, self.environment())
 
@@ -130,7 +134,7 @@ class Project:
         """Return what the `snakemake` started last has printed so far."""
         return self.out.read_text()
 
-    def succeed(self, *arguments: str, cores: int = 2) -> dict[str, int]:
+    def succeed(self, *arguments: str, cores: int = 1) -> dict[str, int]:
         """Run `snakemake`, expect success, and return how many jobs of each rule ran."""
         done = self.run(*arguments, cores=cores)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -103,6 +103,16 @@ def forked_python() -> str:
     return _python(_server(LIBRARIES))
 
 
+#: The client of the workers is no fork, but the host and the workers that it starts are.
+_CLIENT = """
+import sys
+sys.executable = sys.argv[1]
+del sys.argv[:2]
+program = {"__name__": "__main__", "__file__": sys.argv[0]}
+exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"), program)
+"""
+
+
 @cache
 def _python(address: str) -> str:
     asking = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).with_name("asking.py"))])
@@ -111,8 +121,9 @@ def _python(address: str) -> str:
     path.parent.mkdir()
     path.write_text(
         "#!/bin/sh\n"
-        'case "$1" in\n'
-        f'-P | [!-]*) exec {asking} {python} {address} "$@" ;;\n'
+        'case "$1 $2 $3" in\n'
+        f'"-P "* | [!-]*) exec {asking} {python} {address} "$@" ;;\n'
+        f'"-S -E -P") shift 3; exec {python} -S -E -P -c {shlex.quote(_CLIENT)} "$0" "$@" ;;\n'
         f'*) exec {python} "$@" ;;\n'
         "esac\n"
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 
+@pytest.mark.slow
 def test_baselines_are_measured_beside_a_study_and_again_only_for_other_rows_or_metrics(copied):
     baselines = {"baselines": ["dummy", "linear"]}
     copied.change(**baselines)

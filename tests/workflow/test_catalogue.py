@@ -421,14 +421,14 @@ QUICK_STUDIES = [
 ]
 
 
-@pytest.mark.parametrize("name", cases(STUDIES, QUICK_STUDIES))
+@pytest.mark.parametrize("name", cases(STUDIES, QUICK_STUDIES, STUDIES))
 def test_a_wrong_study_stops_before_any_job(study, name):
     changes, expected = STUDIES[name]
     printed = refused(study, _without({**TINY, **changes}), expected)
     assert len(lines(printed)) <= 5, printed
 
 
-@pytest.mark.parametrize("name", cases(TEXTS, ["a bracket", "a key given twice", "code"]))
+@pytest.mark.parametrize("name", cases(TEXTS, ["a bracket", "a key given twice", "code"], TEXTS))
 def test_a_file_that_is_not_a_study_stops_before_any_job(study, name):
     content, expected = TEXTS[name]
     printed = refused(study, content, expected)
@@ -436,7 +436,7 @@ def test_a_file_that_is_not_a_study_stops_before_any_job(study, name):
     assert not (study.folder / "ran").exists()
 
 
-@pytest.mark.parametrize("name", cases(MODELS_READ, ["not Python", "other arguments"]))
+@pytest.mark.parametrize("name", cases(MODELS_READ, ["not Python", "other arguments"], MODELS_READ))
 def test_a_wrong_model_file_stops_before_any_job(study, name):
     content, expected = MODELS_READ[name]
     (study.folder / "models" / "own.py").write_text(content)
@@ -485,7 +485,7 @@ def test_a_model_file_that_does_not_load_fails_its_job(study):
     refused(study, case, "No module named 'kears'", besides=("logs",))
 
 
-@pytest.mark.parametrize("name", cases(FILES, ["empty", "no such target", "a wrong sum"]))
+@pytest.mark.parametrize("name", cases(FILES, ["empty", "no such target"], FILES))
 def test_a_wrong_data_file_stops_before_any_training(study, name):
     content, changes, expected = FILES[name]
     file = study.folder / "mine.csv"

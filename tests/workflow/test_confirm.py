@@ -98,6 +98,7 @@ def test_limits_end_it_and_taken_away_it_goes_on_without_training_twice(copied):
     assert len(trained) == len(set(trained)) <= 8 + 16
 
 
+@pytest.mark.slow
 def test_a_changed_grid_meets_no_stale_confirmation_and_more_repetitions_use_its_records(copied):
     copied.change(**settings(max_trainings=8))
     assert copied.succeed("confirm")["confirm"] == 1

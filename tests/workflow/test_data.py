@@ -115,7 +115,7 @@ def numbers(folder):
 KINDS = {make.__name__: make for make in (images, tokens, labels, numbers)}
 
 
-@pytest.mark.parametrize("kind", cases(KINDS, ["images"]))
+@pytest.mark.parametrize("kind", cases(KINDS, ["images"], ["labels"]))
 def test_each_kind_of_data_trains(project, kind):
     make = KINDS[kind]
     dataset, knobs, held = make(project.folder)
@@ -140,6 +140,7 @@ def test_each_kind_of_data_trains(project, kind):
         assert train.target.shape == (40, 2)
 
 
+@pytest.mark.slow
 def test_prices_near_68_000_are_learned_and_reported_in_their_units(project, finished):
     generator = np.random.default_rng(3)
     houses = pd.DataFrame(generator.normal(size=(300, 3)), columns=["area", "rooms", "age"])

@@ -87,7 +87,7 @@ def fill(folder: Path) -> Path:
 # -- the disk
 
 
-@pytest.mark.parametrize("stage", cases(["train", "gather", "figures"], ["train"]))
+@pytest.mark.parametrize("stage", cases(["train", "gather", "figures"], [], ["train"]))
 def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, stage):
     project = copy_of(finished, disk)
     before = project.records()
@@ -168,6 +168,7 @@ def test_a_read_only_folder_ends_a_run_before_it_starts(copied, finished):
 # -- the records
 
 
+@pytest.mark.slow
 def test_damaged_records_are_trained_again_or_named_with_the_remedy(copied, finished):
     truncated, emptied, other_version, other_point = (
         copied.results / "points" / path for path in sorted(copied.records())
@@ -228,6 +229,7 @@ def test_a_clock_set_back_trains_nothing_again_and_is_reported(copied, finished)
 # -- the person
 
 
+@pytest.mark.slow
 def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
     make_endless(untrained)
     running = untrained.start()
@@ -418,9 +420,6 @@ def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
 
 # -- everything at once
 
-#: For each number of points a job.
-FAULTS = 13
-
 
 def noted(project: Project, size: int | str) -> dict[str, str]:
     """Return the complete records that no running job of a single point makes.
@@ -441,8 +440,15 @@ def noted(project: Project, size: int | str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.nightly), "auto"])
-def test_random_faults_lose_nothing_and_change_nothing(disk, size):
+@pytest.mark.parametrize(
+    ("size", "faults"),
+    [
+        ("auto", 7),
+        pytest.param("auto", 25, marks=pytest.mark.nightly),
+        pytest.param(1, 25, marks=pytest.mark.nightly),
+    ],
+)
+def test_random_faults_lose_nothing_and_change_nothing(disk, size, faults):
     """Each run has several soft faults and ends with a hard one, until there were enough."""
     project = Project(disk)
     make_long(project, points=30, epochs=60, points_per_job=size)
@@ -505,7 +511,7 @@ def test_random_faults_lose_nothing_and_change_nothing(disk, size):
         """Count the records that a run would train."""
         return total - sum(text.endswith("}\n") for text in project.records().values())
 
-    while sum(happened.values()) < FAULTS:
+    while sum(happened.values()) < faults:
         while missing() < total // 3 and len(kept) >= 5:  # else there is nothing left to disturb
             kind = least(["truncated", "emptied", "deleted"])
             damage(kind)

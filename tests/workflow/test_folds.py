@@ -65,8 +65,10 @@ def study_of(project, **settings):
 
 QUICK = ["as many folds as rows"]
 
+SLOW = ["10 folds of classes", "folds of uneven groups"]
 
-@pytest.mark.parametrize("name", cases(STUDIES, QUICK))
+
+@pytest.mark.parametrize("name", cases(STUDIES, QUICK, SLOW))
 def test_folds_train_warm_and_every_fold_is_in_the_table(project, name):
     study_of(project, **STUDIES[name])
     assert project.succeed("--until", "gather")["train"] == 4
@@ -80,6 +82,7 @@ def test_folds_train_warm_and_every_fold_is_in_the_table(project, name):
     assert runs["val_loss"].notna().all()
 
 
+@pytest.mark.slow
 def test_folds_give_the_same_numbers_with_each_engine(project):
     numbers = {}
     for engine in ("compiled", "keras"):

@@ -86,7 +86,7 @@ def assert_continues_with_the_same_numbers(project, taken_over: str):
     ("how", "warm"),
     [
         ("Ctrl-C", True),
-        pytest.param("SIGTERM", False, marks=pytest.mark.slow),
+        pytest.param("SIGTERM", False, marks=pytest.mark.nightly),
     ],
 )
 def test_an_interrupted_job_keeps_its_finished_trainings(untrained, how, warm):
@@ -105,8 +105,8 @@ def test_an_interrupted_job_keeps_its_finished_trainings(untrained, how, warm):
 @pytest.mark.parametrize(
     ("how", "warm"),
     [
-        ("SIGTERM", True),
-        pytest.param("Ctrl-C", False, marks=pytest.mark.slow),
+        pytest.param("SIGTERM", True, marks=pytest.mark.slow),
+        pytest.param("Ctrl-C", False, marks=pytest.mark.nightly),
     ],
 )
 def test_a_stopped_training_continues_from_its_checkpoint(untrained, how, warm):

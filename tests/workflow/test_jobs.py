@@ -203,7 +203,7 @@ def long(project, warm=True):
 
 
 @pytest.mark.parametrize(
-    "victim", cases(["client", "worker", "snakemake", "Ctrl-C"], ["client", "snakemake"])
+    "victim", cases(["client", "worker", "snakemake", "Ctrl-C"], [], ["worker", "Ctrl-C"])
 )
 def test_a_job_that_is_killed_keeps_what_it_has_trained(untrained, victim):
     long(untrained)
@@ -242,6 +242,7 @@ def test_a_job_that_is_killed_keeps_what_it_has_trained(untrained, victim):
     assert histories(untrained) == before
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_repeated_takes_over_what_is_trained(untrained):
     long(untrained)
     running = untrained.start("--until", "train", "--retries", "1")

@@ -86,6 +86,7 @@ def test_prune_lists_unused_records_and_prune_remove_removes_them(copied):
     assert "train" not in ran
 
 
+@pytest.mark.slow
 def test_figures_of_an_earlier_grid_go_with_the_first_run_of_the_new_one(copied):
     figures = copied.results / "figures"
     before = copied.records()
@@ -116,6 +117,7 @@ def test_lattice_draws_the_grid_before_anything_is_trained(untrained):
     assert untrained.records() == {}
 
 
+@pytest.mark.slow
 def test_partial_makes_marked_tables_and_figures_from_finished_records(copied):
     copied.change(hyperparameters={"units": [1, 4, 8]})
     assert copied.succeed("partial") == {

@@ -67,6 +67,7 @@ def server(tmp_path):
         running.shutdown()
 
 
+@pytest.mark.slow
 def test_data_from_a_server_trains_and_a_failed_download_is_one_message(project, server):
     for page, printed in (
         ("none.csv", "the server answered 404"),
@@ -101,6 +102,7 @@ def test_a_misspelt_objective_ends_the_run_before_any_training_with_one_sentence
     )
 
 
+@pytest.mark.slow
 def test_correcting_a_misspelt_objective_trains_nothing(copied):
     before = copied.records()
     copied.change(objective={"metric": "categorical_acuracy", "mode": "max"})

@@ -39,6 +39,7 @@ def photos(project):
     return table
 
 
+@pytest.mark.slow
 def test_a_study_of_numbered_images_trains_refits_and_predicts(project, photos):
     given = ("--configfile", "photos.yaml")
     assert project.succeed(*given)["train"] == 2

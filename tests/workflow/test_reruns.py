@@ -167,6 +167,7 @@ def test_an_edit_of_code_trains_everything_but_a_touch_or_comment_nothing(copied
     assert copied.succeed("-n") == {}
 
 
+@pytest.mark.slow
 def test_undoing_an_edit_that_made_trainings_fail_trains_nothing(copied):
     path = copied.folder / "models" / "mlp.py"
     text, before = path.read_text(), copied.records()
@@ -275,6 +276,7 @@ def test_a_comment_in_the_study_does_nothing(copied):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_half_way_leaves_nothing_and_goes_on_where_it_was(untrained):
     untrained.change(hyperparameters={"units": list(range(1, 13)), "epochs": 20})
     running = untrained.start(cores=1)

@@ -44,7 +44,11 @@ def test_a_killed_worker_fails_only_its_job_with_the_cause(untrained):
 
 # SIGKILL: tests/workflow/test_reruns.py, with the rerun after it.
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number",
+    [
+        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
 )
 def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
     make_long(untrained)
@@ -56,6 +60,7 @@ def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
     assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
 
 
+@pytest.mark.slow
 def test_a_client_that_dies_stops_its_training(untrained):
     make_endless(untrained)
     running = untrained.start()
@@ -88,7 +93,11 @@ def build_model(input_shape, outputs, units):
 
 # Without a warm worker, each training imports TensorFlow first.
 @pytest.mark.parametrize(
-    ("warm", "minutes"), [(True, "0.4"), pytest.param(False, "0.7", marks=pytest.mark.slow)]
+    ("warm", "minutes"),
+    [
+        pytest.param(True, "0.4", marks=pytest.mark.slow),
+        pytest.param(False, "0.7", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_go_on(
     untrained, warm, minutes
@@ -115,6 +124,7 @@ def wait_for_socket(project):
     return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")), 60)
 
 
+@pytest.mark.slow
 def test_the_folder_of_the_workers_is_closed_to_others(untrained):
     make_long(untrained)
     running = untrained.start()
@@ -175,6 +185,7 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     assert min(seconds) < 0.05
 
 
+@pytest.mark.slow
 def test_a_missing_gpu_is_reported_with_the_setting(untrained):
     untrained.change(resources={"train": {"gpu": 1}}, hyperparameters={"units": 1, "dropout": 0})
     done = untrained.run()
@@ -198,6 +209,7 @@ def build_model(input_shape, outputs, units, learning_rate):
 """
 
 
+@pytest.mark.slow
 def test_each_training_sees_one_device_and_devices_are_shared_evenly(untrained, monkeypatch):
     """Declared devices stand in for real ones; TensorFlow then falls back to the CPU."""
     (untrained.folder / "models" / "sees.py").write_text(SEES)
