@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, product
 from pathlib import Path
@@ -114,6 +114,11 @@ class Machine:
         """Kind of what it trained on: ``CPU`` or ``GPU``."""
         return "GPU" if self.gpus else "CPU"
 
+    @property
+    def kind(self) -> dict[str, Any]:
+        """What two machines have in common if they give the same bits: all but the name."""
+        return asdict(replace(self, host=""))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -140,6 +145,12 @@ class Record:
         say.
     started
         When the job began, in seconds since 1970; None if the record does not say.
+    built
+        Fingerprint of what was trained (see `gridloom.training.adoption`); None if what was built
+        does not say all, or if the record does not say.
+    adopted_from
+        If the trainings were adopted: set-up, point and file of the record that they were made
+        for; None if they were made for this record.
     """
 
     hyperparameters: Point
@@ -151,6 +162,8 @@ class Record:
     engine: str | None = None
     why_not_lockstep: str | None = None
     started: float | None = None
+    built: str | None = None
+    adopted_from: str | None = None
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -179,6 +192,9 @@ def write_record(path: Path, record: Record) -> None:
             "engine": record.engine,
             "why_not_lockstep": record.why_not_lockstep,
             "started": record.started,
+            # Near the end of the file, where `built_in` looks.
+            "built": record.built,
+            "adopted_from": record.adopted_from,
         },
     }
     write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
@@ -252,6 +268,8 @@ def _record(path: Path, content: Any) -> Record:
         engine=_optional(environment, "engine", str, "text"),
         why_not_lockstep=_optional(environment, "why_not_lockstep", str, "text"),
         started=_optional(environment, "started", float, "a time"),
+        built=_optional(environment, "built", str, "text"),
+        adopted_from=_optional(environment, "adopted_from", str, "text"),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gridloom.errors import report_mistakes
 from gridloom.identity.setup import package_versions
+from gridloom.workflow.adoption import adoptable_records, count_fitting
 from gridloom.workflow.plan import (
     describe_other_versions,
     describe_plan,
@@ -23,7 +24,10 @@ with report_mistakes(snakemake.log[0]):
     jobs = list_jobs(asked.records, asked.finished, asked.cut_short)
     finished = [Path(record) for record in asked.finished]
     others = other_records(Path(asked.points, asked.name), jobs)
-    earlier = find_earlier(Path(asked.points), asked.name, json.loads(asked.setup))
+    setup = json.loads(asked.setup)
+    earlier = find_earlier(Path(asked.points), asked.name, setup)
+    missing = [(job.point, job.block) for job in jobs if job.reason is not None]
+    adoptable = adoptable_records(asked.points, asked.name, setup, asked.records)
     plan = describe_plan(
         jobs,
         count=asked.jobs,
@@ -34,6 +38,7 @@ with report_mistakes(snakemake.log[0]):
         others=list(others.values()),
         earlier=earlier,
         versions=describe_other_versions(finished, package_versions()),
+        adoptable=count_fitting(missing, adoptable.values()),
     )
     # At once: the summary takes half a minute for 10,000 points.
     print(plan, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -26,6 +26,7 @@ from gridloom.networks.build import Network, build
 from gridloom.networks.model_code import ModelCode, read_model_code
 from gridloom.networks.model_file import ModelFile, load_model_file
 from gridloom.networks.pipeline import Pipeline
+from gridloom.networks.plain_code import acts_beyond
 from gridloom.networks.targets import encode_target
 from gridloom.records import Machine
 from gridloom.study.contract import CALLBACKS, PIPELINE
@@ -52,6 +53,8 @@ class Inputs:
         Fingerprint of their file.
     file
         The model file.
+    beyond
+        Where the model file could act beyond its networks (see `acts_beyond`); None if nowhere.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Inputs:
         self.rows = training_rows(request.rows_file, SplitDescription.read(request.split_file))
         self.content = fingerprint([request.rows_file])
         self.file = load_model_file(request.model_file, self._state[0])
+        self.beyond = acts_beyond(self._state[0])
         self._prepared: Kept[list[PreparedRows]] = Kept(
             lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
         )
@@ -215,7 +219,7 @@ def open_request(request: Request, inputs: Inputs, stop: Event) -> OpenRequest:
         "rows": inputs.content,
         "lockstep": request.lockstep,
         "setup": setup.as_json(),
-        "machine": asdict(replace(machine, host="")),
+        "machine": machine.kind,
     }
     return OpenRequest(
         request,

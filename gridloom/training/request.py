@@ -31,6 +31,9 @@ class Request:
         File for what is trained until all is (see `gridloom.training.unfinished`); None for none.
     checkpoint_minutes
         Minutes between two checkpoints of a fit; None for none.
+    adoptable
+        File that lists records that may be adopted (see `gridloom.training.adoption`); None for
+        none.
     """
 
     setup: Setup
@@ -43,3 +46,4 @@ class Request:
     objective: str | None = None
     unfinished: Path | None = None
     checkpoint_minutes: float | None = None
+    adoptable: Path | None = None

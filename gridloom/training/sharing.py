@@ -52,11 +52,22 @@ _REPORT = "The results are right; please report this with the model file."
 
 @dataclass(frozen=True)
 class Fits:
-    """The fits of a request's trainings, and how they trained."""
+    """The fits of a request's trainings, and how they trained.
+
+    Attributes
+    ----------
+    fitted
+        In the order of the record.
+    engine, why_not_lockstep
+        As in the record.
+    trainings
+        What was fitted; None if nothing is known of it before the fit.
+    """
 
     fitted: list[Fitted]
     engine: str
     why_not_lockstep: str | None = None
+    trainings: Sequence[Training] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +125,15 @@ class SharedGraphs:
         why_not = _HIDDEN if kind is None else self._why_not_lockstep(opened, kind, trainings)
         return ("lockstep" if why_not is None else "one by one"), why_not
 
-    def fit(self, point: Point, ahead: Iterable[Point] = ()) -> list[tuple[Point, Fits]]:
+    def fit(
+        self, point: Point, trainings: list[Training] | None, ahead: Iterable[Point] = ()
+    ) -> list[tuple[Point, Fits]]:
         """Fit all trainings of a point with compiled graphs.
 
         Parameters
         ----------
+        trainings
+            From `trainings`.
         ahead
             Points that train later in the same job.
 
@@ -135,7 +150,6 @@ class SharedGraphs:
         opened, kind = point.opened, point.kind
         if kind is None:
             return [(point, _fit_apart(opened, _HIDDEN))]
-        trainings = self._trainings(point)
         if trainings is None:
             differing = "build_model returns another network in each repetition"
             return [(point, _fit_apart(opened, differing))]
@@ -159,7 +173,8 @@ class SharedGraphs:
             return fit(lanes, kind.model, **opened.settings, checkpoints=checkpoints)
 
         alone = [[place] for place in range(len(trainings))]
-        return [(point, Fits(opened.unfinished.fit_all(alone, train), "one by one", why_not))]
+        fitted = opened.unfinished.fit_all(alone, train)
+        return [(point, Fits(fitted, "one by one", why_not, trainings))]
 
     def _fit_lockstep(
         self, point: Point, trainings: list[Training], ahead: Iterable[Point]
@@ -182,9 +197,13 @@ class SharedGraphs:
             return self._fit_lanes([(point, lanes)], checkpoints)
 
         if len(shares) == 1:
-            return [(point, Fits(unfinished.fit_all(groups, train), "lockstep"))]
+            fits = Fits(unfinished.fit_all(groups, train), "lockstep", None, trainings)
+            return [(point, fits)]
         fitted = iter(self._fit_lanes(shares, None))
-        return [(one, Fits(list(islice(fitted, len(own))), "lockstep")) for one, own in shares]
+        return [
+            (one, Fits(list(islice(fitted, len(own))), "lockstep", None, own))
+            for one, own in shares
+        ]
 
     def _beside(
         self, point: Point, trainings: Sequence[Training], ahead: Iterable[Point]
@@ -207,19 +226,29 @@ class SharedGraphs:
                 and other.kind.name == point.kind.name
             )
             with contextlib.suppress(GridloomError):  # its own turn reports it
-                own = self._trainings(other) if same else None
+                own = self.trainings(other) if same else None
                 if own and {*map(_sizes, own)} == {*map(_sizes, trainings)}:
                     found.append((other, own))
                     free -= len(own)
         state.restore()  # the twins are made of this point's network
         return found
 
-    def _trainings(self, point: Point) -> list[Training] | None:
-        """Return a point's trainings; None if its networks differ between repetitions."""
+    def trainings(self, point: Point) -> list[Training] | None:
+        """Return a point's trainings.
+
+        Returns
+        -------
+        list or None
+            None if its network cannot be inspected, or differs between repetitions.
+
+        Raises
+        ------
+        ModelError
+            If the compiled fit cannot train it.
+        """
         opened, kind = point.opened, point.kind
-        assert kind is not None
-        weights = self._initial_weights(opened, point.first, kind)
-        if weights is None:
+        weights = None if kind is None else self._initial_weights(opened, point.first, kind)
+        if kind is None or weights is None:
             return None
         return [
             opened.training(kind.model, repetition, fold, weights[opened.seeds[repetition].init])

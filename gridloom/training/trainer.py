@@ -19,6 +19,7 @@ from gridloom.networks.model_file import make_callbacks
 from gridloom.networks.targets import encode_target
 from gridloom.records import Record, TrainingResult, shortest
 from gridloom.study.seeds import Seeds
+from gridloom.training.adoption import Adoptable, built_from, why_not_known
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.opening import Inputs, OpenRequest, open_request
 from gridloom.training.request import Request
@@ -60,12 +61,13 @@ class Trainer:
         self._inputs: Inputs | None = None
         self.graphs = SharedGraphs()
         self._measured: str | None = None
+        self._adoptable = Adoptable()
         #: Requests of the job that were opened ahead; records that wait to be asked for.
         self._ahead: dict[str, Point | None] = {}
         self._waiting: dict[str, Record] = {}
 
     def run(self, request: Request, ahead: Sequence[Request] = ()) -> Record:
-        """Train a point's repetitions and return the record.
+        """Train a point's repetitions and return the record, or adopt an earlier one.
 
         Parameters
         ----------
@@ -93,13 +95,30 @@ class Trainer:
         if setup.engine == "keras":
             trained = [(point, _fit_by_keras(opened))]
         else:
-            trained = self.graphs.fit(point, self._opened_ahead(ahead, opened.inputs))
+            trainings = self.graphs.trainings(point)
+            adopted = self._adopted(point, trainings)
+            if adopted is not None:
+                return adopted
+            ahead_opened = self._opened_ahead(ahead, opened.inputs)
+            trained = self.graphs.fit(point, trainings, ahead_opened)
         seconds = opened.unfinished.seconds_before + time.perf_counter() - clock
         seconds /= sum(len(fits.fitted) for _, fits in trained)
         record, *others = (_record(one, fits, seconds, started) for one, fits in trained)
         for (one, _), other in zip(trained[1:], others, strict=True):
             self._waiting[repr(one.opened.request)] = other
         return record
+
+    def _adopted(self, point: Point, trainings: Sequence[Training] | None) -> Record | None:
+        """Return the record that a point adopts; None if it is to be trained."""
+        request = point.opened.request
+        self._adoptable.open(request.adoptable)
+        if not self._adoptable:
+            return None
+        why_not = why_not_known(point, trainings)
+        if why_not is not None:
+            print(f"trained, not adopted: {why_not}")
+            return None
+        return self._adoptable.take(built_from(point, trainings), request)
 
     def _opened_ahead(self, ahead: Sequence[Request], inputs: Inputs) -> Iterator[Point]:
         """Open requests that follow and are not trained yet, without those that cannot share."""
@@ -121,8 +140,16 @@ class Trainer:
                     if small and point.kind is not None and point.kind.structure.own is None:
                         self._ahead[key] = point
             found = self._ahead[key]
-            if found is not None:
+            if found is not None and not self._adopts(found):
                 yield found
+
+    def _adopts(self, point: Point) -> bool:
+        """Return whether a point ahead will adopt a record in its turn."""
+        if not self._adoptable:
+            return False
+        with contextlib.suppress(GridloomError):  # its own turn reports it
+            return built_from(point, self.graphs.trainings(point)) in self._adoptable
+        return False
 
     def inspect(self, request: Request) -> Inspection:
         """Build a point's network and check it as `run` does, but train nothing.
@@ -250,6 +277,7 @@ def _record(point: Point, fits: Fits, seconds: float, started: float) -> Record:
         engine=fits.engine,
         why_not_lockstep=fits.why_not_lockstep,
         started=round(started, 3),
+        built=None if fits.trainings is None else built_from(point, fits.trainings),
     )
 
 

@@ -33,6 +33,8 @@ class TrainingSettings:
         GPUs that all trainings of the run may use together; None for no limit.
     warm, lockstep, checkpoint_minutes, recycle_trainings, recycle_mb
         As in the study; `warm` is false in a cluster's job.
+    adoptable
+        File that may list records to adopt; None for none.
     """
 
     setup: Setup
@@ -44,6 +46,7 @@ class TrainingSettings:
     checkpoint_minutes: float | None
     recycle_trainings: int
     recycle_mb: int
+    adoptable: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that `read_settings` of the client reads."""
@@ -104,6 +107,7 @@ class Job:
                 objective=settings.objective,
                 unfinished=unfinished_of(record),
                 checkpoint_minutes=settings.checkpoint_minutes,
+                adoptable=None if settings.adoptable is None else Path(settings.adoptable),
             )
 
         return cls(

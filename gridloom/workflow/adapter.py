@@ -76,7 +76,7 @@ class Adapter:
             # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
             # module.
             if self.run.invocation.in_job or self.run.invocation.handed_over is not None:
-                self._hand_over(self.run)
+                self._hand_over(self.run, adopting=bool(self.run.coverage.missing()))
         # Exit instead of raising, because Snakemake would add lines of the rules to the message.
         except (BackendError, StorageError) as error:
             sys.exit(str(error))
@@ -149,12 +149,19 @@ class Adapter:
         local: bool = workflow.local_exec
         return local
 
-    def _hand_over(self, run: StudyRun) -> None:
-        """Pass settings of a study to the jobs of this process."""
+    def _hand_over(self, run: StudyRun, *, adopting: bool) -> None:
+        """Pass settings of a study to the jobs of this process.
+
+        Parameters
+        ----------
+        adopting
+            Whether the jobs may adopt records.
+        """
         run.hand_over_settings()
         run.open_for_training(self._gpu_limit)
         if self.workflow.is_main_process:
             freeze(run.groups)
+            run.note_adoptable(allowed=adopting)
 
     @property
     def _gpu_limit(self) -> int | None:
@@ -309,7 +316,7 @@ class Adapter:
         try:
             for job in self.workflow.dag.needrun_jobs(exclude_finished=False):
                 require_extra(job.rule.name)
-            self._hand_over(self.run)
+            self._hand_over(self.run, adopting=self._may_adopt())
             self.run.start(["download"] if settings.forceall else list(settings.forcerun))
         except GridloomError as error:
             raise WorkflowError(str(error)) from None
@@ -319,6 +326,17 @@ class Adapter:
         if outlook.checked:
             arguments = self.run.check_arguments(outlook.pending)
             self._check = Beside(arguments, outlook.axes, own_folder(), self._report_check)
+
+    def _may_adopt(self) -> bool:
+        """Return whether this run may train something, and was not asked to train it anew."""
+        settings = self.workflow.dag_settings
+        forced = (name for name in settings.forcerun if is_training(name) or "/points/" in name)
+        if settings.forceall or settings.forcetargets or any(forced):
+            return False
+        jobs = self.workflow.dag.needrun_jobs(exclude_finished=False)
+        names = {job.rule.name for job in jobs}
+        # Those of `confirm` and `verify` name further records while they run.
+        return any(is_training(name) or name.startswith(("confirm", "verify")) for name in names)
 
     def _report_check(self, message: str, can_train: bool) -> None:
         level = logging.WARNING if message else logging.INFO

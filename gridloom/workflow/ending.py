@@ -41,10 +41,11 @@ def read_answer(pick: Path, summary: Path) -> Answer | None:
         return None
 
 
-def describe_trained(outlook: Outlook, seconds: float) -> str:
-    """Describe what a run trained, for a run that made no tables."""
+def describe_trained(outlook: Outlook, seconds: float, adopted: int = 0) -> str:
+    """Describe what a run trained, for a run that made no tables; see `describe_answer`."""
     count = sum(map(outlook.trainings, outlook.pending))
-    return f"Finished in {describe_duration(seconds)}: {count:,} trainings."
+    counted = f"{count:,} trainings" + (f", {adopted:,} of them adopted" if adopted else "")
+    return f"Finished in {describe_duration(seconds)}: {counted}."
 
 
 def describe_touched(missing: Collection[str]) -> str:
@@ -55,7 +56,9 @@ def describe_touched(missing: Collection[str]) -> str:
     return text
 
 
-def describe_answer(outlook: Outlook, answer: Answer | None, results: str, seconds: float) -> str:
+def describe_answer(
+    outlook: Outlook, answer: Answer | None, results: str, seconds: float, adopted: int = 0
+) -> str:
     """Describe what a finished study found, and where to look.
 
     Parameters
@@ -66,10 +69,15 @@ def describe_answer(outlook: Outlook, answer: Answer | None, results: str, secon
         Folder of the study.
     seconds
         How long the run took.
+    adopted
+        How many of the trainings that it made were adopted from earlier records.
     """
-    trained = sum(map(outlook.trainings, outlook.pending))
-    total = trained + sum(map(outlook.trainings, outlook.existing))
-    counted = f"{total:,} trainings" + (f", {trained:,} of them new" if trained < total else "")
+    made = sum(map(outlook.trainings, outlook.pending))
+    total = made + sum(map(outlook.trainings, outlook.existing))
+    new = made - adopted
+    counted = f"{total:,} trainings" + (f", {new:,} of them new" if new < total else "")
+    if adopted:
+        counted += f", {adopted:,} adopted"
     diverged = "" if answer is None else f", {answer.diverged:,} diverged"
     lines = [f"Finished in {describe_duration(seconds)}: {counted}; none failed{diverged}."]
     if answer is not None:

@@ -178,6 +178,7 @@ def describe_plan(
     others: Sequence[Point] = (),
     earlier: Earlier | None = None,
     versions: str | None = None,
+    adoptable: int = 0,
 ) -> str:
     """Describe what a run would train.
 
@@ -201,6 +202,8 @@ def describe_plan(
         From `find_earlier`.
     versions
         From `describe_other_versions`.
+    adoptable
+        From `count_fitting`.
     """
     pending = [job for job in jobs if job.reason is not None]
     points = list({job.folder: job.point for job in jobs}.values())
@@ -218,6 +221,11 @@ def describe_plan(
     width = len(f"{trainings:,}")
     lines = [f"{name:<10} {number:>{width},}  {detail}".rstrip() for name, number, detail in rows]
     lines += [f"  {line}" for line in _describe_reasons(jobs, repetitions, others, earlier)]
+    if adoptable:
+        lines.append(
+            f"  may be adopted: {_count(adoptable, 'record')}, not trained again where network, "
+            "data and settings are those of an earlier record"
+        )
     if versions:
         lines.append(f"{'versions':<10} {versions}")
     if pending:

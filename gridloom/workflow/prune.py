@@ -66,8 +66,9 @@ def describe_unused(unused: Mapping[Path, int], *, removed: bool) -> str:
         [
             f"{count}, which the study does not use:",
             *lines,
-            "As long as they are kept, their values need no training if you add them again. "
-            "Another study that writes to this folder may use them.",
+            "As long as they are kept, their values need no training if you add them again, and "
+            "the study may adopt them after an edit of the model file. Another study that writes "
+            "to this folder may use them.",
             "Remove them with `snakemake prune_remove`.",
         ]
     )

@@ -44,6 +44,12 @@ from gridloom.study.sources import local_sources, shown
 from gridloom.workers.job import TrainingSettings
 from gridloom.workers.process import require_backend
 from gridloom.workers.scope import open_scope, own_folder, start_host
+from gridloom.workflow.adoption import (
+    adoptable_file,
+    adoptable_records,
+    is_adopted,
+    note_adoptable,
+)
 from gridloom.workflow.check import Load
 from gridloom.workflow.coverage import Coverage
 from gridloom.workflow.ending import describe_answer, describe_trained, read_answer
@@ -601,8 +607,33 @@ class StudyRun:
             checkpoint_minutes=trainer.checkpoint_minutes,
             recycle_trainings=trainer.recycle_trainings,
             recycle_mb=trainer.recycle_mb,
+            adoptable=str(self.adoptable_file.absolute()),
         )
         open_scope(own_folder(), self.results, settings)
+
+    @property
+    def adoptable_file(self) -> Path:
+        """File that lists the records that this run may adopt; none if there are none."""
+        return adoptable_file(self.results, self.identity.setup.name)
+
+    def note_adoptable(self, *, allowed: bool) -> None:
+        """List the records that this run may adopt.
+
+        Parameters
+        ----------
+        allowed
+            Whether it may adopt any.
+
+        Raises
+        ------
+        StorageError
+            If the disk is full.
+        """
+        setup, found = self.identity.setup, {}
+        if allowed:
+            points, needed = f"{self.results}/points", self.coverage.needed
+            found = adoptable_records(points, setup.name, setup.as_json(), needed)
+        note_adoptable(self.adoptable_file, found)
 
     def start(self, forced: Sequence[str]) -> None:
         """Prepare a run, and start the workers' host if this machine has something to train.
@@ -694,11 +725,14 @@ class StudyRun:
         whole
             Whether it made everything that the study makes.
         """
+        adopted = 0
+        if self.adoptable_file.exists():
+            adopted = sum(map(outlook.trainings, filter(is_adopted, outlook.pending)))
         if not whole:
-            return describe_trained(outlook, seconds)
+            return describe_trained(outlook, seconds, adopted)
         pick = Path(self.confirmed or f"{self.results}/best.yaml")
         answer = read_answer(pick, Path(self.results, "summary.csv"))
-        return describe_answer(outlook, answer, self.results, seconds)
+        return describe_answer(outlook, answer, self.results, seconds, adopted)
 
     @property
     def known_records(self) -> list[str]:

@@ -273,7 +273,7 @@ def test_the_keras_engine_trains_every_repetition_and_fold(data, tmp_path):
         validation={"method": "kfold", "folds": 2},
     )
     record = Trainer().run(request)
-    assert record.engine == "keras"
+    assert (record.engine, record.built) == ("keras", None)
     assert [(one.repetition, one.fold) for one in record.trainings] == [
         (0, 0),
         (0, 1),

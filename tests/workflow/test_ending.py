@@ -24,7 +24,9 @@ def described(tmp_path, pick) -> str:
     pd.DataFrame({"n_diverged": [0, 0, 1]}).to_csv(tmp_path / "summary.csv", index=False)
     answer = read_answer(tmp_path / "best.yaml", tmp_path / "summary.csv")
     records = [record_of(tmp_path, units) for units in (1, 2, 3)]
-    return describe_answer(outlook_of(records[1:], records[:1]), answer, "results", seconds=23)
+    outlook = outlook_of(records[1:], records[:1])
+    assert " 6 trainings, 2 of them new, 2 adopted; " in describe_answer(outlook, None, "r", 1, 2)
+    return describe_answer(outlook, answer, "results", seconds=23)
 
 
 def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tmp_path):

@@ -36,6 +36,7 @@ def test_the_plan_says_why_finished_points_train_again(copied):
         file.write("EDITED = True\n")
     plan = look(copied, "plan")
     assert "again: changed model file; 4 records kept in case the change is undone" in plan
+    assert "may be adopted: 4 records, not trained again where network, data" in plan
     assert "time       about" in plan
 
 

@@ -179,6 +179,10 @@ def test_undoing_an_edit_that_made_trainings_fail_trains_nothing(copied):
     # An edit that trains is another set-up; the records of both are kept and used.
     path.write_text(text + "\nEDITED = True\n")
     assert copied.succeed()["train"] == 4
+    # It builds the same networks, so their trainings are adopted.
+    new = [copied.results / "points" / name for name in copied.records().keys() - before.keys()]
+    adopted = {read_record(record).adopted_from for record in new}
+    assert (len(new), adopted) == (4, before.keys())
     path.write_text(text)
     assert copied.succeed() == TABLES
     assert before.items() < copied.records().items()

@@ -1,0 +1,210 @@
+"""Whether a model file could act on anything but the networks that it returns.
+
+A network's structure tells how it trains only if its code did nothing else, such as set an option
+of TensorFlow or replace a method of a layer. Files are parsed here, not run, and what is not known
+to be harmless counts as acting.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Collection, Iterable, Iterator
+
+from gridloom.networks.model_code import ModelCode
+
+#: Packages whose names a model file may use, apart from its own modules.
+_HARMLESS = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "itertools",
+    "keras",
+    "math",
+    "numpy",
+    "operator",
+    "string",
+    "tensorflow",
+    "typing",
+}
+
+#: Names that set or register something for the whole process, or that lead to what does.
+_ACTING = {"compat", "config", "custom_object_scope", "experimental", "get_custom_objects"}
+_ACTING_STARTS = ("_", "clear_", "disable_", "enable_", "register", "run_", "set_")
+
+#: Builtins that can change any object by a name that is made at run time.
+_BUILTINS = {
+    "__import__",
+    "compile",
+    "delattr",
+    "eval",
+    "exec",
+    "globals",
+    "locals",
+    "setattr",
+    "vars",
+}
+
+#: Builtins whose result may be a class or module and not a new object.
+_LOOKUPS = {"getattr", "next", "type"}
+
+
+def acts_beyond(code: ModelCode) -> str | None:
+    """Return the first place where a model file could act beyond its networks; None if nowhere.
+
+    Parameters
+    ----------
+    code
+        The model file with its own modules.
+    """
+    files = [code.path, *(module.path for module in code.modules.values() if module.has_code)]
+    for file in files:
+        text = importlib.util.decode_source(code.contents[file])
+        place = _first_place(text, code.modules)
+        if place is not None:
+            return f"{file.name}, {place}" if file != code.path else place
+    return None
+
+
+def _first_place(text: str, own: Collection[str]) -> str | None:
+    """Return the first acting place of a source text."""
+    tree = ast.parse(text)
+    names = _Names(tree)
+    for node in ast.walk(tree):
+        what = _what_acts(node, names, own)
+        if what is not None:
+            return f"line {getattr(node, 'lineno', 1)}: {what}"
+    return None
+
+
+def _what_acts(node: ast.AST, names: _Names, own: Collection[str]) -> str | None:
+    match node:
+        case ast.Import(names=aliases):
+            return next(
+                filter(None, (_what_imports(alias.name, (), own) for alias in aliases)), None
+            )
+        case ast.ImportFrom(module=module, names=aliases, level=level):
+            what = f"{'.' * level}{module or ''}"
+            return _what_imports(what, [alias.name for alias in aliases], own)
+        case ast.Name(id=name) if name in _BUILTINS:
+            return name
+        case ast.Attribute(attr=name) if name.startswith("__") and name != "__init__":
+            return name
+        case ast.Attribute(ctx=ast.Load()) if _root(node) in names.foreign:
+            return next(filter(_is_acting, _parts(node)), None)
+        case ast.Attribute(attr=name):
+            root = _root(node)
+            if not isinstance(node.ctx, ast.Load) and root != "self" and root not in names.made:
+                return f"an attribute {name} is set"
+        case ast.Subscript(ctx=ast.Store() | ast.Del()):
+            root = _root(node)
+            if root is None or root in names.foreign:
+                return "a part of an imported object is set"
+    return None
+
+
+def _what_imports(module: str, names: Collection[str], own: Collection[str]) -> str | None:
+    """Return what an import brings that could act; its own modules are looked at themselves."""
+    top, *rest = module.split(".")
+    if "*" in names:
+        return f"import * of {module}"
+    if not top or module in own or top in own:
+        return None
+    if top not in _HARMLESS:
+        return f"import of {module}"
+    return next(filter(_is_acting, [*rest, *names]), None) if top != "__future__" else None
+
+
+def _is_acting(name: str) -> bool:
+    return name in _ACTING or name in {"python", "src"} or name.startswith(_ACTING_STARTS)
+
+
+class _Names:
+    """What the names of a file may stand for.
+
+    Attributes
+    ----------
+    foreign
+        Names that may stand for something that is imported, and not only for what it returned.
+    made
+        Names that only stand for results of calls, such as layers, or for parts of these.
+    """
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.foreign = {
+            (alias.asname or alias.name).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        bound = list(_bound(tree))
+        before = -1
+        while before != len(self.foreign):
+            before = len(self.foreign)
+            for name, value in bound:
+                if value is not None and not self.foreign.isdisjoint(_mentioned(value)):
+                    self.foreign.add(name)
+        others = {name for name, value in bound if value is None or not _is_result(value)}
+        self.made = {name for name, _ in bound} - others - self.foreign
+
+
+def _bound(tree: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
+    """List the names that are bound, with the value that they are or are a part of."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign():
+                yield from _stored(node.targets, node.value)
+            case ast.AnnAssign() | ast.AugAssign() | ast.NamedExpr():
+                yield from _stored([node.target], node.value)
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                yield from _stored([node.target], node.iter)
+            case ast.withitem() if node.optional_vars is not None:
+                yield from _stored([node.optional_vars], node.context_expr)
+            case ast.arg():
+                yield node.arg, None
+
+
+def _stored(
+    targets: Iterable[ast.expr], value: ast.expr | None
+) -> Iterator[tuple[str, ast.expr | None]]:
+    for target in targets:
+        for part in ast.walk(target):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                yield part.id, value
+
+
+def _mentioned(value: ast.expr) -> set[str]:
+    """Return the names in an expression that may be a part of its value: not those of a call."""
+    if isinstance(value, ast.Call) and not (
+        isinstance(value.func, ast.Name) and value.func.id in _LOOKUPS
+    ):
+        return set()
+    found = {value.id} if isinstance(value, ast.Name) else set()
+    for child in ast.iter_child_nodes(value):
+        if isinstance(child, ast.expr):
+            found |= _mentioned(child)
+    return found
+
+
+def _is_result(value: ast.expr) -> bool:
+    """Return whether an expression is the result of a call, or a part of something."""
+    return isinstance(value, ast.Call | ast.Attribute | ast.Subscript | ast.List | ast.Tuple)
+
+
+def _parts(node: ast.AST) -> list[str]:
+    """Return the names of a chain of attributes, the first one last."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return parts
+
+
+def _root(node: ast.AST) -> str | None:
+    """Return the name with which a chain of attributes and indices begins; None if with none."""
+    inner: ast.AST = node
+    while isinstance(inner, ast.Attribute | ast.Subscript):
+        inner = inner.value
+    return inner.id if isinstance(inner, ast.Name) else None

@@ -1,0 +1,79 @@
+"""Promises of the look at a model file: code that could act beyond its networks is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from gridloom.networks.model_code import read_model_code
+from gridloom.networks.plain_code import acts_beyond
+from tests.made_requests import ROOT
+
+HEAD = "import keras\nimport numpy as np\nimport tensorflow as tf\nfrom keras import layers\n"
+
+
+def place_in(tmp_path, text, own=""):
+    (tmp_path / "blocks.py").write_text(own)
+    path = tmp_path / "net.py"
+    path.write_text(HEAD + text)
+    return acts_beyond(read_model_code(path))
+
+
+@pytest.mark.parametrize("name", ["mlp.py", "convnet.py", "optimizers.py", "regressor.py"])
+def test_the_examples_only_return_networks(name):
+    assert acts_beyond(read_model_code(ROOT / "models" / name)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UNITS = {'small': 4}\nUNITS['large'] = 64\n",
+        "chosen = getattr(keras.optimizers, 'SGD')(0.1)\nchosen.learning_rate = 0.2\n",
+        "base = keras.Sequential()\nfor layer in base.layers:\n    layer.trainable = False\n",
+        "class Own(layers.Dense):\n    def __init__(self):\n        super().__init__(3)\n"
+        "        self.more = 1\n",
+        "start = np.random.default_rng(0).normal(size=3)\nstart[0] = tf.nn.relu(start)[1]\n",
+        "from blocks import dense\nimport blocks\nx = blocks.dense(3)\n",
+        "x: int = 3\nx += 1\nif (n := len('abc')) > 2:\n    [a for a in range(n)]\n",
+    ],
+)
+def test_ordinary_code_is_harmless(tmp_path, text):
+    assert place_in(tmp_path, text, "from keras.layers import Dense as dense\n") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("import os\n", "import of os"),
+        ("from keras.layers import *\n", "import * of keras.layers"),
+        ("from keras.src import backend\n", "src"),
+        ("from tensorflow import config\n", "config"),
+        ("tf.config.optimizer.set_jit(True)\n", "set_jit"),
+        ("keras.mixed_precision.set_global_policy('float64')\n", "set_global_policy"),
+        ("layers.Dense.call = lambda self, x: x\n", "an attribute call is set"),
+        ("for one in (layers.Dense,):\n    one.call = print\n", "an attribute call is set"),
+        (
+            "def patch(one):\n    one.call = print\npatch(layers.Dense)\n",
+            "an attribute call is set",
+        ),
+        ("kind = getattr(layers, 'Dense')\nkind.call = print\n", "an attribute call is set"),
+        ("keras.layers.Dense(3).__class__.call = print\n", "an attribute call is set"),
+        ("vars(layers.Dense).update(call=print)\n", "vars"),
+        ("change = setattr\nchange(layers.Dense, 'call', print)\n", "setattr"),
+        ("object.__setattr__(layers, 'Dense', 3)\n", "__setattr__"),
+        (
+            "table = keras.activations.TABLE\ntable['relu'] = print\n",
+            "a part of an imported object",
+        ),
+        ("keras.utils.get_custom_objects().update(relu=print)\n", "get_custom_objects"),
+        ("del keras.layers.Dense\n", "an attribute Dense is set"),
+    ],
+)
+def test_code_that_could_act_on_more_is_named(tmp_path, text, what):
+    place = place_in(tmp_path, text)
+    assert place.startswith("line ")
+    assert what in place
+
+
+def test_a_module_of_the_model_file_is_looked_at_too(tmp_path):
+    own = "import keras\n\nkeras.backend.set_epsilon(1)\n"
+    assert place_in(tmp_path, "import blocks\n", own) == "blocks.py, line 3: set_epsilon"
