@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from snakemake.logging import get_event
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from gridloom.workers.client import INTERRUPTED, log_of
+from gridloom.workers.client import INTERRUPTED, log_of, stop_run
 from gridloom.workflow.failures import cause_of
 from gridloom.workflow.jobs import is_training, outcome
 from gridloom.workflow.progress import (
@@ -168,8 +167,7 @@ class Screen:
         if self.progress.hopeless and not self._stopped:
             self._stopped = True
             self.print_line(describe_stop())
-            # The signal by which a person ends a run: Snakemake then starts no further job.
-            os.kill(os.getpid(), signal.SIGTERM)
+            stop_run(os.environ["GRIDLOOM_SCOPE"], os.getpid())
 
     def _look_whether_settled(self, now: float) -> None:
         if self.progress.settled:
@@ -209,9 +207,7 @@ class Screen:
         self._stop_if_hopeless()
         deadline = time.perf_counter() + READ_SECONDS
         self.progress.read(lambda: time.perf_counter() > deadline)
-        # Set only if the trainings run in this machine's workers.
-        if "GRIDLOOM_SCOPE" in os.environ:
-            self.progress.read_epochs(Path(os.environ["GRIDLOOM_SCOPE"]))
+        self.progress.read_epochs(Path(os.environ["GRIDLOOM_SCOPE"]))
         if self.shows_progress and self.progress.begun is not None:
             self.painter.draw(self.progress, now)
 

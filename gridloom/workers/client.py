@@ -54,6 +54,9 @@ AHEAD = 64
 #: Folder of the results that keeps records until their job has succeeded.
 STORE = "store"
 
+#: File in the folder of a run that shows that it stops, because nothing in it can train.
+STOPPED = "stopped"
+
 
 def main(arguments: list[str]) -> None:
     """Run one job; exit with a message if it fails.
@@ -71,17 +74,23 @@ def main(arguments: list[str]) -> None:
     given = {name: os.path.abspath(file) for name, file in zip(names, files, strict=True)}
     log, asked = given["log"], given["record"]
     begin_log(log)
-    records = read_list(asked, log) if asked.endswith(LIST) else [asked]
-    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], records[0], log), **given}
+    is_list = asked.endswith(LIST)
+    records = read_list(asked, log) if is_list else [asked]
+    logs = [log]
+    if is_list:
+        # What ends this job before its first record ends this record: a run reports records.
+        logs.append(begin_record(next_of(records)))
+        end_at_signals(logs)
+    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], records[0], *logs), **given}
     job.update(threads=int(threads), gpus=int(gpus))
     worker = WarmWorker(job) if job["warm"] else ColdWorker()
     try:
-        if asked.endswith(LIST):
+        if is_list:
             train_many(worker, job, records, minutes)
         else:
-            error = worker.train({**job, "store": None, "ahead": []}, float(minutes), [log])
+            error = worker.train({**job, "store": None, "ahead": []}, float(minutes), logs)
             if error is not None:
-                fail(error, log)
+                fail(error, *logs)
     finally:
         worker.close()
 
@@ -100,20 +109,23 @@ def train_many(
     a record that is lost later is trained anew.
     """
     log = job["log"]
+    own_log = log_of(next_of(records))
     failed = []
     together = True
     try:
         missing = [record for record in records if not take_over(record)]
         for place, record in enumerate(missing, 1):
-            own_log = log_of(record)
-            os.makedirs(os.path.dirname(own_log), exist_ok=True)
-            begin_log(own_log)
+            if place > 1 and has_stopped(job["scope"]):
+                left = f"{len(missing) - place + 1:,} of {len(records):,} records"
+                fail(f"{INTERRUPTED}: the run stopped before {left}", log)
+            own_log = begin_record(record)
             ahead = missing[place : place + AHEAD] if together else []
             one = {**job, "record": record, "log": own_log, "store": store_of(record)}
             logs = [own_log, log]
             end_at_signals(logs)
             error = worker.train({**one, "ahead": ahead}, float(minutes), logs)
-            if error is not None and ahead and not error.startswith(INTERRUPTED):
+            ended = error is None or error.startswith(INTERRUPTED) or has_stopped(job["scope"])
+            if ahead and not ended:
                 # A record that follows may be the reason: it may end the process, hang, or take
                 # the time of this one.
                 error = worker.train({**one, "ahead": []}, float(minutes), logs)
@@ -133,7 +145,45 @@ def train_many(
         for record in records:
             remove(store_of(record))
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", log)
+        fail(f"{error.filename}: {error.strerror}", log, own_log)
+
+
+def next_of(records: list[str]) -> str:
+    """Return the record with which a job of many begins: the first that the store does not have."""
+    return next((one for one in records if not os.path.exists(store_of(one))), records[0])
+
+
+def begin_record(record: str) -> str:
+    """Empty the log of a record of a job of many, and return it."""
+    own_log = log_of(record)
+    try:
+        os.makedirs(os.path.dirname(own_log), exist_ok=True)
+    except OSError:  # the job itself says what is wrong
+        pass
+    begin_log(own_log)
+    return own_log
+
+
+def stop_run(folder: str, watch: int) -> None:
+    """Stop a run in which nothing can train: Snakemake starts no job, a job of many no record.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run's workers.
+    watch
+        Process id of Snakemake, which gets the signal by which a person ends a run.
+    """
+    try:
+        open(f"{folder}/{STOPPED}", "w").close()
+    except OSError:  # jobs of many then go through all of their records
+        pass
+    os.kill(watch, signal.SIGTERM)
+
+
+def has_stopped(folder: str) -> bool:
+    """Return whether `stop_run` stopped the run."""
+    return os.path.exists(f"{folder}/{STOPPED}")
 
 
 def read_list(file: str, log: str) -> list[str]:
@@ -352,7 +402,7 @@ def too_long(minutes: float) -> str:
     )
 
 
-def read_settings(folder: str, record: str, log: str) -> dict[str, Any]:
+def read_settings(folder: str, record: str, *logs: str) -> dict[str, Any]:
     """Read the training settings of the study that a record belongs to.
 
     A workflow may hold several studies, which are distinguished by set-up and results folder. On a
@@ -371,7 +421,7 @@ def read_settings(folder: str, record: str, log: str) -> dict[str, Any]:
                 "planned; run `snakemake` again: it trains the new version, and keeps what the old "
                 "one trained"
             )
-        fail(cause, log)
+        fail(cause, *logs)
     return settings
 
 
@@ -504,7 +554,13 @@ def try_connecting(path: str) -> socket.socket | None:
 
 
 def connect_to_host(folder: str, watch: int, onednn: bool) -> socket.socket:
-    """Connect to the host; start it if there is none."""
+    """Connect to the host; start it if there is none.
+
+    Raises
+    ------
+    JobError
+        If it does not start.
+    """
     name = host_name(onednn)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -514,7 +570,7 @@ def connect_to_host(folder: str, watch: int, onednn: bool) -> socket.socket:
         start_host(folder, watch, onednn)
         time.sleep(0.01)
     printed = tail(folder, name)
-    sys.exit(f"the host of the workers did not start within {START_SECONDS} s\n{printed}")
+    raise JobError(f"the host of the workers did not start within {START_SECONDS} s\n{printed}")
 
 
 def start_host(folder: str, watch: int, onednn: bool) -> None:

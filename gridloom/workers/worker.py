@@ -363,8 +363,7 @@ def _train(job: Job, trainer: Any) -> str | None:
     """Train a job and write its record; return the message of an error, or None.
 
     A user's mistake is one message; for other errors, the log has the traceback. An objective that
-    no network measures would fail every job, so it also ends the run: the signal makes Snakemake
-    start no further job.
+    no network measures would fail every job, so it also stops the run.
     """
     from gridloom.engines import epochs
     from gridloom.networks.error_text import OUT_OF_MEMORY, ran_out_of_memory
@@ -386,7 +385,7 @@ def _train(job: Job, trainer: Any) -> str | None:
             beside.replace(job.record)
         remove_unfinished(unfinished_of(job.record))
     except ObjectiveError as error:
-        os.kill(job.watch, signal.SIGTERM)
+        client.stop_run(str(job.scope), job.watch)
         return str(error)
     except GridloomError as error:
         if error.__cause__ is not None:

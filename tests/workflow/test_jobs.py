@@ -254,3 +254,17 @@ def test_an_attempt_that_is_repeated_takes_over_what_is_trained(untrained):
     assert kept.items() <= untrained.records().items()
     assert len(untrained.records()) == 12
     assert "12 of 12 trainings" in untrained.printed
+
+
+# tests/workers/test_client.py shows the same with a worker that answers at once.
+@pytest.mark.nightly
+def test_a_misspelt_objective_ends_a_job_after_its_first_point(untrained):
+    knobs = {"units": list(range(1, 31)), "dropout": 0}
+    objective = {"metric": "val_categorical_acuracy", "mode": "max"}
+    untrained.change(points_per_job=15, objective=objective, hyperparameters=knobs)
+    printed = untrained.fail()
+    # Two jobs run at that time.
+    assert re.search("^[12] of 30 records failed; nothing is trained yet", printed, re.MULTILINE)
+    assert "× objective.metric: there is no 'val_categorical_acuracy' (did you mean" in printed
+    assert untrained.records() == {}
+    assert stored(untrained) == []

@@ -30,6 +30,7 @@ class Run:
     def __init__(self, monkeypatch, tmp_path, stream=None, **settings) -> None:
         self.stream = stream or io.StringIO()
         monkeypatch.setattr(sys, "stderr", self.stream)
+        monkeypatch.setenv("GRIDLOOM_SCOPE", str(tmp_path))
         # The time is that of the messages here.
         monkeypatch.setattr("snakemake_logger_plugin_gridloom.screen.TICK_SECONDS", 3600)
         given = MockOutputSettings()
@@ -160,6 +161,7 @@ def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tm
         run.begin(job)
         run.fail(job, "broken")
     assert sent == [15]
+    assert client.has_stopped(str(tmp_path))  # for jobs of several records
     assert run.shown.count("so the run stops") == 1
 
 

@@ -1,0 +1,102 @@
+"""Promises of the client to a job of several records, with a worker that answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gridloom.workers import client
+from gridloom.workflow.failures import failed_records
+
+
+class ManyRecords:
+    """A job of three records, and the socket of its worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scope = folder / "s"
+        self.scope.mkdir(mode=0o700)
+        self.results = folder / "results"
+        self.records = [
+            str(self.results / "points" / "abc" / f"units={units}" / "reps=0-1.json")
+            for units in range(3)
+        ]
+        (folder / f"job{client.LIST}").write_text(json.dumps(self.records))
+        self.arguments = [str(folder / f"job{client.LIST}"), str(folder / "job.log"), "b", "c"]
+        self.log = folder / "job.log"
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(str(self.scope / "1t0g-0.sock"))
+        self.server.listen()
+        self.server.settimeout(30)
+
+    def open(self) -> None:
+        """Pass the settings of the study on, as a run does."""
+        settings = {"scope": str(self.scope), "watch": os.getpid(), "warm": True}
+        settings |= {"checkpoint_minutes": None, "setup": {"onednn": True}}
+        (self.scope / "abc.json").write_text(json.dumps({str(self.results): settings}))
+
+    def start(self) -> subprocess.Popen:
+        command = [sys.executable, "-S", "-E", "-P", client.__file__, "1", "0", "60"]
+        environment = {**os.environ, "GRIDLOOM_SCOPE": str(self.scope)}
+        return subprocess.Popen([*command, *self.arguments], env=environment)
+
+    def answer(self, error: str | None) -> str:
+        """Answer the next record; return it."""
+        connection, _ = self.server.accept()
+        with connection, connection.makefile() as lines:
+            record: str = json.loads(lines.readline())["record"]
+            if error is None:
+                Path(record).parent.mkdir(parents=True)
+                Path(record).write_text("{}\n")
+            connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+        return record
+
+    @property
+    def failed(self) -> dict[str, str]:
+        return failed_records(str(self.results), self.records, since=0)
+
+
+@pytest.fixture
+def job(tmp_path):
+    made = ManyRecords(tmp_path)
+    yield made
+    made.server.close()
+
+
+def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
+    job.open()
+    running = job.start()
+    assert job.answer(None) == job.records[0]
+    (job.scope / client.STOPPED).touch()
+    assert job.answer("too wide") == job.records[1]
+    assert running.wait(timeout=30) == 1
+    assert job.failed == {job.records[1]: "too wide"}
+    assert job.log.read_text() == (
+        f"error: {client.INTERRUPTED}: the run stopped before 1 of 3 records\n"
+    )
+
+
+def test_stopping_a_run_marks_its_folder_and_signals_snakemake(tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr("os.kill", lambda *given: sent.append(given))
+    assert not client.has_stopped(str(tmp_path))
+    client.stop_run(str(tmp_path), 7)
+    assert client.has_stopped(str(tmp_path))
+    client.stop_run(str(tmp_path / "gone"), 8)
+    assert sent == [(7, signal.SIGTERM), (8, signal.SIGTERM)]
+
+
+def test_a_job_that_fails_before_its_first_record_fails_this_record(job):
+    Path(client.store_of(job.records[0])).parent.mkdir(parents=True)
+    Path(client.store_of(job.records[0])).write_text("{}\n")  # an earlier attempt trained it
+    assert job.start().wait(timeout=30) == 1
+    ((record, cause),) = job.failed.items()
+    assert record == job.records[1]
+    assert cause.startswith("the study, its model file, a module of it or Gridloom changed")
+    assert job.log.read_text().startswith(f"error: {cause}")
