@@ -43,22 +43,13 @@ def study() -> tuple[float, float]:
         return wall, float(runs["seconds"].sum())
 
 
+#: End of a client that only writes the record's file; no host is started for it.
 IDLE_CLIENT = """
-import sys
-
-ERROR = "error: "
-
-def private_folder(scope):
-    return scope
-
-def settings_file(folder, setup):
-    return f"{folder}/{setup}.json"
-
-def start_host(folder, watch, onednn):
+def start_host(*given):
     pass
 
 if __name__ == "__main__":
-    with open(sys.argv[3], "w") as record:
+    with open(sys.argv[4], "w") as record:
         record.write("{}")
 """
 
@@ -67,7 +58,9 @@ def idle_study() -> float:
     """Run the same DAG with a client that only makes the record's file."""
     with fresh_project() as folder:
         client = folder / "gridloom" / "workers" / "client.py"
-        client.write_text(IDLE_CLIENT)
+        functions, main, _ = client.read_text().partition('\n\nif __name__ == "__main__":\n')
+        assert main
+        client.write_text(functions + IDLE_CLIENT)
         wall, _ = snakemake(folder, "--until", "train", cores=CORES)
         return wall
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,11 @@ from gridloom.report.arrays import encode
 #: Most epochs of a curve. Of longer trainings, fewer and fewer are kept towards the end.
 MAX_EPOCHS = 100
 
-#: Most numbers of all configurations' curves together: 4 bytes each, a third more in the page.
-MAX_NUMBERS = 250_000
+#: Most and fewest numbers of all configurations' curves together.
+MAX_NUMBERS, MIN_NUMBERS = 250_000, 50_000
+
+#: Characters that a number takes in the page: 4 bytes in base64.
+CHARACTERS = 16 / 3
 
 #: What the page keeps of a configuration's curve.
 SERIES = ("mean", "low", "high", "training")
@@ -57,22 +61,27 @@ class PointCurves:
         }
 
 
-def point_curves(histories: Histories, metric: str, order: pd.Index) -> PointCurves:
+def point_curves(
+    histories: Histories, metric: str, order: pd.Index, room: float = math.inf
+) -> PointCurves:
     """Average the histories of each configuration, the first in `order` first.
 
     A training that stopped early keeps its last value until the last one of its configuration
-    ends. As many configurations have a curve as fit into `MAX_NUMBERS`.
+    ends. As many configurations have a curve as fit.
 
     Parameters
     ----------
     order
         Paths of configurations.
+    room
+        Characters of the page that the curves may take; `MIN_NUMBERS` have room anyway.
     """
     longest = histories.values[metric].shape[1]
     if not longest:  # all diverged
         return PointCurves(order[:0], np.empty(0, int), np.empty((0, len(SERIES), 0)))
     kept = kept_epochs(longest)
-    most = MAX_NUMBERS // (len(SERIES) * max(len(kept), 1))
+    numbers = min(max(room / CHARACTERS, MIN_NUMBERS), MAX_NUMBERS)
+    most = int(numbers) // (len(SERIES) * len(kept))
     known = order[order.isin(histories.points["point"])][:most]
     place = known.get_indexer(pd.Index(histories.points["point"]))
     rows = np.flatnonzero(place >= 0)

@@ -42,6 +42,10 @@ from gridloom.report.numbers import (
 from gridloom.study.grid import axis_texts
 from gridloom.study.schema import Study
 
+#: Most characters of all numbers of the page; the curves take what the others leave. With the
+#: libraries, the page of 10,000 configurations then has less than 5 MB.
+MAX_CHARACTERS = 3_700_000
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -205,7 +209,7 @@ def _numbers(
     order = pd.Index(numbers.summary.sort_values("rank", kind="stable")["point"])
     pairs = pairs_of(numbers, effects)
     names = list(numbers.axes)
-    return {
+    all_but_curves = {
         "axes": axes_json(numbers),
         "fixed": fixed_values(numbers),
         "points": points_json(numbers),
@@ -219,12 +223,18 @@ def _numbers(
         "resolution": RESOLUTION,
         **metrics_json(numbers, metrics_of(numbers), pairs),
         "trainings": trainings_json(numbers),
-        "curves": point_curves(histories, metric, order).as_json(points),
         "axis_curves": axis_curves(
             histories, numbers.runs, by_effect(effects, names)[:MAX_AXES], subject
         ),
         "effects": effects_json(bars),
     }
+    room = MAX_CHARACTERS - len(_json(all_but_curves))
+    curves = point_curves(histories, metric, order, room)
+    return {**all_but_curves, "curves": curves.as_json(points)}
+
+
+def _json(values: Any) -> str:
+    return htmlsafe_json_dumps(values, separators=(",", ":"), allow_nan=False)
 
 
 def render(page: _Page, numbers: dict[str, Any]) -> str:
@@ -252,8 +262,8 @@ def render(page: _Page, numbers: dict[str, Any]) -> str:
         scripts=scripts,
         styles=styles,
         policy=_policy(scripts),
-        numbers=htmlsafe_json_dumps(numbers, separators=(",", ":"), allow_nan=False),
-        charts=htmlsafe_json_dumps(charts, separators=(",", ":")),
+        numbers=_json(numbers),
+        charts=_json(charts),
     )
 
 

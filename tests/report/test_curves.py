@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gridloom.figures.curves import Histories
-from gridloom.report.curves import MAX_EPOCHS, kept_epochs, point_curves
+from gridloom.report.curves import MAX_EPOCHS, MAX_NUMBERS, MIN_NUMBERS, kept_epochs, point_curves
 
 NAN = np.nan
 
@@ -49,3 +49,13 @@ def test_the_first_and_last_epochs_are_kept(count):
     assert len(kept) <= MAX_EPOCHS
     assert (np.diff(kept) > 0).all()
     assert np.isin(np.arange(min(count, 10)), kept).all()
+
+
+def test_of_many_configurations_the_first_in_order_have_curves():
+    paths = [f"units={units}" for units in range(5000)]
+    order = pd.Index(paths[::-1])
+    found = point_curves(histories(np.ones((5000, 25)), paths, [0] * 5000), "val_x", order)
+    assert found.points.equals(order[: MAX_NUMBERS // (4 * 25)])
+    assert found.values.size <= MAX_NUMBERS
+    few = point_curves(histories(np.ones((5000, 25)), paths, [0] * 5000), "val_x", order, -1)
+    assert few.points.equals(order[: MIN_NUMBERS // (4 * 25)])

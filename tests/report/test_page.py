@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gridloom.report import assets
 from gridloom.report.prose import verdict_html
 from tests.report.made_page import AXES, write_page
 
@@ -159,3 +160,20 @@ def test_the_page_says_how_to_make_it_again(page):
     assert "snakemake --cores all --configfile &#39;my study.yaml&#39;" in page.html
     assert "builtin:iris" in page.html
     assert "3 repetitions of each configuration" in page.html
+
+
+def test_the_page_of_a_small_study_is_little_more_than_its_libraries(page):
+    libraries = sum(library.path.stat().st_size for library in assets.libraries())
+    assert libraries < page.file.stat().st_size < libraries + 200_000
+
+
+@pytest.mark.nightly
+def test_the_page_of_ten_thousand_configurations_has_less_than_5_mb(tmp_path):
+    axes = {"units": list(range(100)), "rate": [n / 100 for n in range(100)]}
+
+    def score(point, repetition):
+        return 0.5 + point["units"] / 300 + point["rate"] / 9 + ((repetition * 7) % 5) / 99
+
+    page = write_page(tmp_path, axes, score, repetitions=10, epochs=25)
+    assert len(page.summary) == 10_000
+    assert page.file.stat().st_size < 5_000_000
