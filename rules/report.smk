@@ -1,7 +1,7 @@
 """Report: from tables to one page for a browser.
 
 Needs   <results>/summary.csv, runs.csv, history.parquet, effects.csv, best.yaml, verdict.md,
-       , next.yaml
+        next.yaml
 Makes   <results>/report.html; study.json, for notebooks
 """
 
