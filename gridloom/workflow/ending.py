@@ -87,15 +87,18 @@ def describe_answer(
 
 
 def _describe_pick(outlook: Outlook, pick: Pick) -> list[str]:
-    score = f"{pick.metric} {describe_score(pick.mean, pick.se)}"
-    if pick.se is None:
-        score += " (one repetition, so its error is not known)"
-    else:
-        score += (
-            f" (mean and standard error of {pick.n} repetitions); expect {pick.expected:.4g} when "
+    # Each line fits into 80 columns, beside names that are not long.
+    about = "one repetition, so its error is not known"
+    if pick.se is not None:
+        about = (
+            f"mean ± standard error of {pick.n} repetitions; expect {pick.expected:.4g} when "
             "trained again"
         )
-    lines = [f"take   {outlook.describe_swept(pick.point)}", f"       {score}"]
+    lines = [
+        f"take   {outlook.describe_swept(pick.point)}",
+        f"       {pick.metric} {describe_score(pick.mean, pick.se)}",
+        f"       {about}",
+    ]
     if pick.tied is not None:
         lines.append(
             f"tied   {pick.tied:,} of {pick.configurations:,} configurations may be the best"

@@ -34,8 +34,8 @@ def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tm
     assert described(tmp_path, pick).splitlines() == [
         "Finished in 23 s: 6 trainings, 4 of them new; none failed, 1 diverged.",
         "take   units=2",
-        "       val_loss 0.4980 ± 0.0098 (mean and standard error of 5 repetitions); expect 0.501 "
-        "when trained again",
+        "       val_loss 0.4980 ± 0.0098",
+        "       mean ± standard error of 5 repetitions; expect 0.501 when trained again",
         "tied   2 of 3 configurations may be the best",
         "look   results/report.html, results/summary.csv, results/figures",
     ]
@@ -43,7 +43,7 @@ def test_the_answer_is_the_pick_with_its_error_what_is_tied_and_where_to_look(tm
 
 def test_one_repetition_has_no_error_and_one_configuration_no_ties(tmp_path):
     text = described(tmp_path, replace(PICK, mean=0.498))
-    assert "0.498 (one repetition, so its error is not known)" in text
+    assert "0.498\n       one repetition, so its error is not known\n" in text
     assert "tied" not in text
 
 
