@@ -13,7 +13,7 @@ from snakemake.logging import get_event
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridloom.workers.client import INTERRUPTED, log_of, stop_run
-from gridloom.workflow.failures import cause_of
+from gridloom.workflow.failures import cause_of, is_interruption
 from gridloom.workflow.jobs import is_training, outcome
 from gridloom.workflow.progress import (
     Outlook,
@@ -146,7 +146,9 @@ class Screen:
         for record in self._records[job.jobid]:
             if record in self.progress.running:
                 self.progress.fail(record, cause, now)
-                self._show_failure(record, cause, log)
+                # A run that stops interrupts a job of several before a record has begun.
+                if not is_interruption(cause) or Path(log_of(record)).exists():
+                    self._show_failure(record, cause, log)
             elif not self.progress.has_ended(record):  # of a job of several, it has not begun
                 self.progress.fail(record, INTERRUPTED, now)
         self._stop_if_hopeless()

@@ -52,7 +52,7 @@ def failed_records(results: str, records: Iterable[str], since: float) -> dict[s
 
 
 def cause_of(log: Path) -> str:
-    """Return why the job failed that wrote a log."""
+    """Return why the job failed that wrote a log; files of this folder without its path."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -60,7 +60,7 @@ def cause_of(log: Path) -> str:
     causes = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     if not causes:
         return NO_MESSAGE
-    cause = without_arguments(causes[-1].strip())
+    cause = without_arguments(causes[-1].strip()).replace(f"{Path.cwd()}/", "")
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 

@@ -54,6 +54,14 @@ def test_a_log_without_a_message_says_so(results):
     assert failed[records(results)[1]].startswith("left no message in its log")
 
 
+def test_a_cause_names_files_of_the_project_without_its_path(results, monkeypatch):
+    monkeypatch.chdir(results)
+    log = results / "logs" / "points" / "units=2" / "reps=0-4.log"
+    log.write_text(f"error: too wide ({results}/models/own.py, line 6)\n")
+    failed = failed_records(str(results), records(results), since=100)
+    assert failed[records(results)[1]] == "too wide (models/own.py, line 6)"
+
+
 def test_the_summary_groups_by_cause_with_log_and_retry(results):
     failed = failed_records(str(results), records(results), since=100)
     summary = describe_failures(str(results), failed, 5, 1)

@@ -143,6 +143,18 @@ def test_of_a_job_of_several_records_each_is_counted_and_shown_as_it_ends(run_of
     assert (progress.done, progress.settled) == (8, True)
 
 
+def test_of_a_job_that_a_stopped_run_interrupts_no_record_is_shown_that_has_not_begun(run_of):
+    run = run_of()
+    run.open()
+    rule = {"rule_name": "train_0123abcd", "jobid": 7}
+    run.message(event=LogEvent.JOB_INFO, output=run.records, **rule)
+    run.log.write_text(f"error: {client.INTERRUPTED}: the run stopped before 4 of 4 records\n")
+    shown = run.shown
+    run.message("Error in rule", LogEvent.JOB_ERROR, logging.ERROR, log=[str(run.log)], **rule)
+    assert run.handler.screen.progress.failed.keys() == set(run.records)
+    assert "units=" not in run.shown.removeprefix(shown)
+
+
 def test_snakemakes_table_of_jobs_has_one_line_for_all_that_train(run_of):
     run = run_of()
     stats = {"train_0123abcd": 1, "gather": 1, "train_abcd0123": 1, "train": 3, "total": 6}
