@@ -6,7 +6,7 @@ The rules below are included in the order in which the data passes through them.
 
 from snakemake.utils import min_version
 
-min_version("9.21")
+min_version("9.23")
 
 
 # Only used with `--sdm apptainer`; the Containerfile says how to build it.

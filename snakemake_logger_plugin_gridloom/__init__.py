@@ -11,6 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+import snakemake
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, get_event
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -57,17 +58,22 @@ class LogHandler(LogHandlerBase):
         #: Whether the user asks for Snakemake's details; its messages are then shown as they are.
         self.in_detail = settings.verbose or settings.debug_dag or settings.printshellcmds
         self.stream = sys.stdout if settings.stdout else sys.stderr
-        self.plain = ColorizingTextHandler(
-            nocolor=settings.nocolor,
-            stream=self.stream,
-            formatter=DefaultFormatter(settings.quiet, settings.show_failed_logs),
-            filter=DefaultFilter(
+        try:
+            shown = DefaultFilter(
                 settings.quiet,
                 settings.debug_dag,
                 settings.verbose,
                 settings.dryrun,
                 settings.printshellcmds,
-            ),
+            )
+        # Snakemake creates this handler before it reads its version's lower limit in the Snakefile.
+        except TypeError:
+            sys.exit(f"Snakemake {snakemake.__version__} is too old for Gridloom; run `uv sync`")
+        self.plain = ColorizingTextHandler(
+            nocolor=settings.nocolor,
+            stream=self.stream,
+            formatter=DefaultFormatter(settings.quiet, settings.show_failed_logs),
+            filter=shown,
         )
         self.screen: Screen | None = None
         self._last = ""

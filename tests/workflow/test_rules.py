@@ -27,3 +27,9 @@ def test_every_name_of_the_common_rules_is_used():
     text = "\n".join(file.read_text() for file in files)
     unused = [name for name in set(bound_names()) if len(re.findall(rf"\b{name}\b", text)) < 2]
     assert unused == []
+
+
+def test_snakefile_package_and_docs_name_one_lowest_version_of_snakemake():
+    (lowest,) = re.findall(r'min_version\("([\d.]+)"\)', (ROOT / "Snakefile").read_text())
+    assert f'"snakemake>={lowest}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"Snakemake is older than {lowest}" in (ROOT / "docs" / "faults.md").read_text()

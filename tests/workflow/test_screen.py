@@ -249,6 +249,15 @@ def test_an_error_of_the_screen_leaves_the_run_to_snakemakes_messages(run_of, mo
     assert "Finished jobid: 0 (Rule: train)" in run.shown
 
 
+def test_a_snakemake_that_is_too_old_ends_with_one_line(run_of, monkeypatch):
+    def of_9_22(quiet, debug_dag, dryrun, printshellcmds):
+        pass
+
+    monkeypatch.setattr("snakemake_logger_plugin_gridloom.DefaultFilter", of_9_22)
+    with pytest.raises(SystemExit, match="is too old for Gridloom"):
+        run_of()
+
+
 def test_a_start_of_snakemake_imports_nothing_heavy():
     code = (
         "import snakemake.cli, sys; before = set(sys.modules); "
