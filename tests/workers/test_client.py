@@ -46,14 +46,16 @@ class ManyRecords:
         environment = {**os.environ, "GRIDLOOM_SCOPE": str(self.scope)}
         return subprocess.Popen([*command, *self.arguments], env=environment)
 
-    def answer(self, error: str | None) -> str:
-        """Answer the next record; return it."""
+    def answer(self, error: str | None, *, stopping: bool = False) -> str:
+        """Answer the next record and return it; before, perhaps stop the run."""
         connection, _ = self.server.accept()
         with connection, connection.makefile() as lines:
             record: str = json.loads(lines.readline())["record"]
             if error is None:
                 Path(record).parent.mkdir(parents=True)
                 Path(record).write_text("{}\n")
+            if stopping:
+                (self.scope / client.STOPPED).touch()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
         return record
 
@@ -73,8 +75,7 @@ def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
     job.open()
     running = job.start()
     assert job.answer(None) == job.records[0]
-    (job.scope / client.STOPPED).touch()
-    assert job.answer("too wide") == job.records[1]
+    assert job.answer("too wide", stopping=True) == job.records[1]
     assert running.wait(timeout=30) == 1
     assert job.failed == {job.records[1]: "too wide"}
     assert job.log.read_text() == (
