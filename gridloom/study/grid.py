@@ -249,6 +249,10 @@ def _check_name(name: str, where: str, problems: list[str]) -> None:
         problems.append(f"{where}.{name}: a hyperparameter's name must be a Python argument name")
 
 
+#: Numbers between commas. Who means a text like this can write it into a list of one.
+_UNLISTED = re.compile(r"\s*[-+]?[\d.]+(\s*,\s*[-+]?[\d.]+)+\s*")
+
+
 def _values(given: Any, where: str, problems: list[str], *, merge: bool = True) -> list[Value]:
     """Return the values of one axis in the order given, each once (unless not `merge`)."""
     if isinstance(given, Mapping):
@@ -258,6 +262,11 @@ def _values(given: Any, where: str, problems: list[str], *, merge: bool = True) 
             problems.append(f"{where}: the list is empty; give a value or remove the key")
         values = [_value(item, f"{where}[{i}]", problems) for i, item in enumerate(given)]
     else:
+        if isinstance(given, str) and _UNLISTED.fullmatch(given):
+            problems.append(
+                f"{where}: {given!r} is text, because brackets are missing; write [{given}] for a "
+                "list, and a point in a decimal number"
+            )
         values = [_value(given, where, problems)]
     if merge:
         once: dict[Any, Value] = {}

@@ -38,9 +38,11 @@ def sentence(error: Any) -> str:
     found = error["input"]
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        listed = "" if nearest(str(location[-1]), known) else f"; known are {', '.join(known)}"
-        return f"{where}: unknown key{nearest(str(location[-1]), known)}{listed}"
+        known, key = _known_keys(location[:-1]), str(location[-1])
+        if found is None and key.split(":")[0] in known:
+            return f"{where}: write a space after the colon"
+        listed = "" if nearest(key, known) else f"; known are {', '.join(known)}"
+        return f"{where}: unknown key{nearest(key, known)}{listed}"
     if kind == "missing":
         return f"{where}: missing; {_description(location)}"
     if kind == "literal_error":
@@ -69,7 +71,9 @@ def sentence(error: Any) -> str:
         "model_attributes_type": "a block of `key: value` lines",
     }
     if kind in types:
-        return f"{where}: must be {types[kind]}, found {found!r}"
+        instead = "nothing" if found is None else repr(found)
+        remedy = f"; write [{found}]" if kind == "list_type" and isinstance(found, str) else ""
+        return f"{where}: must be {types[kind]}, found {instead}{remedy}"
     if kind in ("string_too_short", "too_short"):
         return f"{where}: is empty; {_description(location)}"
     if kind == "string_too_long":

@@ -114,7 +114,7 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
         ({"validation": {"method": "kfolds"}}, "(did you mean 'kfold'?)"),
         ({"validation": {"method": "kfold", "folds": 1}}, "folds: must be at least 2, found 1"),
         ({"vary": ["inti"]}, "'inti' is not one of init, shuffle, dropout, validation (did you"),
-        ({"vary": "init"}, "vary: must be a list, found 'init'"),
+        ({"vary": "init"}, "vary: must be a list, found 'init'; write [init]"),
         ({"objective": {"mode": "maximum"}}, "objective.mode: 'maximum' is not one of min, max"),
         (
             {"objective": {"metric": "val_accuracy"}},
@@ -131,7 +131,11 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
         ({"figures": {"formats": []}}, "figures.formats"),
         ({"figures": {"dpi": 10}}, "figures.dpi: must be at least 50, found 10"),
         ({"trainer": {"wram": False}}, "trainer.wram: unknown key (did you mean 'warm'?)"),
-        ({"model": None}, "model: must be text, found None"),
+        ({"model": None}, "model: must be text, found nothing"),
+        (
+            {"objective": {"metric:val_accuracy": None, "mode": "max"}},
+            "objective.metric:val_accuracy: write a space after the colon",
+        ),
         ({"results": ""}, "results"),
         ({"class_weight": {"a": "x"}}, "must be a number, found 'x'"),
         ({"hyperparameters": {"units": 1}}, "hyperparameters.epochs: missing"),
