@@ -23,6 +23,9 @@ MAX_CATEGORIES = 50
 #: Kinds of a column of features.
 NUMBER, FLAG, CATEGORY = "number", "flag", "category"
 
+#: Begin of a date in the usual spellings.
+_DATE = r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}"
+
 #: Texts that pandas, and so most files, use for true and false.
 _FLAGS = {"True": 1, "TRUE": 1, "true": 1, "False": 0, "FALSE": 0, "false": 0}
 
@@ -263,20 +266,26 @@ def _check_text(column: pd.Series, wrong: np.ndarray, dataset: Dataset, lines: n
     present = column.notna()
     if wrong.any() and (present.sum() - wrong.sum()) * 2 >= present.sum():
         raise _slip(column, wrong, NUMBER, dataset, lines)
-    remedy = sign_remedy(column[wrong], dataset.decimal) if wrong.any() else None
+    # Beside numbers with the other decimal sign, there may be texts such as `unknown`.
+    _, still_wrong = as_kind(column, NUMBER, "." if dataset.decimal == "," else ",")
+    other_sign = wrong & ~still_wrong
+    meant = other_sign if other_sign.sum() * 2 >= present.sum() else wrong
+    remedy = sign_remedy(column[meant], dataset.decimal) if meant.any() else None
     if remedy:
         raise DataError(
-            f"dataset: column {column.name!r} holds {str(column[wrong].iloc[0])!r} in "
-            f"{row_of(lines, wrong)}; {remedy}; or add the column to dataset.categorical if its "
+            f"dataset: column {column.name!r} holds {str(column[meant].iloc[0])!r} in "
+            f"{row_of(lines, meant)}; {remedy}; or add the column to dataset.categorical if its "
             "values are names"
         )
     given = column[present].astype(str)
     different = given.nunique()
     if different > MAX_CATEGORIES or (len(given) >= 10 and different * 2 > len(given)):
+        dated = given.str.match(_DATE).all()
+        as_order = "to dataset.order if the test rows are to be the latest, " if dated else ""
         raise DataError(
             f"dataset: column {column.name!r} holds {different} different texts, such as "
-            f"{given.iloc[0]!r}; add it to dataset.drop, or to dataset.categorical if each is a "
-            "category"
+            f"{given.iloc[0]!r}; add it to dataset.drop, {as_order}or to dataset.categorical if "
+            "each is a category"
         )
 
 

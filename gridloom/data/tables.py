@@ -6,6 +6,7 @@ A flaw of the table ends in one message, which names the column, the row and the
 from __future__ import annotations
 
 import csv
+import json
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -31,7 +32,7 @@ from gridloom.data.kinds import (
 )
 from gridloom.data.rows import Rows
 from gridloom.data.sources import LIMITS, Limits
-from gridloom.errors import DataError, Problems, nearest
+from gridloom.errors import DataError, Problems, nearest, shortened
 from gridloom.study.dataset import Dataset
 
 #: Columns named in a message.
@@ -280,6 +281,13 @@ def _header(path: Path, separator: str, dataset: Dataset) -> list[str]:
         first = next(csv.reader(stream, delimiter=separator, skipinitialspace=True), [])
     if not first:
         raise DataError("dataset.source: the file has no rows, or begins with an empty line")
+    if len(first) == 1 and dataset.separator is None:
+        likely = max(";\t|,", key=first[0].count)
+        if likely in first[0]:
+            raise DataError(
+                f"dataset.separator: the first row is a single column, {shortened(first[0], 60)!r};"
+                f" set dataset.separator to {json.dumps(likely)}"
+            )
     given = list(dataset.columns) if dataset.columns is not None else first
     if len(given) > len(first):
         raise DataError(
@@ -419,9 +427,11 @@ def _times(column: pd.Series) -> np.ndarray:
     try:
         return pd.to_datetime(column, format="ISO8601").to_numpy()
     except (ValueError, TypeError):
+        wrong = pd.to_datetime(column, format="ISO8601", errors="coerce").isna()
+        found = column[wrong].iloc[0] if wrong.any() else column.iloc[0]
         raise DataError(
             f"dataset.order: column {column.name!r} holds neither numbers nor dates such as "
-            f"2026-01-31, found {column.iloc[0]!r}"
+            f"2026-01-31, found {found!r}; write the dates of the file in this form"
         ) from None
 
 

@@ -302,6 +302,12 @@ FLAWS = {
         {"separator": ";", "decimal": ","},
         "if '.' separates thousands, write the numbers of the file without it: 1000,5",
     ),
+    "a decimal comma beside texts": (
+        "a;target\n"
+        + "\n".join(f"{f'1,{i}' if i % 9 else 'n/k'};{'xy'[i % 2]}" for i in range(60)),
+        {"separator": ";"},
+        "'1,1' in row 2; if ',' is the decimal sign, set dataset.decimal to ','; or add the column",
+    ),
     "a decimal comma that repeats": (
         "a;target\n" + "\n".join(f"1,{i % 2};{'xy'[i % 2]}" for i in range(60)),
         {"separator": ";"},
@@ -337,14 +343,28 @@ FLAWS = {
         "column 'v' holds 2; labels are 0 or 1",
     ),
     "weights": ("a,w,target\n1,-1,x\n2,1,y\n", {"weight": "w"}, "numbers of 0 or more, found -1"),
-    "order": ("a,o,target\n1,soon,x\n2,late,y\n", {"order": "o"}, "neither numbers nor dates"),
+    "order": (
+        "a,o,target\n1,2026-01-31,x\n2,1.2.2026,y\n",
+        {"order": "o"},
+        "neither numbers nor dates such as 2026-01-31, found '1.2.2026'; write the dates",
+    ),
     "quotes": ('a,target\n1,"x\n2,y\n', {}, "not a readable table"),
     "ragged": ("a,target\n1,x\n2,y,3,4\n", {}, "Expected 2 fields in line 3, saw 4"),
     "encoding": ("a,target\n1,x\n".encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
     "latin": ("a,target\n1,ä\n2,b\n".encode("latin-1"), {}, "such as latin-1"),
     "binary": (bytes(range(256)) * 4, {}, "dataset.encoding: the file is not utf-8 text"),
     "all missing": ("a,target\n,x\n,y\n", {}, "no column is left to predict from"),
-    "separator": ("a;target\n1;x\n2;y\n", {}, "there is no column 'target'"),
+    "separator": (
+        "a;b;target\n1,5;2;x\n2,5;3;y\n",
+        {},
+        "the first row is a single column, 'a;b;target'; set dataset.separator to \";\"",
+    ),
+    "a tab": ("a\ttarget\n1\tx\n2\ty\n", {}, 'set dataset.separator to "\\t"'),
+    "dates": (
+        column("a", [f"{i % 28 + 1}.{i // 28 + 1}.2025" for i in range(60)]),
+        {},
+        "add it to dataset.drop, to dataset.order if the test rows are to be the latest, or to",
+    ),
 }
 
 
