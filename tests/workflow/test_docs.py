@@ -46,7 +46,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def all_blocks() -> list[Block]:
-    pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    pages = [*sorted(ROOT.glob("*.md")), ROOT / "config" / "README.md", *sorted(DOCS.glob("*.md"))]
     return [block for page in pages for block in blocks_of(page)]
 
 
@@ -161,8 +161,7 @@ SMALL = {
 
 
 def test_every_block_of_settings_is_accepted():
-    blocks = [*all_blocks(), *blocks_of(ROOT / "config" / "README.md")]
-    blocks = [block for block in blocks if block.kind == "yaml"]
+    blocks = [block for block in all_blocks() if block.kind == "yaml"]
     # Those of config.md are in tests/study/test_reference.py.
     blocks = [block for block in blocks if block.page != "config.md"]
     assert len(blocks) > 8
