@@ -33,7 +33,7 @@ from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.jobs import Group, freeze, frozen, is_training
 from gridloom.workflow.own_words import in_own_words
 from gridloom.workflow.progress import Outlook, describe_outlook
-from gridloom.workflow.study_run import StudyRun, require_machine
+from gridloom.workflow.study_run import StudyRun, require_machine, require_submission
 
 
 class Adapter:
@@ -314,6 +314,8 @@ class Adapter:
         logging.raiseExceptions = False
         settings = self.workflow.dag_settings
         try:
+            if not self._is_here():
+                require_submission(self.workflow.executor_plugin.name)
             for job in self.workflow.dag.needrun_jobs(exclude_finished=False):
                 require_extra(job.rule.name)
             self._hand_over(self.run, adopting=self._may_adopt())

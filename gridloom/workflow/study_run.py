@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +21,7 @@ from gridloom.analysis.rounds import Next, Plan, Round, after
 from gridloom.data import versions
 from gridloom.data.memory import machine_bytes
 from gridloom.data.settings import DataSettings, hand_over
-from gridloom.errors import StudyError
+from gridloom.errors import GridloomError, StudyError
 from gridloom.figures.wanted import Wanted, evidence_names, lattice_names, wanted_heatmaps
 from gridloom.files import fingerprint
 from gridloom.identity.digests import Digests
@@ -783,3 +784,23 @@ def require_machine() -> None:
     """
     require_room(".snakemake")
     require_backend()
+
+
+def require_submission(executor: str) -> None:
+    """Check, before jobs are submitted to a cluster, that this machine can submit them.
+
+    Parameters
+    ----------
+    executor
+        Name of Snakemake's executor.
+
+    Raises
+    ------
+    GridloomError
+        If not: Snakemake's plugin would print a traceback for each job.
+    """
+    if executor == "slurm" and shutil.which("sbatch") is None:
+        raise GridloomError(
+            "SLURM: there is no `sbatch` on this machine; run Snakemake on a login node of the "
+            "cluster, or without --workflow-profile to train here"
+        )

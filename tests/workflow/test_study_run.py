@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gridloom.errors import StudyError
+from gridloom.errors import GridloomError, StudyError
 from gridloom.figures.wanted import LARGEST, MAX_AXES, curve_names
 from gridloom.study.grid import axis_texts
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.jobs import Group
-from gridloom.workflow.study_run import StudyRun
+from gridloom.workflow.study_run import StudyRun, require_submission
 from tests.made_requests import ROOT
 from tests.workflow.conftest import TINY
 
@@ -326,3 +326,12 @@ def test_another_set_up_objective_or_grid_has_a_confirmation_of_its_own(run_of, 
     same = {"hyperparameters": {**knobs, "units": [4, 1]}, "repetitions": 9}
     assert run_of(same).confirm_folder == run_of().confirm_folder
     assert run_of(changes).confirm_folder != run_of().confirm_folder
+
+
+def test_a_machine_without_slurm_is_told_before_any_job_is_submitted(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    require_submission("local")
+    with pytest.raises(GridloomError, match="there is no `sbatch` on this machine"):
+        require_submission("slurm")
+    (tmp_path / "sbatch").touch(0o755)
+    require_submission("slurm")
