@@ -31,7 +31,7 @@ from gridloom.workflow.check import Beside
 from gridloom.workflow.ending import describe_touched
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.jobs import Group, freeze, frozen, is_training
-from gridloom.workflow.own_words import in_own_words
+from gridloom.workflow.own_words import in_own_words, suggesting
 from gridloom.workflow.progress import Outlook, describe_outlook
 from gridloom.workflow.study_run import StudyRun, require_machine, require_submission
 
@@ -64,6 +64,7 @@ class Adapter:
     ) -> None:
         # The logger plugin does it too, and earlier: before Snakemake reads any file.
         logger.addFilter(in_own_words)
+        logger.addFilter(suggesting(lambda: [rule.name for rule in workflow.rules]))
         self.workflow = workflow
         self.checkpoints = checkpoints
         self.scripts = scripts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 
-from gridloom.errors import StudyError
+from gridloom.errors import StudyError, nearest
 from gridloom.study.loading import read_yaml
 
 #: Beginning of Snakemake's last line of a dry run, and the text that replaces it.
@@ -20,6 +22,9 @@ _AFTER_DRY_RUN = (
 
 #: Snakemake refers to a list of jobs that Gridloom's default profile does not print.
 _NO_JOBS_ABOVE = "\n    (check individual jobs above for details)"
+
+#: Snakemake's message about a word on its command line that is neither a rule nor a file.
+_UNKNOWN = re.compile(r"^No rule to produce (\w+) \(if you use", re.MULTILINE)
 
 
 def in_own_words(record: logging.LogRecord) -> bool:
@@ -46,6 +51,26 @@ def in_own_words(record: logging.LogRecord) -> bool:
     elif _NO_JOBS_ABOVE in said:
         record.msg = said.replace(_NO_JOBS_ABOVE, "")
     return True
+
+
+def suggesting(rules: Callable[[], Iterable[str]]) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter of Snakemake's logger that names the rule that a misspelt one is near to.
+
+    Parameters
+    ----------
+    rules
+        Returns the names of all rules when it is called.
+    """
+
+    def suggest(record: logging.LogRecord) -> bool:
+        unknown = _UNKNOWN.search(record.getMessage())
+        if unknown:
+            name = unknown[1]
+            hint = nearest(name, rules()) or "; `snakemake --list-rules` lists all"
+            record.msg, record.args = f"there is no rule or file {name!r}{hint}", ()
+        return True
+
+    return suggest
 
 
 def end_without_traceback() -> None:

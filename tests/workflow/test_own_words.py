@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gridloom.workflow.own_words import in_own_words
+from gridloom.workflow.own_words import in_own_words, suggesting
 from tests.workflow.conftest import ROOT
 
 #: Snakemake as a logger plugin makes it: the filter is there before any file is read.
@@ -55,6 +55,19 @@ def test_another_error_is_left_as_it_is():
     record = logging.LogRecord("", logging.ERROR, "", 1, "%s of %s", ("one", "two"), None)
     assert in_own_words(record)
     assert record.getMessage() == "one of two"
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [("plann", " (did you mean 'plan'?)"), ("everything", "; `snakemake --list-rules` lists all")],
+)
+def test_a_misspelt_command_is_answered_with_the_nearest(asked, hint):
+    said = (
+        f"MissingRuleException:\nNo rule to produce {asked} (if you use input functions make sure"
+    )
+    record = logging.LogRecord("", logging.ERROR, "", 1, said, (), None)
+    assert suggesting(lambda: ["all", "plan", "check"])(record)
+    assert record.getMessage() == f"there is no rule or file {asked!r}{hint}"
 
 
 def test_a_dry_run_after_a_changed_setting_gives_no_advice_that_keeps_old_tables(copied):
