@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from snakemake.logging import get_event
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from gridloom.errors import shortened
 from gridloom.workers.client import INTERRUPTED, log_of, stop_run
-from gridloom.workflow.failures import cause_of, is_interruption
+from gridloom.workflow.failures import MAX_CAUSE, NO_MESSAGE, cause_of, is_interruption
 from gridloom.workflow.jobs import is_training, outcome
 from gridloom.workflow.progress import (
     Outlook,
@@ -143,6 +144,9 @@ class Screen:
             return
         self._advance(now)
         cause, log = cause_of(Path(job.log[0])), job.log[0]
+        if cause == NO_MESSAGE and job.rule_msg:  # of a cluster, such as a partition unknown to it
+            said = job.rule_msg.partition("sbatch call:")[0]
+            cause = shortened(" ".join(said.split()), MAX_CAUSE)
         for record in self._records[job.jobid]:
             if record in self.progress.running:
                 self.progress.fail(record, cause, now)

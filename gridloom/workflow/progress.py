@@ -340,7 +340,8 @@ def describe_outlook(outlook: Outlook) -> str:
     if not new:
         return f"{outlook.study}: {old:,} trainings, all finished"
     kept = f"; {old:,} are finished" if old else ""
-    return f"{outlook.study}: {new:,} trainings in {outlook.jobs:,} jobs{kept}"
+    jobs = f"{outlook.jobs:,} job{'s' * (outlook.jobs != 1)}"
+    return f"{outlook.study}: {new:,} trainings in {jobs}{kept}"
 
 
 class Row(NamedTuple):

@@ -224,7 +224,7 @@ def test_the_panel_describes_a_single_configuration_and_submitted_jobs(tmp_path)
         ("submitted", "1 s: the only configuration"),
         ("", "0 diverged, 0 failed"),
     ]
-    assert describe_outlook(progress.outlook) == "tiny: 2 trainings in 1 jobs"
+    assert describe_outlook(progress.outlook) == "tiny: 2 trainings in 1 job"
     assert describe_outlook(outlook_of([], [record])) == "tiny: 2 trainings, all finished"
 
 

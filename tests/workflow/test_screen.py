@@ -64,7 +64,8 @@ class Run:
         command = f"RuleException:\nCalledProcessError in file train.smk\nCommand {job}"
         self.message(command, LogEvent.ERROR, logging.ERROR, exception="RuleException")
         log = [str(self.log)]
-        self.message("Error in rule", LogEvent.JOB_ERROR, jobid=job, rule_name=rule, log=log)
+        about = {"jobid": job, "rule_name": rule, "rule_msg": None, "log": log}
+        self.message("Error in rule", LogEvent.JOB_ERROR, **about)
 
     @property
     def shown(self) -> str:
@@ -118,11 +119,21 @@ def test_the_first_failure_of_a_cause_is_shown_at_once_without_its_command_line(
     assert "Command" not in run.shown
 
 
+def test_a_job_that_a_cluster_refuses_is_shown_with_the_reason(run_of, tmp_path):
+    run = run_of()
+    run.open()
+    run.begin(0)
+    said = "SLURM sbatch failed. The error message was 'no such\npartition'.\n    sbatch call:\n  x"
+    about = {"jobid": 0, "rule_name": "train", "rule_msg": said, "log": [str(tmp_path / "none")]}
+    run.message("Error in rule", LogEvent.JOB_ERROR, **about)
+    assert "SLURM sbatch failed. The error message was 'no such partition'.\n" in run.shown
+
+
 def test_of_a_job_of_several_records_each_is_counted_and_shown_as_it_ends(run_of):
     run = run_of()
     run.open()
     first, second, third, fourth = run.records
-    rule = {"rule_name": "train_0123abcd", "jobid": 7}
+    rule = {"rule_name": "train_0123abcd", "jobid": 7, "rule_msg": None}
     run.message(event=LogEvent.JOB_INFO, output=run.records, **rule)
     progress = run.handler.screen.progress
     assert list(progress.running) == [first]
