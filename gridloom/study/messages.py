@@ -72,7 +72,7 @@ def sentence(error: Any) -> str:
     }
     if kind in types:
         instead = "nothing" if found is None else repr(found)
-        remedy = f"; write [{found}]" if kind == "list_type" and isinstance(found, str) else ""
+        remedy = f"; write [{found!r}]" if kind == "list_type" and isinstance(found, str) else ""
         return f"{where}: must be {types[kind]}, found {instead}{remedy}"
     if kind in ("string_too_short", "too_short"):
         return f"{where}: is empty; {_description(location)}"

@@ -114,7 +114,7 @@ def test_later_files_override_earlier_ones_and_the_command_line_overrides_all(tm
         ({"validation": {"method": "kfolds"}}, "(did you mean 'kfold'?)"),
         ({"validation": {"method": "kfold", "folds": 1}}, "folds: must be at least 2, found 1"),
         ({"vary": ["inti"]}, "'inti' is not one of init, shuffle, dropout, validation (did you"),
-        ({"vary": "init"}, "vary: must be a list, found 'init'; write [init]"),
+        ({"vary": "init"}, "vary: must be a list, found 'init'; write ['init']"),
         ({"objective": {"mode": "maximum"}}, "objective.mode: 'maximum' is not one of min, max"),
         (
             {"objective": {"metric": "val_accuracy"}},
