@@ -73,6 +73,18 @@ def trained(output: str) -> int:
     return 0
 
 
+def build_environment(folder: Path, packages: Sequence[str]) -> str:
+    """Make an environment with some packages; return its Python."""
+    probe = [sys.executable, "-m", "uv", "--version"]
+    has_uv = subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    uv = [sys.executable, "-m", "uv"] if has_uv else ["uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    subprocess.run([*install, *packages], check=True)
+    return python
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine and the packages."""
     model = "unknown"

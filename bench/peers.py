@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from common import ROOT, report, timed
+from common import ROOT, build_environment, report, timed
 from seed_study import TRAININGS, study
+
+#: What all tools need.
+BASE = ["tensorflow", "scikit-learn", "pandas"]
 
 TOOLS = {
     "GridSearchCV + SciKeras": ("grid_search_cv", ["scikeras==0.13.0", "scikit-learn<1.6"]),
@@ -29,31 +31,15 @@ TOOLS = {
 }
 
 
-def build_environment(folder: Path, packages: list[str]) -> str:
-    """Make an environment with TensorFlow and a tool; return its Python."""
-    uv = [sys.executable, "-m", "uv"] if _has_uv() else ["uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    python = str(folder / "bin" / "python")
-    base = ["tensorflow", "scikit-learn", "pandas"]
-    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    subprocess.run([*install, *base, *packages], check=True)
-    return python
-
-
-def _has_uv() -> bool:
-    probe = [sys.executable, "-m", "uv", "--version"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
-
-
 def main() -> None:
     """Measure Gridloom, each tool, and Gridloom again."""
-    walls = [study()[0]]
+    walls = [study(1).whole]
     rows = []
     chosen = sys.argv[1:] or list(TOOLS)
     for name in chosen:
         script, packages = TOOLS[name]
         with tempfile.TemporaryDirectory(prefix="gridloom-peer-") as folder:
-            python = build_environment(Path(folder) / "venv", packages)
+            python = build_environment(Path(folder) / "venv", [*BASE, *packages])
             environment = {"PYTHONPATH": f"{ROOT / 'bench' / 'peers'}{os.pathsep}{ROOT / 'models'}"}
             program = [python, str(ROOT / "bench" / "peers" / f"{script}.py")]
             _, printed = timed(program, Path(folder), **environment)
@@ -61,7 +47,7 @@ def main() -> None:
             measured = json.loads(line)
             rows.append({"tool": name, **measured})
             print(rows[-1], flush=True)
-    walls.append(study()[0])
+    walls.append(study(1).whole)
     wall = sum(walls) / len(walls)
     table = [
         {

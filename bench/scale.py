@@ -59,22 +59,26 @@ print(code, time.perf_counter() - started, used)
 """
 
 
-def plan(folder: Path, snakefile: str, *arguments: str) -> tuple[float, float]:
-    """Time a dry run; return seconds and peak megabytes."""
+def measured(folder: Path, *arguments: str) -> tuple[float, float]:
+    """Run `snakemake` on 2 cores; return its seconds, and the megabytes of its largest process."""
     program = str(Path(sys.executable).parent / "snakemake")
-    command = [program, "-s", snakefile, "-n", "--quiet", "all", "--cores", "2", *arguments]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *command],
+        [sys.executable, "-c", MEASURE, program, "--cores", "2", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         check=True,
     )
     code, seconds, megabytes = done.stdout.split()
     if code != "0":
-        sys.exit("planning failed")
+        sys.exit(f"snakemake {' '.join(arguments)} failed")
     return float(seconds), float(megabytes)
+
+
+def plan(folder: Path, snakefile: str, *arguments: str) -> tuple[float, float]:
+    """Time a dry run; return seconds and peak megabytes."""
+    return measured(folder, "-s", snakefile, "-n", "--quiet", "all", *arguments)
 
 
 def gather_seconds(count: int, folder: Path) -> float:
