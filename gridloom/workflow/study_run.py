@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,8 @@ class StudyRun:
             study.repetitions_per_job,
         )
         self._with_other_setups: dict[str, Coverage] = {}
+        # Twenty rules ask for their code, which has most modules in common.
+        self._source = cache(digests.source)
         self.groups: list[Group] = []
 
     @classmethod
@@ -234,7 +236,7 @@ class StudyRun:
 
     def code(self, script: Path) -> list[str]:
         """List a rule's script and the library modules that it imports; an edit reruns the rule."""
-        modules = library_modules_of(script, self.digests.source)
+        modules = library_modules_of(script, self._source)
         return [os.path.relpath(file) for file in (script, *modules.values())]
 
     def resource(self, rule: str, key: str) -> int:
