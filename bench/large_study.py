@@ -4,7 +4,7 @@
 
 Each configuration of the network of the seed study trains twice, for 3 epochs, with
 `points_per_job: auto`. Sizes differ in the number of learning rates. A bare Snakefile runs before
-and after: it has as many jobs and outputs, and only touches them.
+and after: it has as many jobs and outputs, and only touches them. Then both run with nothing to do.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def files_below(folder: Path) -> Iterator[os.stat_result]:
         yield from (Path(place, name).stat() for name in names)
 
 
-def bare_seconds(points: int, jobs: int) -> float:
-    """Run the bare Snakefile."""
+def bare_seconds(points: int, jobs: int) -> tuple[float, float]:
+    """Run the bare Snakefile, and again with nothing to do; return the seconds of both."""
     with fresh_project() as folder:
         (folder / "Bare").write_text(BARE_MANY.format(a=points // 200, b=200, jobs=jobs))
-        return measured(folder, "-s", "Bare", "--quiet", "all")[0]
+        first, again = (measured(folder, "-s", "Bare", "--quiet", "all")[0] for _ in range(2))
+        return first, again
 
 
 def study(points: int) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def study(points: int) -> dict[str, Any]:
         write_study(folder, points)
         _, printed = snakemake(folder, "-n", cores=CORES)
         jobs = trained(printed)
-        bare = bare_seconds(points, jobs)
+        bare, bare_nothing = bare_seconds(points, jobs)
         results = folder / "results"
         started = time.time()
         seconds, megabytes = measured(folder, "--until", "gather")
@@ -72,7 +73,8 @@ def study(points: int) -> dict[str, Any]:
             sys.exit("not all points trained")
         records = [file.stat().st_mtime - started for file in results.glob("points/**/*.json")]
         files = list(files_below(folder))
-        bare = fmean([bare, bare_seconds(points, jobs)])
+        nothing, _ = measured(folder, "--until", "gather")
+        bare = fmean([bare, bare_seconds(points, jobs)[0]])
     return {
         "points": points,
         "jobs": jobs,
@@ -82,6 +84,8 @@ def study(points: int) -> dict[str, Any]:
         "training_core_seconds": float(runs["seconds"].sum()),
         "bare_seconds": bare,
         "overhead": seconds / (bare + float(runs["seconds"].sum()) / CORES),
+        "nothing_to_do": nothing,
+        "bare_nothing_to_do": bare_nothing,
         "main_mb": megabytes,
         "files": len(files),
         "disk_mb": sum(file.st_blocks for file in files) * 512 / 1e6,

@@ -14,11 +14,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from snakemake import persistence
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, report
+from snakemake.ioflags import before_update
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.shell import shell
@@ -65,6 +68,7 @@ class Adapter:
         # The logger plugin does it too, and earlier: before Snakemake reads any file.
         logger.addFilter(in_own_words)
         logger.addFilter(suggesting(lambda: [rule.name for rule in workflow.rules]))
+        _spare_pandas()
         self.workflow = workflow
         self.checkpoints = checkpoints
         self.scripts = scripts
@@ -232,7 +236,24 @@ class Adapter:
         for named in (dag.untilrules, dag.omitrules):
             if "train" in named:
                 named.update(group.rule for group in self.run.groups)
-        return self._with_truncated(self.run.coverage.needed)
+        needed = self._with_truncated(self.run.coverage.needed)
+        if self._describes or self._forced:
+            return needed
+        # A finished record is never made again, and with this flag it needs no job. The jobs of
+        # records take most of the time of planning.
+        is_there = self.run.coverage.is_there
+        return [before_update(record) if is_there(record) else record for record in needed]
+
+    @property
+    def _describes(self) -> bool:
+        """Whether Snakemake runs nothing, but describes all jobs, such as in its report."""
+        return self.workflow.executor_plugin is None
+
+    @property
+    def _forced(self) -> bool:
+        """Whether some rules or files are to be made even if they exist."""
+        settings = self.workflow.dag_settings
+        return bool(settings.forceall or settings.forcerun)
 
     def for_training(self, file: str) -> str | Callable[[Any], str]:
         """Return an input of `train` that never outdates a finished record, even if new or lost.
@@ -248,9 +269,7 @@ class Adapter:
         record = f"{self.run.results}/points/{{setup}}/{{point}}={{first}}-{{last}}.json"
 
         def needed(wildcards: Any) -> str:
-            settings = self.workflow.dag_settings
-            asked = settings.forceall or settings.forcerun
-            if asked or not self.run.coverage.is_there(record.format(**wildcards)):
+            if self._forced or not self.run.coverage.is_there(record.format(**wildcards)):
                 return always
             return f"{file} is not needed"
 
@@ -402,6 +421,23 @@ def _take_signals() -> None:
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, lambda *received: _thread.start_new_thread(end, received))
     shell.prefix("trap '' INT; ")
+
+
+def _spare_pandas() -> None:
+    """Keep Snakemake from importing pandas only to ask whether a param is a table of it.
+
+    No param can be one as long as nobody has imported pandas. That takes a sixth of a run that has
+    nothing to do. If a version of Snakemake asks in another way, this does nothing.
+    """
+
+    def serialize(self: Any, value: Any) -> Any:
+        if "pandas" in sys.modules:
+            return self._serialize_param_pandas(value)
+        return self._serialize_param_builtin(value)
+
+    for kind in vars(persistence).values():
+        if "_serialize_param" in getattr(kind, "__dict__", {}):
+            kind._serialize_param = property(lambda self: partial(serialize, self))
 
 
 def verbatim(value: Any) -> Callable[[Any], Any]:
