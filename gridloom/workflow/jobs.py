@@ -32,7 +32,8 @@ START_ELSEWHERE = 10.0
 #: Largest share of a job's time that `auto` gives to its start.
 START_SHARE = 0.05
 
-#: Fewest jobs for each of those that run at once, so that all end at about the same time.
+#: Fewest jobs for each of those that run at once on this machine, so that all end at about the same
+#: time.
 JOBS_A_SLOT = 4
 
 #: Seconds of a training, as long as none is measured: those of the fastest. A guess that is too
@@ -126,12 +127,13 @@ def worthwhile_size(
     here
         Whether jobs run on this machine.
     slots
-        Jobs that run at once.
+        Jobs that run at once on this machine, or may be in a cluster's queue at once. On a cluster,
+        jobs beyond those would only start once Snakemake has noticed that others ended.
     """
     start = JOB_SECONDS if here else START_ELSEWHERE
     record = trainings * max(FIRST_GUESS if seconds is None else seconds, 1e-6)
     longest = start / START_SHARE / record
-    balanced = count / (JOBS_A_SLOT * slots)
+    balanced = count / (JOBS_A_SLOT * slots if here else slots)
     # If the pace is measured, no job is shorter than its start.
     shortest = 1.0 if seconds is None else start / record
     return max(1, round(min(longest, max(balanced, shortest))))

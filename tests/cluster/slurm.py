@@ -53,7 +53,7 @@ ReturnToService=1
 SchedulerParameters=batch_sched_delay=1,sched_interval=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 Gres=gpu:fake:2
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=16000 Gres=gpu:fake:2
 # A job of the partition `urgent` puts others back into the queue, who get ten seconds to end.
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -65,7 +65,8 @@ PartitionName=urgent Nodes={host} State=UP PriorityTier=2
 class Cluster:
     """The daemons of one cluster; stops exactly those that it started."""
 
-    def __init__(self) -> None:
+    def __init__(self, cores: int = 4) -> None:
+        self.cores = cores
         # Under /tmp and accessible, as munge requires for the folder of its socket.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
@@ -201,7 +202,13 @@ class Cluster:
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n')
         srun.chmod(0o755)
         (self.folder / "slurm.conf").write_text(
-            CONFIGURATION.format(host=self.host, user="root", folder=self.folder, ports=_ports(2))
+            CONFIGURATION.format(
+                host=self.host,
+                user="root",
+                folder=self.folder,
+                ports=_ports(2),
+                cores=self.cores,
+            )
         )
 
 

@@ -56,10 +56,10 @@ def test_records_are_cut_into_even_groups_in_order():
         (10_000, 1.0, True, 2, 1),
         (40, 0.001, True, 2, 15),  # no job is shorter than its start
         (40, 0.005, True, 2, 5),  # four jobs a core
-        (216, None, False, 100, 1),
-        (216, None, False, 2, 27),
+        (216, None, False, 100, 2),
+        (216, None, False, 8, 27),
         (216, 0.05, False, 100, 100),
-        (10_000, 0.05, False, 2, 1250),
+        (10_000, 0.05, False, 8, 1250),
         (10_000, 3600.0, False, 100, 1),
         (0, None, True, 2, 1),
     ],
