@@ -132,10 +132,7 @@ def main() -> None:
     kinds = list(itertools.product(UNITS, ACTIVATIONS, BATCH_SIZES))
     with ThreadPoolExecutor(count) as threads:
         curves = list(threads.map(partial(train, drawn=drawn), kinds))
-    np.savez(
-        results / "curves.npz",
-        **{"_".join(map(str, k)): c for k, c in zip(kinds, curves, strict=True)},
-    )
+    np.save(results / "curves.npy", np.stack(curves))
     with (results / "means.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["units", "activation", "batch_size", "dropout", "learning_rate", *METRICS])
