@@ -139,10 +139,10 @@ def test_jobs_of_several_records_make_what_is_missing_and_is_not_asked_for_by_it
     assert run_of({"points_per_job": 3}).group(alone=[first, third]) == []
     assert run_of({"points_per_job": 1}).group(alone=[]) == []
     assert run_of().group(alone=[]) == []
-    elsewhere = run_of(jobs=1, is_here=lambda: False)
+    elsewhere = run_of(jobs=3, is_here=lambda: False)
     assert [len(group.records) for group in elsewhere.group(alone=[])] == []
     finish(second, '{"trainings": [{"seconds": 0.1}]}\n')
-    elsewhere = run_of(jobs=1, is_here=lambda: False)
+    elsewhere = run_of(jobs=3, is_here=lambda: False)
     assert [len(group.records) for group in elsewhere.group(alone=[])] == [3]
 
 
