@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gridloom.engines.dropout import DropoutRates
 from gridloom.engines.monitoring import all_directions, make_metrics, metric_variables
 from gridloom.engines.program import Batches, OptimizerStart, Program
 from gridloom.engines.types import Training, cannot, set_start
@@ -46,6 +47,7 @@ class OneByOne(Program):
         self.metric_starts = [variable.numpy() for variable in metric_variables(model)]
         self.optimizer_start = OptimizerStart(model.optimizer, model.trainable_variables)
         self.directions = all_directions(model)
+        self.rates = DropoutRates(model)
 
     def start(self, trainings: Sequence[Training], model: keras.Model) -> None:
         (training,) = trainings
@@ -54,6 +56,7 @@ class OneByOne(Program):
         for variable, value in zip(metric_variables(self.model), self.metric_starts, strict=True):
             variable.assign(value)
         self.optimizer_start.restart(model.optimizer)
+        self.rates.assign(training.rates)
 
     def variables(self) -> list[Any]:
         return list(self.model.weights)
@@ -78,7 +81,8 @@ class OneByOne(Program):
             self._check_logs("train_step", logs)
             return ()
 
-        batches.each(step, ())
+        with self.rates.as_data():
+            batches.each(step, ())
         return self._results()
 
     def validate(self, batches: Batches) -> Any:
@@ -90,7 +94,8 @@ class OneByOne(Program):
             self._check_logs("test_step", logs)
             return ()
 
-        batches.each(step, ())
+        with self.rates.as_data():
+            batches.each(step, ())
         return self._results()
 
     def _check_logs(self, step: str, logs: Any) -> None:
@@ -112,6 +117,7 @@ class OneByOne(Program):
                 "draw with seed=keras.random.SeedGenerator())"
             )
         handles = {id(variable.handle) for variable in own}
+        handles |= {id(variable.handle) for variable in self.rates.variables()}
         handles |= {id(variable.value.handle) for variable in self.state()}
         for variable in graph.graph.variables:
             if id(variable.handle) not in handles:

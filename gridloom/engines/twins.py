@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 from keras import activations, layers, regularizers
 
+from gridloom.engines.dropout import scale_of
+
 #: Activations that work along the last axis, in any number of dimensions.
 ROWWISE_ACTIVATIONS = {
     getattr(activations, name)
@@ -193,8 +195,7 @@ class StackedDropout(_Twin):
     def start(self, rates: Sequence[float], seeds: Sequence[int]) -> None:
         """Set the rate of each repetition, and the seed of its masks."""
         self.rates.assign(rates)
-        # As Keras does: with float32 numbers, TensorFlow's 1 / (1 - 0) is not always 1.
-        self.scales.assign([1.0 / (1.0 - rate) for rate in rates])
+        self.scales.assign([scale_of(rate) for rate in rates])
         self.seeds.assign(seeds)
 
     def hoist(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from gridloom.data.preparation import PreparedRows
 from gridloom.errors import ModelError
 from gridloom.networks.generators import generator_seed, seed_states
-from gridloom.networks.structure import learning_rate
+from gridloom.networks.structure import dropout_layers, learning_rate
 from gridloom.study.seeds import Seeds
 
 #: Remedy for features that only `model.fit` supports.
@@ -36,7 +36,7 @@ class Training:
     learning_rate
         Of its optimizer; None if it follows a schedule.
     rates
-        Rates of its `Dropout` layers, in the order of `model.layers`.
+        Rates of its `Dropout` layers, in the order of `dropout_layers`.
     """
 
     repetition: int
@@ -66,11 +66,7 @@ class Training:
             rows,
             weights,
             None if rate is None else float(rate.numpy()),
-            tuple(
-                float(layer.rate)
-                for layer in model.layers
-                if isinstance(layer, keras.layers.Dropout)
-            ),
+            tuple(float(layer.rate) for layer in dropout_layers(model)),
         )
 
 

@@ -129,6 +129,12 @@ def learning_rate(optimizer: Any) -> Any:
     return rate if isinstance(rate, keras.Variable) else None
 
 
+def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
+    """Return the layers whose rate a graph gets as data, also those inside of other layers."""
+    inner = model._flatten_layers(include_self=False)
+    return [layer for layer in inner if type(layer) is keras.layers.Dropout]
+
+
 def from_keras(thing: Any) -> bool:
     """Return whether a class, function or object is Keras's own."""
     return str(getattr(thing, "__module__", "")).startswith("keras.")

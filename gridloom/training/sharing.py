@@ -335,7 +335,8 @@ class SharedGraphs:
         xla = uses_xla(kind.model, opened.request.setup.xla)
         stopping = opened.settings["stopping"] is not None
         targets = lanes[0].rows.y_train.shape[1:]
-        apart = None if lockstep else kind.structure.rates
+        # Only layers with a rate above 0 have a generator.
+        apart = None if lockstep else [rate > 0 for rate in kind.structure.rates]
         key = json.dumps([kind.name, apart, len(lanes), targets, stopping, xla])
 
         def serves(fit: CompiledFit, point: Point, own: Sequence[Training]) -> bool:

@@ -338,6 +338,19 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
     assert (made.engine, made.why_not_lockstep) == ("keras", None)
 
 
+def test_points_that_train_one_by_one_share_a_graph_if_they_differ_in_rates(data, tmp_path):
+    body = (
+        "return compiled(chain(input_shape, outputs, layers.Dropout(a)), keras.optimizers.SGD(a))"
+    )
+    model, warm = written(tmp_path, body), Trainer()
+    for rate in (0.5, 0.3):
+        record = warm.run(request_of(data, model, rate, lockstep=False))
+        assert record.engine == "one by one"
+    assert len(warm.graphs) == 1
+    warm.run(request_of(data, model, 0.0, lockstep=False))  # such a layer draws no masks
+    assert len(warm.graphs) == 2
+
+
 @pytest.mark.parametrize("folds", cases([2, 7, 20], [], [7]))
 def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
     data, tmp_path, folds
