@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 from gridloom.engines.dropout import DropoutRates
 from gridloom.engines.monitoring import all_directions, make_metrics, metric_variables
 from gridloom.engines.program import Batches, OptimizerStart, Program
+from gridloom.engines.recurrent import fast_loops
 from gridloom.engines.types import Training, cannot, set_start
 from gridloom.networks.generators import seed_states
 
@@ -81,8 +83,7 @@ class OneByOne(Program):
             self._check_logs("train_step", logs)
             return ()
 
-        with self.rates.as_data():
-            batches.each(step, ())
+        self._each(batches, step)
         return self._results()
 
     def validate(self, batches: Batches) -> Any:
@@ -94,9 +95,15 @@ class OneByOne(Program):
             self._check_logs("test_step", logs)
             return ()
 
-        with self.rates.as_data():
-            batches.each(step, ())
+        self._each(batches, step)
         return self._results()
+
+    def _each(self, batches: Batches, step: Callable[..., tuple[()]]) -> None:
+        """Trace a step of the model for each batch."""
+        # XLA fixes the size of batches; it lacks the operation of an LSTM.
+        loops = fast_loops(self.model) if tf.is_tensor(batches.size) else contextlib.nullcontext()
+        with self.rates.as_data(), loops:
+            batches.each(step, ())
 
     def _check_logs(self, step: str, logs: Any) -> None:
         """Refuse a step whose logs are not the model's metrics; Keras would log the last batch."""
