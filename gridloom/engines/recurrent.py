@@ -108,10 +108,8 @@ def _lstm(cell: Any, x: Any, h: Any, c: Any) -> tuple[Any, list[Any]]:
 def _gru(cell: Any, x: Any, h: Any) -> tuple[Any, list[Any]]:
     """Return all outputs of a `GRU`, shape (steps, rows, units), and no other state."""
     input_bias, recurrent_bias = tf.unstack(cell.bias.value)
-    steps, rows, features = *tf.unstack(tf.shape(x)[:2]), x.shape[2]
-    product = tf.reshape(x, [-1, features]) @ cell.kernel.value + input_bias
-    projected = tf.reshape(product, [steps, rows, 3 * cell.units])
-    projected.set_shape([x.shape[0], None, 3 * cell.units])
+    product = tf.reshape(x, [-1, x.shape[2]]) @ cell.kernel.value + input_bias
+    projected = tf.reshape(product, tf.concat([tf.shape(x)[:2], [3 * cell.units]], axis=0))
     return _gru_steps(projected, h, cell.recurrent_kernel.value, recurrent_bias), []
 
 

@@ -58,6 +58,7 @@ def test_kept_numbers_grow_by_the_factor_of_keras(rate):
     assert {*dropped[dropped > 0]} == {np.float32(scale_of(rate))}
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")  # Keras's own step has none
 def test_a_rate_of_1_keeps_nothing_and_passes_no_gradient():
     builder = with_rates(0.3, 0.2, 1.0)
     (training,), network = trainings_of(builder, 1)
