@@ -210,6 +210,8 @@ class StackedDropout(_Twin):
         def masked() -> Any:
             pairs = tf.unstack(tf.stack([seeds, tf.fill([self.repetitions], self.draw)], axis=1))
             shape = tf.shape(inputs)[1:]
+            # One operation a lane. `MapDefun` draws the same bits in a graph that does not grow,
+            # traced in 0.03 s instead of 0.07 s (24 lanes, 2 layers), but takes a third longer.
             uniform = tf.stack([_uniform(shape, seed) for seed in pairs])
             ones = (1,) * (len(inputs.shape) - 1)
             rate, scale = (tf.reshape(value, (-1, *ones)) for value in (rates, scales))

@@ -66,3 +66,4 @@ def test_a_rate_of_1_keeps_nothing_and_passes_no_gradient():
     (fitted,) = fit([training], network, batch_size=BATCH, epochs=2, stopping=None)
     expected, _ = plain_fit(builder, training, BATCH, 2, 3)
     assert_same(fitted.history, expected)
+    assert scale_of(1.0) == 0
