@@ -101,5 +101,5 @@ def pytest_terminal_summary(
 ) -> None:
     """Say how many tests were left out, and how to run them."""
     if left_out := config.stash.get(LEFT_OUT, 0):
-        option = "--nightly" if config.getoption("--all") else "--all"
-        terminalreporter.line(f"{left_out:,} slow tests left out: `pytest {option}` runs them")
+        more = "" if config.getoption("--all") else "`pytest --all` runs more, "
+        terminalreporter.line(f"{left_out:,} tests left out: {more}`pytest --nightly` runs all")

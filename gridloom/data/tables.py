@@ -424,15 +424,15 @@ def _times(column: pd.Series) -> np.ndarray:
     """Return sortable values of the column that orders the rows: numbers or dates."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return column.to_numpy()
-    try:
-        return pd.to_datetime(column, format="ISO8601").to_numpy()
-    except (ValueError, TypeError):
-        wrong = pd.to_datetime(column, format="ISO8601", errors="coerce").isna()
-        found = column[wrong].iloc[0] if wrong.any() else column.iloc[0]
+    # Times of several zones are ordered as moments.
+    times = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    wrong = column.notna() & times.isna()
+    if wrong.any():
         raise DataError(
             f"dataset.order: column {column.name!r} holds neither numbers nor dates such as "
-            f"2026-01-31, found {found!r}; write the dates of the file in this form"
-        ) from None
+            f"2026-01-31, found {column[wrong].iloc[0]!r}; write the dates of the file in this form"
+        )
+    return times.dt.tz_localize(None).to_numpy()
 
 
 def _test_rows(column: pd.Series, value: str) -> np.ndarray:

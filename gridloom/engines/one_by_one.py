@@ -16,6 +16,7 @@ from gridloom.engines.program import Batches, OptimizerStart, Program
 from gridloom.engines.recurrent import fast_loops
 from gridloom.engines.types import Training, cannot, set_start
 from gridloom.networks.generators import seed_states
+from gridloom.networks.keras_private import layers_of
 
 #: Parts of `model.fit` that the compiled fit bypasses; overrides have no effect.
 _OWN_PARTS = (
@@ -163,7 +164,7 @@ def check_expressible(model: keras.Model) -> None:
         raise cannot(f"the float type {keras.config.floatx()} (keras.config.set_floatx)")
     if model._distribute_strategy is not None:
         raise cannot("a distribution strategy")
-    for layer in model._flatten_layers(include_self=False):
+    for layer in layers_of(model):
         if getattr(layer, "stateful", False):
             raise cannot(f"the stateful layer {layer.name}, which carries state between batches")
     for tensor in getattr(model, "inputs", None) or ():

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 from keras import activations, layers
 
+from gridloom.networks.keras_private import layers_of
 from gridloom.networks.structure import from_keras
 
 
@@ -28,7 +29,7 @@ def fast_loops(model: keras.Model) -> Iterator[None]:
     """
     replaced = []
     if from_keras(model.train_step) and not tf.config.list_logical_devices("GPU"):
-        replaced = [layer for layer in model._flatten_layers(include_self=False) if _fits(layer)]
+        replaced = [layer for layer in layers_of(model) if _fits(layer)]
     for layer in replaced:
         # Set past Keras's tracking, as the layer's own is looked up on its class.
         vars(layer)["inner_loop"] = _loop_of(layer)

@@ -18,6 +18,7 @@ from gridloom.networks.error_text import OUT_OF_MEMORY, describe_error, ran_out_
 from gridloom.networks.keras_private import (
     PRISTINE,
     GlobalState,
+    layers_of,
     make_variables,
     watching_draws,
     xla_only_if_asked,
@@ -139,7 +140,7 @@ def _make_weights(model: keras.Model, input_shape: tuple[int, ...]) -> None:
     """Create all weights, as `fit` does at its first batch."""
     if not model.built and type(model).build is not keras.Model.build:
         model.build((None, *input_shape))
-    if not all(layer.built for layer in model._flatten_layers()):
+    if not all(layer.built for layer in layers_of(model, include_self=True)):
         row = np.zeros((1, *input_shape), np.float32)
         try:
             make_variables(lambda arrays: model(arrays[0], training=False), (row,))

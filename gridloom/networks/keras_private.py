@@ -31,6 +31,11 @@ for _module, _names in (
     (seed_generator, ("python_random", "GLOBAL_SEED_GENERATOR")),
     (random_seed, ("get_seed",)),
     (stateful_random_ops, ("global_generator",)),
+    (keras.Model, ("_flatten_layers",)),
+    (keras.layers.LSTM, ("inner_loop",)),
+    (keras.layers.GRU, ("inner_loop",)),
+    (keras.layers.LSTMCell, ("get_dropout_mask",)),
+    (keras.layers.GRUCell, ("get_dropout_mask",)),
 ):
     for _name in _names:
         if not hasattr(_module, _name):
@@ -38,6 +43,11 @@ for _module, _names in (
                 f"this version of Keras or TensorFlow has no {_module.__name__}.{_name}, which "
                 "Gridloom needs; install the versions that uv.lock names"
             )
+
+
+def layers_of(model: keras.Model, *, include_self: bool = False) -> list[Any]:
+    """Return a model's layers, also those inside of other layers."""
+    return list(model._flatten_layers(include_self=include_self))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gridloom.networks.keras_private import layers_of
+
 #: Attributes of Keras's objects that repeat others, identify objects of the process, or count.
 _REPEATS = {
     "_auto_config",  # arguments of constructors, which have been applied already
@@ -131,8 +133,7 @@ def learning_rate(optimizer: Any) -> Any:
 
 def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
     """Return the layers whose rate a graph gets as data, also those inside of other layers."""
-    inner = model._flatten_layers(include_self=False)
-    return [layer for layer in inner if type(layer) is keras.layers.Dropout]
+    return [layer for layer in layers_of(model) if type(layer) is keras.layers.Dropout]
 
 
 def from_keras(thing: Any) -> bool:

@@ -250,7 +250,8 @@ def _check_name(name: str, where: str, problems: list[str]) -> None:
 
 
 #: Numbers between commas. Who means a text like this can write it into a list of one.
-_UNLISTED = re.compile(r"\s*[-+]?[\d.]+(\s*,\s*[-+]?[\d.]+)+\s*")
+_NUMBER = r"[-+]?[\d.]+(?:[eE][-+]?\d+)?"
+_UNLISTED = re.compile(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER})+\s*")
 
 
 def _values(given: Any, where: str, problems: list[str], *, merge: bool = True) -> list[Value]:

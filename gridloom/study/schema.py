@@ -291,8 +291,8 @@ class Study(Closed):
     )
     points_per_job: PositiveInt | Literal["auto"] | None = Field(
         None,
-        description="Points that one job trains, one after the other; auto: so many that starting "
-        "jobs costs little; null: 1 on this machine, auto on a cluster.",
+        description="Points that one job trains; auto: so many that starting jobs costs little; "
+        "null: 1 on this machine, auto on a cluster.",
     )
     dataset: Dataset = Field(description="Where the rows come from.")
     limits: LimitSettings = Field(

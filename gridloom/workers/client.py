@@ -79,14 +79,14 @@ def main(arguments: list[str]) -> None:
     logs = [log]
     if is_list:
         # What ends this job before its first record ends this record: a run reports records.
-        logs.append(begin_record(next_of(records)))
+        logs += [begin_record(record) for record in next_of(records)]
         end_at_signals(logs)
     job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], records[0], *logs), **given}
     job.update(threads=int(threads), gpus=int(gpus))
     worker = WarmWorker(job) if job["warm"] else ColdWorker()
     try:
         if is_list:
-            train_many(worker, job, records, minutes)
+            train_many(worker, job, records, minutes, logs)
         else:
             error = worker.train({**job, "store": None, "ahead": []}, float(minutes), logs)
             if error is not None:
@@ -96,7 +96,11 @@ def main(arguments: list[str]) -> None:
 
 
 def train_many(
-    worker: WarmWorker | ColdWorker, job: dict[str, Any], records: list[str], minutes: str
+    worker: WarmWorker | ColdWorker,
+    job: dict[str, Any],
+    records: list[str],
+    minutes: str,
+    logs: list[str],
 ) -> None:
     """Train the records of a job of many, each with a log of its own.
 
@@ -109,7 +113,6 @@ def train_many(
     a record that is lost later is trained anew.
     """
     log = job["log"]
-    own_log = log_of(next_of(records))
     failed = []
     together = True
     try:
@@ -145,12 +148,12 @@ def train_many(
         for record in records:
             remove(store_of(record))
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", log, own_log)
+        fail(f"{error.filename}: {error.strerror}", *logs)
 
 
-def next_of(records: list[str]) -> str:
-    """Return the record with which a job of many begins: the first that the store does not have."""
-    return next((one for one in records if not os.path.exists(store_of(one))), records[0])
+def next_of(records: list[str]) -> list[str]:
+    """Return the record with which a job of many begins; none if the store has all of them."""
+    return [one for one in records if not os.path.exists(store_of(one))][:1]
 
 
 def begin_record(record: str) -> str:

@@ -81,7 +81,8 @@ class Adapter:
             # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
             # module.
             if self.run.invocation.in_job or self.run.invocation.handed_over is not None:
-                self._hand_over(self.run, adopting=bool(self.run.coverage.missing()))
+                adopting = not self._trains_anew and bool(self.run.coverage.missing())
+                self._hand_over(self.run, adopting=adopting)
         # Exit instead of raising, because Snakemake would add lines of the rules to the message.
         except (BackendError, StorageError) as error:
             sys.exit(str(error))
@@ -255,6 +256,13 @@ class Adapter:
         settings = self.workflow.dag_settings
         return bool(settings.forceall or settings.forcerun)
 
+    @property
+    def _trains_anew(self) -> bool:
+        """Whether trainings are to be made even if they exist."""
+        settings = self.workflow.dag_settings
+        forced = (name for name in settings.forcerun if is_training(name) or "/points/" in name)
+        return bool(settings.forceall or settings.forcetargets or any(forced))
+
     def for_training(self, file: str) -> str | Callable[[Any], str]:
         """Return an input of `train` that never outdates a finished record, even if new or lost.
 
@@ -351,9 +359,7 @@ class Adapter:
 
     def _may_adopt(self) -> bool:
         """Return whether this run may train something, and was not asked to train it anew."""
-        settings = self.workflow.dag_settings
-        forced = (name for name in settings.forcerun if is_training(name) or "/points/" in name)
-        if settings.forceall or settings.forcetargets or any(forced):
+        if self._trains_anew:
             return False
         jobs = self.workflow.dag.needrun_jobs(exclude_finished=False)
         names = {job.rule.name for job in jobs}
@@ -426,8 +432,8 @@ def _take_signals() -> None:
 def _spare_pandas() -> None:
     """Keep Snakemake from importing pandas only to ask whether a param is a table of it.
 
-    No param can be one as long as nobody has imported pandas. That takes a sixth of a run that has
-    nothing to do. If a version of Snakemake asks in another way, this does nothing.
+    No param can be one as long as nobody has imported pandas. Importing it takes a sixth of a run
+    that has nothing to do. If a version of Snakemake asks in another way, this does nothing.
     """
 
     def serialize(self: Any, value: Any) -> Any:
@@ -435,8 +441,9 @@ def _spare_pandas() -> None:
             return self._serialize_param_pandas(value)
         return self._serialize_param_builtin(value)
 
+    names = ("_serialize_param", "_serialize_param_pandas", "_serialize_param_builtin")
     for kind in vars(persistence).values():
-        if "_serialize_param" in getattr(kind, "__dict__", {}):
+        if all(name in getattr(kind, "__dict__", {}) for name in names):
             kind._serialize_param = property(lambda self: partial(serialize, self))
 
 

@@ -36,9 +36,9 @@ _BUILT = re.compile(rb'"built":"([0-9a-f]{32})"')
 _ADOPTED = re.compile(rb'"adopted_from":"')
 
 
-def adoptable_file(results: str, setup: str) -> Path:
+def adoptable_file(results: str) -> Path:
     """Return the file that lists the records that a study's trainings may adopt."""
-    return FOLDER / f"{fingerprint([], f'{Path(results).absolute()} {setup}')}.json"
+    return FOLDER / f"{fingerprint([], str(Path(results).absolute()))}.json"
 
 
 def adoptable_records(
@@ -70,7 +70,11 @@ def adoptable_records(
         for path in _records(f"{points}/{other}"):
             if path in used:
                 continue
-            known = known or _differs_little(path, setup)
+            if not known:
+                alike = _differs_little(path, setup)
+                if alike is None:
+                    continue
+                known = alike
             if not known or looked_at == MAX_LOOKED_AT:
                 break
             looked_at += 1
@@ -142,13 +146,13 @@ def _records(folder: str) -> Iterator[str]:
                 yield f"{parent}/{name}"
 
 
-def _differs_little(record: str, setup: Mapping[str, Any]) -> bool:
-    """Return whether a record's set-up is another one that differs in the model file at most."""
+def _differs_little(record: str, setup: Mapping[str, Any]) -> bool | None:
+    """Return whether a record's set-up differs in the model file at most; None if it is damaged."""
     try:
         before = json.loads(Path(record).read_text(encoding="utf-8"))["environment"]["setup"]
         return all(before.get(key) == setup[key] for key in setup.keys() - _MAY_DIFFER)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False  # it is damaged
+        return None
 
 
 def _tail(record: str) -> bytes:

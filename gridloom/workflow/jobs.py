@@ -37,7 +37,8 @@ START_SHARE = 0.05
 JOBS_A_SLOT = 4
 
 #: Seconds of a training, as long as none is measured: those of the fastest. A guess that is too
-#: short costs little, because of `JOBS_A_SLOT`; one that is too long costs the starts of jobs.
+#: short costs little, as there are at least as many jobs as run or queue at once; one that is too
+#: long costs the starts of jobs.
 FIRST_GUESS = 0.005
 
 #: Most records that are read for the pace.
@@ -133,7 +134,8 @@ def worthwhile_size(
     start = JOB_SECONDS if here else START_ELSEWHERE
     record = trainings * max(FIRST_GUESS if seconds is None else seconds, 1e-6)
     longest = start / START_SHARE / record
-    balanced = count / (JOBS_A_SLOT * slots if here else slots)
+    # Rounded up on a cluster: one job more than its queue may hold waits for another to end.
+    balanced = count / (JOBS_A_SLOT * slots) if here else math.ceil(count / slots)
     # If the pace is measured, no job is shorter than its start.
     shortest = 1.0 if seconds is None else start / record
     return max(1, round(min(longest, max(balanced, shortest))))

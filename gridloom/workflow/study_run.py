@@ -617,7 +617,7 @@ class StudyRun:
     @property
     def adoptable_file(self) -> Path:
         """File that lists the records that this run may adopt; none if there are none."""
-        return adoptable_file(self.results, self.identity.setup.name)
+        return adoptable_file(self.results)
 
     def note_adoptable(self, *, allowed: bool) -> None:
         """List the records that this run may adopt.

@@ -348,6 +348,7 @@ FLAWS = {
         {"order": "o"},
         "neither numbers nor dates such as 2026-01-31, found '1.2.2026'; write the dates",
     ),
+    "order with a gap": ("a,o,target\n1,,x\n2,1.2.2026,y\n", {"order": "o"}, "found '1.2.2026'"),
     "quotes": ('a,target\n1,"x\n2,y\n', {}, "not a readable table"),
     "ragged": ("a,target\n1,x\n2,y,3,4\n", {}, "Expected 2 fields in line 3, saw 4"),
     "encoding": ("a,target\n1,x\n".encode("utf-16"), {}, "dataset.encoding: the file is not utf-8"),
@@ -389,6 +390,12 @@ def test_dates_and_numbers_sort_rows_and_ties_keep_their_order(tmp_path):
     text = "a,o,target\n0,2,x\n1,1,y\n2,2,x\n3,1,y\n"
     assert read(tmp_path, text, order="o").features["a"].tolist() == [1, 3, 0, 2]
     assert np.all(read(tmp_path, text, drop=["o"]).features["a"] == [0, 1, 2, 3])
+
+
+def test_times_of_several_zones_sort_rows_as_moments(tmp_path):
+    """As in a table of a year with summer time."""
+    text = "a,o,target\n0,2026-10-25 02:30+01:00,x\n1,2026-10-25 02:45+02:00,y\n"
+    assert read(tmp_path, text, order="o").features["a"].tolist() == [1, 0]
 
 
 def test_all_columns_that_are_not_there_are_named_at_once(tmp_path):

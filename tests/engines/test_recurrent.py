@@ -38,6 +38,7 @@ REPLACED = {
 KEPT = {
     "another activation": lambda: [layers.LSTM(UNITS, activation="relu")],
     "another gate": lambda: [layers.GRU(UNITS, recurrent_activation="hard_sigmoid")],
+    "one product a gate": lambda: [layers.LSTM(UNITS, implementation=1)],
     "no bias": lambda: [layers.LSTM(UNITS, use_bias=False)],
     "reset before": lambda: [layers.GRU(UNITS, reset_after=False)],
     "recurrent dropout": lambda: [layers.LSTM(UNITS, recurrent_dropout=0.3)],
@@ -133,7 +134,7 @@ def recurrent(input_shape, outputs):
     return model
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_recurrent_network_has_the_curves_of_model_fit():
     (training,), model = trainings_of(recurrent, 1)
     fitted, _ = fit_one(recurrent, training, model, batch=8, epochs=2)

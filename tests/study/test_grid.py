@@ -107,6 +107,7 @@ def test_exclude_drops_the_points_that_match_every_key_of_a_rule():
         ({"a": []}, "hyperparameters.a: the list is empty"),
         ({"a": [0.1, "1e-3"]}, "hyperparameters.a[1]: YAML reads 1e-3 as text"),
         ({"a": "1e3"}, "write 1.0e+3"),
+        ({"a": "1.0e-3, 1E2"}, "hyperparameters.a: '1.0e-3, 1E2' is text, because brackets are"),
         ({"a": "0.001, 0.01"}, "hyperparameters.a: '0.001, 0.01' is text, because brackets are"),
         ({"a": "0,5"}, "write [0,5] for a list, and a point in a decimal number"),
         ({"a": {"linspce": [0, 1, 2]}}, "is not a form of an axis"),

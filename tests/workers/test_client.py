@@ -30,6 +30,7 @@ class ManyRecords:
         (folder / f"job{client.LIST}").write_text(json.dumps(self.records))
         self.arguments = [str(folder / f"job{client.LIST}"), str(folder / "job.log"), "b", "c"]
         self.log = folder / "job.log"
+        self.running: subprocess.Popen | None = None
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(self.scope / "1t0g-0.sock"))
         self.server.listen()
@@ -44,7 +45,15 @@ class ManyRecords:
     def start(self) -> subprocess.Popen:
         command = [sys.executable, "-S", "-E", "-P", client.__file__, "1", "0", "60"]
         environment = {**os.environ, "GRIDLOOM_SCOPE": str(self.scope)}
-        return subprocess.Popen([*command, *self.arguments], env=environment)
+        self.running = subprocess.Popen([*command, *self.arguments], env=environment)
+        return self.running
+
+    def close(self) -> None:
+        """End the client if a test has failed before its end."""
+        if self.running is not None:
+            self.running.kill()
+            self.running.wait()
+        self.server.close()
 
     def answer(self, error: str | None, *, stopping: bool = False) -> str:
         """Answer the next record and return it; before, perhaps stop the run."""
@@ -68,7 +77,7 @@ class ManyRecords:
 def job(tmp_path):
     made = ManyRecords(tmp_path)
     yield made
-    made.server.close()
+    made.close()
 
 
 def test_a_run_that_stops_begins_no_further_record_of_a_job(job):

@@ -45,18 +45,20 @@ def test_records_are_adoptable_that_the_study_does_not_use_and_that_differ_in_th
     made(tmp_path, "5c", 1, built="e", data="others")
     damaged = made(tmp_path, "5d", 1, built="f", **{"model file": "before"})
     damaged.write_text("{")
+    beside = made(tmp_path, "5d", 2, built="0", **{"model file": "before"})
     points = str(tmp_path / "points")
     assert adoptable_records(points, "5a", TODAY, [str(used)]) == {
         "b" * 32: str(unused),
         "c" * 32: str(earlier),
+        "0" * 32: str(beside),
     }
     assert adoptable_records(str(tmp_path / "none"), "5a", TODAY, []) == {}
 
 
 def test_a_list_without_records_is_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    file = adoptable_file("results", "5a")
-    assert file != adoptable_file("results", "5b")
+    file = adoptable_file("results")
+    assert file != adoptable_file("others")
     note_adoptable(file, {"a": "b"})
     assert json.loads(file.read_text()) == {"a": "b"}
     note_adoptable(file, {})

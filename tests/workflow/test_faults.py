@@ -511,11 +511,12 @@ def test_random_faults_lose_nothing_and_change_nothing(disk, size, faults):
         """Count the records that a run would train."""
         return total - sum(text.endswith("}\n") for text in project.records().values())
 
-    while sum(happened.values()) < faults:
+    while sum(happened.values()) < faults or len(+happened) < 5:
         while missing() < total // 3 and len(kept) >= 5:  # else there is nothing left to disturb
             kind = least(["truncated", "emptied", "deleted"])
             damage(kind)
             happened[kind] += 1
+        without_victim: set[str] = set()
         running = project.start("--retries", "2")
         count = len(project.records())
         wait_for(lambda n=count, r=running: len(project.records()) > n or r.poll() is not None)
@@ -524,11 +525,14 @@ def test_random_faults_lose_nothing_and_change_nothing(disk, size, faults):
             look()
             if running.poll() is not None:
                 break
-            kinds = ["worker", "client", "disk full"]
+            kinds = {"worker", "client", "disk full"} - without_victim
             if len(kept) >= 5:
-                kinds += ["truncated", "emptied", "deleted"]
-            kind = least(kinds)
-            happened[kind] += soft(kind)
+                kinds |= {"truncated", "emptied", "deleted"}
+            kind = least(sorted(kinds))
+            if soft(kind):
+                happened[kind] += 1
+            else:
+                without_victim.add(kind)
         hard = least(["snakemake", "host", "interrupt", "all"])
         if running.poll() is None:
             happened[hard] += 1

@@ -94,9 +94,9 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({"points_per_job": 3, "repetitions": 1}, TABLES),
         ({"points_per_job": "auto"}, {}),
         (
-            # Four jobs for each of two cores, as the pace of this set-up is not known.
+            # Four jobs for the one core, as the pace of this set-up is not known.
             {"points_per_job": "auto", "seed": 1, "hyperparameters": {"units": list(range(1, 17))}},
-            {"train": 8, **TABLES},
+            {"train": 4, **TABLES},
         ),
     ],
     ids=str,
