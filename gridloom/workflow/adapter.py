@@ -81,8 +81,7 @@ class Adapter:
             # Otherwise `prepare` does this; Snakemake does not call it in a cluster's job or for a
             # module.
             if self.run.invocation.in_job or self.run.invocation.handed_over is not None:
-                adopting = not self._trains_anew and bool(self.run.coverage.missing())
-                self._hand_over(self.run, adopting=adopting)
+                self._hand_over(self.run, adopting=bool(self.run.coverage.missing()))
         # Exit instead of raising, because Snakemake would add lines of the rules to the message.
         except (BackendError, StorageError) as error:
             sys.exit(str(error))
@@ -256,13 +255,6 @@ class Adapter:
         settings = self.workflow.dag_settings
         return bool(settings.forceall or settings.forcerun)
 
-    @property
-    def _trains_anew(self) -> bool:
-        """Whether trainings are to be made even if they exist."""
-        settings = self.workflow.dag_settings
-        forced = (name for name in settings.forcerun if is_training(name) or "/points/" in name)
-        return bool(settings.forceall or settings.forcetargets or any(forced))
-
     def for_training(self, file: str) -> str | Callable[[Any], str]:
         """Return an input of `train` that never outdates a finished record, even if new or lost.
 
@@ -359,7 +351,9 @@ class Adapter:
 
     def _may_adopt(self) -> bool:
         """Return whether this run may train something, and was not asked to train it anew."""
-        if self._trains_anew:
+        settings = self.workflow.dag_settings
+        forced = (name for name in settings.forcerun if is_training(name) or "/points/" in name)
+        if settings.forceall or settings.forcetargets or any(forced):
             return False
         jobs = self.workflow.dag.needrun_jobs(exclude_finished=False)
         names = {job.rule.name for job in jobs}

@@ -103,7 +103,7 @@ def forked_python() -> str:
     return _python(_server(LIBRARIES))
 
 
-#: The client of the workers is no fork, but the host and the workers that it starts are.
+#: The client of the workers is no fork, but the host that it may start is.
 _CLIENT = """
 import sys
 sys.executable = sys.argv[1]
@@ -121,9 +121,11 @@ def _python(address: str) -> str:
     path.parent.mkdir()
     path.write_text(
         "#!/bin/sh\n"
-        'case "$1 $2 $3" in\n'
+        'case "$*" in\n'
+        # A worker without a host ends with its parent, and a fork has another one.
+        f'*" --once "*) exec {python} "$@" ;;\n'
+        f'"-S -E -P "*) shift 3; exec {python} -S -E -P -c {shlex.quote(_CLIENT)} "$0" "$@" ;;\n'
         f'"-P "* | [!-]*) exec {asking} {python} {address} "$@" ;;\n'
-        f'"-S -E -P") shift 3; exec {python} -S -E -P -c {shlex.quote(_CLIENT)} "$0" "$@" ;;\n'
         f'*) exec {python} "$@" ;;\n'
         "esac\n"
     )

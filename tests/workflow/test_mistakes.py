@@ -218,7 +218,8 @@ def test_a_point_is_retried_as_often_as_asked_fails_alone_and_stands_in_the_clos
 ):
     (untrained.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": [1, 2, 3, 4], "batch_size": 64, "epochs": 1}
-    untrained.write({**TINY, "model": "models/own.py", "hyperparameters": knobs})
+    study = {"model": "models/own.py", "points_per_job": 1, "hyperparameters": knobs}
+    untrained.write({**TINY, **study})
     # A limit of jobs does not make this machine a cluster, where each attempt gets more time.
     printed = untrained.fail("--retries", "2", "--jobs", "2", "--printshellcmds")
     asked = re.findall(r'GRIDLOOM_CLIENT" 1 0 (\d+) \S+/units=3/', printed)
