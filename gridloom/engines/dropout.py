@@ -80,7 +80,8 @@ def _call_with(layer: keras.layers.Dropout, rate: Any, scale: Any) -> Callable[.
             return inputs
         shape = keras.ops.shape(inputs)
         if layer.noise_shape is not None:
-            wanted = zip(layer.noise_shape, shape, strict=True)
+            # If it has fewer axes than the inputs, the mask is broadcast.
+            wanted = zip(layer.noise_shape, shape[: len(layer.noise_shape)], strict=True)
             shape = tuple(size if given is None else given for given, size in wanted)
         uniform = keras.random.uniform(shape, dtype=inputs.dtype, seed=layer.seed_generator)
         cast = partial(tf.cast, dtype=inputs.dtype)

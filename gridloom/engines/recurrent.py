@@ -46,7 +46,8 @@ def _fits(layer: Any) -> bool:
         return False
     cell = layer.cell
     return (
-        cell.activation is activations.tanh
+        type(cell) in (layers.LSTMCell, layers.GRUCell)
+        and cell.activation is activations.tanh
         and cell.recurrent_activation is activations.sigmoid
         and cell.use_bias
         and cell.implementation == 2
@@ -67,6 +68,9 @@ def _loop_of(layer: Any) -> Callable[..., Any]:
         if mask is not None:
             given: tuple[Any, Any, list[Any]] = own(sequences, initial_state, mask, training)
             return given
+        sequences = tf.cast(
+            sequences, cell.compute_dtype
+        )  # whole numbers reach a layer as they are
         if training and cell.dropout:
             sequences *= cell.get_dropout_mask(sequences[:, 0, :])[:, None]
         x = tf.transpose(sequences, [1, 0, 2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gridloom.engines.compiled import CompiledFit
-from gridloom.engines.dropout import scale_of
+from gridloom.engines.dropout import DropoutRates, scale_of
 from gridloom.engines.one_by_one import OneByOne
 from gridloom.networks.structure import dropout_layers
 from tests.made_networks import BATCH, EPOCHS, assert_same, plain_fit, trainings_of
@@ -50,6 +50,21 @@ def test_one_graph_of_one_network_serves_other_rates():
     assert fit.traces == 1
     for layer in dropout_layers(network):
         assert "call" not in vars(layer)
+
+
+@pytest.mark.parametrize("noise_shape", [None, (6,), (1, 6), (None, 1, None)], ids=str)
+def test_a_mask_has_the_shape_that_keras_gives_it(noise_shape):
+    layer = keras.layers.Dropout(0.4, noise_shape=noise_shape, seed=1)
+    model = keras.Sequential([keras.Input((5, 6)), layer])
+    x = np.ones((7, 5, 6), np.float32)
+    (state,) = [variable for variable in model.variables if "seed" in variable.path]
+    start = state.numpy()
+    expected = model(x, training=True)
+    rates = DropoutRates(model)
+    rates.assign([0.4])
+    state.assign(start)
+    with rates.as_data():
+        np.testing.assert_array_equal(model(x, training=True), expected)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.999])

@@ -34,6 +34,19 @@ REPLACED = {
     "unrolled": lambda: [layers.GRU(UNITS, unroll=True, kernel_regularizer="l2")],
 }
 
+
+class OwnCell(layers.LSTMCell):
+    def call(self, inputs, states, training=False):
+        output, states = super().call(inputs, states, training)
+        return 2 * output, states
+
+
+def with_own_cell():
+    layer = layers.LSTM(UNITS)
+    layer.cell = OwnCell(UNITS)
+    return layer
+
+
 #: Name → layers that keep their own loop.
 KEPT = {
     "another activation": lambda: [layers.LSTM(UNITS, activation="relu")],
@@ -43,6 +56,7 @@ KEPT = {
     "reset before": lambda: [layers.GRU(UNITS, reset_after=False)],
     "recurrent dropout": lambda: [layers.LSTM(UNITS, recurrent_dropout=0.3)],
     "another precision": lambda: [layers.GRU(UNITS, dtype="mixed_float16")],
+    "a cell of the model's own": lambda: [with_own_cell()],
     "a simple layer": lambda: [layers.SimpleRNN(UNITS)],
 }
 
@@ -102,6 +116,17 @@ def test_a_masked_sequence_and_a_given_state_count():
         found = step_of(model)
     for some, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(some, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_a_replaced_loop_takes_whole_numbers_and_truth_values(kind, dtype):
+    model = network([kind(UNITS)])
+    x = np.random.default_rng(5).integers(0, 2, (7, STEPS, FEATURES)).astype(dtype)
+    expected = model.layers[0](x)
+    with fast_loops(model):
+        found = model.layers[0](x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", KEPT)
