@@ -54,6 +54,7 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), np.gener
 _OF_TENSORFLOW = (tf.DType, tf.TensorShape)
 _PLAIN_CONTAINERS = ("builtins", "collections")
 _LIBRARIES = ("keras.", "numpy.", "tensorflow.")
+_PLAIN_TYPES_OF = ("builtins", "numpy", "numpy.dtypes", "ml_dtypes")
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ class _Walk:
         self.rates: list[float] = []
         self.own: str | None = None
         self.hidden = False
+        self._registered = keras.saving.get_custom_objects()
         self._lines: list[Any] = []
         self._places: dict[int, int] = {}
         self._kept: list[Any] = []  # an id is unique only while its object lives
@@ -176,6 +178,11 @@ class _Walk:
     def _word(self, name: str, thing: Any) -> Any:
         """Return a plain value itself; for another object, its position, and queue the object."""
         if isinstance(thing, _PLAIN):
+            if type(thing).__module__ not in _PLAIN_TYPES_OF:
+                self._note(name, type(thing))  # a user's number, whose methods may do anything
+            if isinstance(thing, str) and thing in self._registered:
+                # Such as a loss, which Keras looks up by its name when it trains.
+                self._note(name, self._registered[thing])
             return (type(thing).__name__, repr(thing))
         if isinstance(thing, _OF_TENSORFLOW):
             return str(thing)
@@ -274,8 +281,13 @@ class _Walk:
     def _named(self, name: str, thing: Any) -> list[Any]:
         """Return the name of a class or function, with a function's closure and defaults."""
         module, known = str(thing.__module__), thing.__qualname__
-        if not module.startswith(_LIBRARIES) and module not in ("builtins", "numpy"):
-            self._note(name, thing)
+        places = {module}
+        if isinstance(thing, types.FunctionType):
+            # `functools.wraps` gives a function the module and name of another one.
+            places.add(str(thing.__globals__.get("__name__")))
+        for place in places:
+            if not place.startswith(_LIBRARIES) and place not in ("builtins", "numpy"):
+                self._note(name, thing)
         if not isinstance(thing, types.FunctionType):
             return [module, known]
         cells = [self._cell(name, cell) for cell in thing.__closure__ or ()]

@@ -351,6 +351,37 @@ def test_points_that_train_one_by_one_share_a_graph_if_they_differ_in_rates(data
     assert len(warm.graphs) == 2
 
 
+NAMED_LOSS = """import keras
+
+FACTOR = 1.0
+
+
+def own(y, p):
+    return FACTOR * keras.losses.categorical_crossentropy(y, p)
+
+
+custom_objects = {"own": own}
+
+
+def build_model(input_shape, outputs, factor, **others):
+    global FACTOR
+    FACTOR = factor
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs, "softmax")])
+    model.compile("sgd", "own")
+    return model
+"""
+
+
+def test_a_loss_that_keras_looks_up_by_name_shares_a_graph_with_no_other_point(data, tmp_path):
+    (tmp_path / "own.py").write_text(NAMED_LOSS)
+    trainer, kinds = Trainer(), set()
+    for factor in (1.0, 3.0):
+        point = {"factor": factor, "batch_size": 64, "epochs": 1}
+        opened = trainer._open(request_for(data, tmp_path / "own.py", point))
+        kinds.add(sharing.Point(opened, opened.built(0)).kind.name)
+    assert len(kinds) == 2
+
+
 @pytest.mark.parametrize("folds", cases([2, 7, 20], [], [7]))
 def test_folds_of_uneven_size_give_the_same_numbers_in_lockstep_and_one_by_one(
     data, tmp_path, folds
