@@ -31,8 +31,23 @@ _HARMLESS = {
 }
 
 #: Names that set or register something for the whole process, or that lead to what does.
-_ACTING = {"compat", "config", "custom_object_scope", "experimental", "get_custom_objects"}
-_ACTING_STARTS = ("_", "clear_", "disable_", "enable_", "register", "run_", "set_")
+_ACTING = {
+    "attrgetter",
+    "compat",
+    "config",
+    "custom_object_scope",
+    "delitem",
+    "experimental",
+    "get_custom_objects",
+    "load_library",
+    "load_op_library",
+    "methodcaller",
+    "setitem",
+}
+_ACTING_STARTS = ("Register", "_", "clear_", "disable_", "enable_", "register", "run_", "set_")
+
+#: Names that only change the object that has them.
+_OF_OBJECTS = {"__init__", "set_weights"}
 
 #: Builtins that can change any object by a name that is made at run time.
 _BUILTINS = {
@@ -47,8 +62,25 @@ _BUILTINS = {
     "vars",
 }
 
-#: Builtins whose result may be a class or module and not a new object.
-_LOOKUPS = {"getattr", "next", "type"}
+#: Builtins whose result may be, or hold, a class or module that they are given.
+_LOOKUPS = {
+    "dict",
+    "enumerate",
+    "filter",
+    "getattr",
+    "iter",
+    "list",
+    "map",
+    "max",
+    "min",
+    "next",
+    "reversed",
+    "set",
+    "sorted",
+    "tuple",
+    "type",
+    "zip",
+}
 
 
 def acts_beyond(code: ModelCode) -> str | None:
@@ -90,13 +122,22 @@ def _what_acts(node: ast.AST, names: _Names, own: Collection[str]) -> str | None
             return _what_imports(what, [alias.name for alias in aliases], own)
         case ast.Name(id=name) if name in _BUILTINS:
             return name
+        case ast.Name(id="__module__"):
+            return "__module__"
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+            return name if _is_acting(name) else None
         case ast.Attribute(attr=name) if name.startswith("__") and name != "__init__":
             return name
         case ast.Attribute(ctx=ast.Load()) if _root(node) in names.foreign:
             return next(filter(_is_acting, _parts(node)), None)
+        case ast.Attribute(attr=name, ctx=ast.Load()) if _root(node) != "self":
+            # What a call returned may be a module too.
+            return name if _is_acting(name) and name not in _OF_OBJECTS else None
         case ast.Attribute(attr=name):
-            root = _root(node)
-            if not isinstance(node.ctx, ast.Load) and root != "self" and root not in names.made:
+            if isinstance(node.ctx, ast.Load):
+                return None
+            of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+            if not of_self and _root(node) not in names.made:
                 return f"an attribute {name} is set"
         case ast.Subscript(ctx=ast.Store() | ast.Del()):
             root = _root(node)
@@ -133,18 +174,19 @@ class _Names:
     """
 
     def __init__(self, tree: ast.AST) -> None:
-        self.foreign = {
+        imported = {
             (alias.asname or alias.name).partition(".")[0]
             for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
+        self.foreign = set(imported)
         bound = list(_bound(tree))
         before = -1
         while before != len(self.foreign):
             before = len(self.foreign)
             for name, value in bound:
-                if value is not None and not self.foreign.isdisjoint(_mentioned(value)):
+                if value is not None and not self.foreign.isdisjoint(_mentioned(value, imported)):
                     self.foreign.add(name)
         others = {name for name, value in bound if value is None or not _is_result(value)}
         self.made = {name for name, _ in bound} - others - self.foreign
@@ -164,6 +206,10 @@ def _bound(tree: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
                 yield from _stored([node.optional_vars], node.context_expr)
             case ast.arg():
                 yield node.arg, None
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Return | ast.Yield):
+                        yield f"{node.name}()", part.value
 
 
 def _stored(
@@ -175,16 +221,24 @@ def _stored(
                 yield part.id, value
 
 
-def _mentioned(value: ast.expr) -> set[str]:
-    """Return the names in an expression that may be a part of its value: not those of a call."""
-    if isinstance(value, ast.Call) and not (
-        isinstance(value.func, ast.Name) and value.func.id in _LOOKUPS
-    ):
-        return set()
+def _mentioned(value: ast.expr, imported: Collection[str]) -> set[str]:
+    """Return the names in an expression that may be a part of its value.
+
+    What an imported function or class returns is new. ``name()`` stands for what a function of the
+    file returns.
+    """
+    match value:
+        case ast.Call(func=ast.Name(id=name)) if name not in _LOOKUPS:
+            return {f"{name}()"}
+        case ast.Call(func=ast.Attribute() as method):  # such as a dictionary's `get`
+            root = _root(method)
+            return set() if root is None or root in imported else {root}
+        case ast.Call() if not isinstance(value.func, ast.Name):
+            return set()
     found = {value.id} if isinstance(value, ast.Name) else set()
     for child in ast.iter_child_nodes(value):
         if isinstance(child, ast.expr):
-            found |= _mentioned(child)
+            found |= _mentioned(child, imported)
     return found
 
 

@@ -112,8 +112,10 @@ class Adoptable:
         try:
             state = None if file is None else (file, file.stat().st_mtime_ns)
             if state != self._state:
-                self._records = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # it only saves time
+                self._records = (
+                    {} if file is None else dict(json.loads(file.read_text(encoding="utf-8")))
+                )
+        except (OSError, TypeError, ValueError):  # it only saves time
             state, self._records = None, {}
         self._state = state
 

@@ -32,6 +32,8 @@ def test_the_examples_only_return_networks(name):
         "class Own(layers.Dense):\n    def __init__(self):\n        super().__init__(3)\n"
         "        self.more = 1\n",
         "start = np.random.default_rng(0).normal(size=3)\nstart[0] = tf.nn.relu(start)[1]\n",
+        "base = keras.Sequential()\nbase.set_weights([])\nlist(map(layers.Dense, [3, 4]))\n",
+        "def base():\n    return keras.Sequential()\nmodel = base()\nmodel.trainable = False\n",
         "from blocks import dense\nimport blocks\nx = blocks.dense(3)\n",
         "x: int = 3\nx += 1\nif (n := len('abc')) > 2:\n    [a for a in range(n)]\n",
     ],
@@ -66,6 +68,30 @@ def test_ordinary_code_is_harmless(tmp_path, text):
         ),
         ("keras.utils.get_custom_objects().update(relu=print)\n", "get_custom_objects"),
         ("del keras.layers.Dense\n", "an attribute Dense is set"),
+        ("getattr(tf, 'config').optimizer.set_jit(True)\n", "set_jit"),
+        ("getattr(tf.random, 'set_seed')(3)\n", "set_seed"),
+        ("def library():\n    return tf\nlibrary().config.optimizer.set_jit(True)\n", "set_jit"),
+        ("import operator\noperator.attrgetter('config')(tf)\n", "attrgetter"),
+        ("from operator import methodcaller\n", "methodcaller"),
+        ("tf.RegisterGradient('Own')(print)\n", "RegisterGradient"),
+        (
+            "for one, call in zip([layers.Dense], [print]):\n    one.call = call\n",
+            "an attribute call is set",
+        ),
+        (
+            "KINDS = {'dense': layers.Dense}\nkind = KINDS.get('dense')\nkind.call = print\n",
+            "an attribute call is set",
+        ),
+        (
+            "def kind():\n    return layers.Dense\none = kind()\none.call = print\n",
+            "an attribute call is set",
+        ),
+        (
+            "class Own:\n    def __init__(self):\n        self.kind = layers.Dense\n"
+            "        self.kind.call = print\n",
+            "an attribute call is set",
+        ),
+        ("class Own(layers.Dense):\n    __module__ = 'keras.own'\n", "__module__"),
     ],
 )
 def test_code_that_could_act_on_more_is_named(tmp_path, text, what):

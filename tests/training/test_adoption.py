@@ -33,6 +33,20 @@ OWN_LOSS = """def own(y, p):
 
 def build_model"""
 
+NAMED_LOSS = OWN_LOSS.replace(
+    "def build_model",
+    """custom_objects = {"own": own}
+
+
+def build_model""",
+)
+
+WRAPPED_LOSS = f"""import functools
+
+
+@functools.wraps(keras.losses.categorical_crossentropy)
+{OWN_LOSS}"""
+
 
 @pytest.fixture(autouse=True)
 def leave_nothing():
@@ -142,10 +156,20 @@ def test_another_kind_of_machine_has_another_fingerprint(data, known, change, mo
     "edits",
     [
         [("def build_model", OWN_LOSS), (LOSS, "loss=own")],
+        [("def build_model", WRAPPED_LOSS), (LOSS, "loss=own")],
+        [("def build_model", NAMED_LOSS), (LOSS, "loss='own'")],
+        [("def build_model", NAMED_LOSS), ("categorical_accuracy", "own")],
         [("import keras\n", "import keras\n\nkeras.backend.set_epsilon(1e-7)\n")],
         [("    model = keras", "    import random\n\n    random.random()\n    model = keras")],
     ],
-    ids=["an own loss", "a setting of Keras", "draws"],
+    ids=[
+        "an own loss",
+        "a wrapped loss",
+        "a loss by name",
+        "a metric by name",
+        "a setting of Keras",
+        "draws",
+    ],
 )
 def test_code_that_could_act_beyond_its_configuration_has_no_fingerprint(data, tmp_path, edits):
     assert built(data, model=edited(tmp_path, *edits)) is None
