@@ -138,11 +138,11 @@ def _key(point: Point, names: Iterable[str], file: str) -> str:
 
 
 def _records(folder: str) -> Iterator[str]:
-    """List the records below a folder."""
+    """List the records below the folder of a set-up, without copies in folders of other names."""
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if "=" in name)
         for name in names:
-            if read_block(name) is not None:
+            if parent != folder and read_block(name) is not None:
                 yield f"{parent}/{name}"
 
 

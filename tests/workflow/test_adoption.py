@@ -46,6 +46,9 @@ def test_records_are_adoptable_that_the_study_does_not_use_and_that_differ_in_th
     damaged = made(tmp_path, "5d", 1, built="f", **{"model file": "before"})
     damaged.write_text("{")
     beside = made(tmp_path, "5d", 2, built="0", **{"model file": "before"})
+    for copy in ("5b", "5b/backup/units=9", "5b/units=9/old"):
+        (tmp_path / "points" / copy).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "points" / copy / earlier.name).write_text(earlier.read_text())
     points = str(tmp_path / "points")
     assert adoptable_records(points, "5a", TODAY, [str(used)]) == {
         "b" * 32: str(unused),
