@@ -54,7 +54,8 @@ class Inputs:
     file
         The model file.
     beyond
-        Where the model file could act beyond its networks (see `acts_beyond`); None if nowhere.
+        Where the model file, or one that this process ran before, could act beyond its networks
+        (see `acts_beyond`); None if nowhere.
 
     Raises
     ------
@@ -67,7 +68,7 @@ class Inputs:
         self.rows = training_rows(request.rows_file, SplitDescription.read(request.split_file))
         self.content = fingerprint([request.rows_file])
         self.file = load_model_file(request.model_file, self._state[0])
-        self.beyond = acts_beyond(self._state[0])
+        self.beyond = _first_acting(self._state[0])
         self._prepared: Kept[list[PreparedRows]] = Kept(
             lambda parts: sum(part.x_train.nbytes + part.x_val.nbytes for part in parts)
         )
@@ -89,6 +90,20 @@ class Inputs:
                 for fit, held in validation_parts(self.rows, setup.validation, seed)
             ],
         )
+
+
+#: Where the first model file of this process that could act beyond its networks does so.
+_acted: str | None = None
+
+
+def _first_acting(code: ModelCode) -> str | None:
+    """Return where a model file could act beyond its networks, or else one before it could."""
+    global _acted
+    own = acts_beyond(code)
+    found = _acted if own is None else own
+    if _acted is None and own is not None:
+        _acted = f"{code.path.name}, which this process ran before, {own}"
+    return found
 
 
 def _state(request: Request) -> tuple[ModelCode, list[tuple[str, int, int]]]:

@@ -48,8 +48,14 @@ WRAPPED_LOSS = f"""import functools
 {OWN_LOSS}"""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_files_of_other_tests():
+    opening._acted = None
+
+
 @pytest.fixture(autouse=True)
-def leave_nothing():
+def leave_nothing(monkeypatch):
+    monkeypatch.setattr(opening, "_acted", None)
     yield
     _unload()
 
@@ -173,6 +179,16 @@ def test_another_kind_of_machine_has_another_fingerprint(data, known, change, mo
 )
 def test_code_that_could_act_beyond_its_configuration_has_no_fingerprint(data, tmp_path, edits):
     assert built(data, model=edited(tmp_path, *edits)) is None
+
+
+def test_what_an_earlier_file_of_the_process_could_have_changed_has_no_fingerprint(
+    data, tmp_path, known
+):
+    assert built(data) == known
+    assert (
+        built(data, model=edited(tmp_path, ("import keras\n", "import keras\nimport os\n"))) is None
+    )
+    assert built(data) is None
 
 
 def test_what_a_gpu_trains_has_no_fingerprint(data, monkeypatch):
