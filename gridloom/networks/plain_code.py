@@ -42,6 +42,7 @@ _ACTING = {
     "load_library",
     "load_op_library",
     "methodcaller",
+    "mro",
     "setitem",
 }
 _ACTING_STARTS = ("Register", "_", "clear_", "disable_", "enable_", "register", "run_", "set_")
@@ -137,6 +138,7 @@ def _what_acts(node: ast.AST, names: _Names, own: Collection[str]) -> str | None
             if isinstance(node.ctx, ast.Load):
                 return None
             of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+            of_self &= "self" not in names.foreign
             if not of_self and _root(node) not in names.made:
                 return f"an attribute {name} is set"
         case ast.Subscript(ctx=ast.Store() | ast.Del()):
@@ -180,7 +182,7 @@ class _Names:
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        self.foreign = set(imported)
+        self.foreign = {*imported, "type()"}
         bound = list(_bound(tree))
         before = -1
         while before != len(self.foreign):
@@ -198,6 +200,9 @@ def _bound(tree: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
         match node:
             case ast.Assign():
                 yield from _stored(node.targets, node.value)
+                if isinstance(node.value, ast.Lambda):
+                    for name, _ in _stored(node.targets, None):
+                        yield f"{name}()", node.value.body
             case ast.AnnAssign() | ast.AugAssign() | ast.NamedExpr():
                 yield from _stored([node.target], node.value)
             case ast.For() | ast.AsyncFor() | ast.comprehension():
@@ -225,11 +230,18 @@ def _mentioned(value: ast.expr, imported: Collection[str]) -> set[str]:
     """Return the names in an expression that may be a part of its value.
 
     What an imported function or class returns is new. ``name()`` stands for what a function of the
-    file returns.
+    file returns; it may also return its arguments.
     """
     match value:
+        case ast.Call(func=ast.Name(id=name)) if name in imported:
+            return set()
         case ast.Call(func=ast.Name(id=name)) if name not in _LOOKUPS:
-            return {f"{name}()"}
+            parts = [*value.args, *(keyword.value for keyword in value.keywords)]
+            return {f"{name}()"}.union(*(_mentioned(part, imported) for part in parts))
+        case ast.Call(func=ast.Name(id="type")):
+            return {"type()"}
+        case ast.Call(func=ast.Lambda()):
+            pass
         case ast.Call(func=ast.Attribute() as method):  # such as a dictionary's `get`
             root = _root(method)
             return set() if root is None or root in imported else {root}

@@ -86,6 +86,15 @@ def test_ordinary_code_is_harmless(tmp_path, text):
             "def kind():\n    return layers.Dense\none = kind()\none.call = print\n",
             "an attribute call is set",
         ),
+        ("one = (lambda: layers.Dense)()\none.call = print\n", "an attribute call is set"),
+        ("kind = lambda: layers.Dense\none = kind()\none.call = print\n", "an attribute call"),
+        (
+            "def same(x):\n    return x\none = same(layers.Dense)\none.call = print\n",
+            "an attribute call is set",
+        ),
+        ("one = type(layers.Dense(3))\none.call = print\n", "an attribute call is set"),
+        ("one = layers.Dense.mro()[0]\none.call = print\n", "mro"),
+        ("for self in [layers.Dense]:\n    self.call = print\n", "an attribute call is set"),
         (
             "class Own:\n    def __init__(self):\n        self.kind = layers.Dense\n"
             "        self.kind.call = print\n",
