@@ -78,7 +78,7 @@ def read_source(content: bytes, path: Path | str) -> Source:
         text = importlib.util.decode_source(content)
         parts = _Parts.of(ast.parse(text))
         essential = _cut(text, parts)
-    except (SyntaxError, ValueError, tokenize.TokenError) as error:
+    except (RecursionError, SyntaxError, ValueError, tokenize.TokenError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise StudyError(f"model: {path}{line}: not valid Python ({error})") from None
     imports = tuple(sorted(parts.imports, key=lambda one: one.line))

@@ -38,6 +38,7 @@ _ACTING = {
     "custom_object_scope",
     "delitem",
     "experimental",
+    "func",
     "get_custom_objects",
     "load_library",
     "load_op_library",
@@ -95,7 +96,10 @@ def acts_beyond(code: ModelCode) -> str | None:
     files = [code.path, *(module.path for module in code.modules.values() if module.has_code)]
     for file in files:
         text = importlib.util.decode_source(code.contents[file])
-        place = _first_place(text, code.modules)
+        try:
+            place = _first_place(text, code.modules)
+        except RecursionError:
+            place = "an expression is nested too deeply"
         if place is not None:
             return f"{file.name}, {place}" if file != code.path else place
     return None

@@ -93,6 +93,7 @@ def test_ordinary_code_is_harmless(tmp_path, text):
             "an attribute call is set",
         ),
         ("one = type(layers.Dense(3))\none.call = print\n", "an attribute call is set"),
+        ("import functools\nfunctools.partial(layers.Dense, 3).func\n", "func"),
         ("one = layers.Dense.mro()[0]\none.call = print\n", "mro"),
         ("for self in [layers.Dense]:\n    self.call = print\n", "an attribute call is set"),
         (
@@ -107,6 +108,10 @@ def test_code_that_could_act_on_more_is_named(tmp_path, text, what):
     place = place_in(tmp_path, text)
     assert place.startswith("line ")
     assert what in place
+
+
+def test_code_that_is_nested_too_deeply_to_be_looked_at_may_act(tmp_path):
+    assert "too deeply" in place_in(tmp_path, f"x = {' + '.join('1' * 1500)}\n")
 
 
 def test_a_module_of_the_model_file_is_looked_at_too(tmp_path):
