@@ -189,7 +189,9 @@ def test_a_training_does_not_affect_later_ones():
             assert (one.history[name] == other.history[name]).all()
 
 
-@pytest.mark.parametrize("monitor", cases(["val_loss", "val_categorical_accuracy"], ["val_loss"]))
+@pytest.mark.parametrize(
+    "monitor", cases(["val_loss", "val_categorical_accuracy"], [], ["val_loss"])
+)
 def test_early_stopping_equals_that_of_keras_with_best_weights_restored(monitor):
     builder = mlp(lambda: keras.optimizers.SGD(0.8))
     stopping = Stopping(patience=2, min_delta=0.01, monitor=monitor)
@@ -268,7 +270,7 @@ def test_repetitions_give_the_same_numbers_together_and_alone():
         assert_same(together[place].history, alone.history, LOCKSTEP_TOLERANCE)
 
 
-@pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("together", cases([True, False], [], [True]))
 def test_xla_gives_the_same_curves(together):
     # Without dropout, because XLA draws other masks.
     builder = mlp(metrics=["categorical_accuracy", "AUC"], dropout=0)

@@ -37,6 +37,7 @@ def with_rates(*rates):
     return build_model
 
 
+@pytest.mark.slow
 def test_one_graph_of_one_network_serves_other_rates():
     builders = [with_rates(0.3, 0.2, 0.5), with_rates(0.05, 0.6, 0.1)]
     points = [(builder, *trainings_of(builder, 1)) for builder in builders]

@@ -45,6 +45,7 @@ def test_the_epoch_of_a_fit_by_keras_is_known():
     assert last_fit().as_json() == {"finished": 3, "epochs": 3, "repetition": 1}
 
 
+@pytest.mark.slow
 def test_with_xla_the_epoch_is_not_known():
     trainings, model = trainings_of(mlp(), 1)
     fit_one(mlp(), trainings[0], model, xla=True)

@@ -450,6 +450,7 @@ def test_a_callback_that_raises_is_named_with_its_line():
         fit_keras(mlp(), training, callbacks=[Raises()])
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_reported_in_one_sentence():
     def greedy(input_shape, outputs):
         return sequential(lambda: keras.layers.Dense(10**11))(input_shape, outputs)

@@ -14,6 +14,7 @@ from gridloom.exports.extras import require_extra
 from tests.workflow.conftest import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is not None, reason="Optuna is installed")
 def test_an_export_without_its_packages_says_how_to_install_them(copied):
     sentence = (

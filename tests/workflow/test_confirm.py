@@ -44,6 +44,7 @@ def folder(project):
     return found
 
 
+@pytest.mark.slow
 def test_rounds_train_what_is_left_and_end_in_a_pick_that_verify_takes(copied):
     tables = copied.runs()
     copied.change(**settings())

@@ -54,6 +54,7 @@ def study_of(points, **changes):
     return {**TINY, "repetitions": 1, "model": "models/net.py", "hyperparameters": knobs, **changes}
 
 
+@pytest.mark.slow
 def test_an_edit_of_an_imported_module_fails_later_jobs(in_parts, monkeypatch):
     seen = in_parts.folder / "seen.json"
     monkeypatch.setenv("SEEN", str(seen))

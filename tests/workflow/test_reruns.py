@@ -231,6 +231,7 @@ def test_an_edit_of_a_script_reruns_only_its_rules(copied, file, expected):
     assert copied.succeed("-n") == expected
 
 
+@pytest.mark.slow
 def test_only_an_edit_of_the_data_trains_again_not_a_touch_or_mistyped_setting(project):
     rows = [f"{i % 9},{i % 5},{'ab'[i % 2]}" for i in range(60)]
     data = project.folder / "mine.csv"
