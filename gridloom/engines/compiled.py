@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from gridloom.data.preparation import PreparedRows
 from gridloom.engines.epochs import RunningFit, begin
-from gridloom.engines.monitoring import improves, make_metrics, monitored_place
+from gridloom.engines.monitoring import improves, monitored_place
 from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import (
     Checkpoints,
@@ -102,9 +102,10 @@ class CompiledFit:
         if stopping is not None:
             monitor, sign = monitored_place(stopping.monitor, program.directions)
         rows = [training.rows for training in trainings]
-        orders = np.stack(
-            [row_orders(t.seeds.shuffle, epochs, len(t.rows.y_train)) for t in trainings], axis=1
-        )
+        # Points of one job have the same seeds, and idle lanes those of others.
+        seeds = {training.seeds.shuffle for training in trainings}
+        drawn = {seed: row_orders(seed, epochs, len(rows[0].y_train)) for seed in seeds}
+        orders = np.stack([drawn[training.seeds.shuffle] for training in trainings], axis=1)
         inputs = _Inputs(
             train=_stacked(rows, ("x_train", "y_train", "weights")),
             held=_stacked(rows, ("x_val", "y_val")),
@@ -188,10 +189,8 @@ class CompiledFit:
         count = min(settings["batch_size"], len(training.rows.y_train))
         (order,) = row_orders(training.seeds.shuffle, 1, count)
         rows = training.rows
-        make_metrics(model, training)
         set_start(model, training)
         batch = (rows.x_train[order], rows.y_train[order], rows.weights[order])
-        model.reset_metrics()
         try:
             logs = model.train_step(tuple(map(tf.constant, batch)))
         except Exception as error:
@@ -276,10 +275,9 @@ class CompiledFit:
 
         def epoch(state: _State) -> tuple[_State]:
             order = given.orders[state.epoch]
-            shuffled = [tf.gather(array, order, batch_dims=1) for array in given.train]
             metrics = tf.concat(
                 [
-                    program.train_epoch(state.epoch, Batches(shuffled, batch_size)),
+                    program.train_epoch(state.epoch, Batches(given.train, batch_size, order)),
                     program.validate(validation),
                 ],
                 axis=0,

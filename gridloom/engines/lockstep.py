@@ -50,6 +50,8 @@ class Lockstep(Program):
         self.rates = self._spread_learning_rate()
         self.optimizer_start = OptimizerStart(self.optimizer, self.model.trainable_variables)
         self.dropouts = [layer for layer in self.model.layers if isinstance(layer, StackedDropout)]
+        for twin in self.dropouts:
+            twin.draw_for(different_masks(trainings))
         self.width = model.output_shape[-1]
         self.shapes = [tuple(weight.shape) for weight in model.weights]
 
@@ -99,16 +101,14 @@ class Lockstep(Program):
         """Do nothing: optimizers that change weights at the end do not train in lockstep."""
 
     def train_epoch(self, epoch: Any, batches: Batches) -> Any:
-        rows, width = batches.rows, self.width
-        steps = (rows + batches.size - 1) // batches.size
         variables = self.model.trainable_variables
         for layer in self.dropouts:
             layer.hoist()
 
-        def step(start: Any, batch: Sequence[Any], loss_sum: Any, outputs: Any) -> Any:
+        def step(number: Any, batch: Sequence[Any], loss_sum: Any) -> Any:
             x, y, weight = batch
             for layer in self.dropouts:
-                layer.draw = epoch * steps + start // batches.size
+                layer.draw = epoch * batches.count + number
             count = tf.cast(tf.shape(x)[1], tf.float32)
             with tf.GradientTape() as tape:
                 predicted = self.model(x, training=True)
@@ -122,21 +122,12 @@ class Lockstep(Program):
             loss = tf.add_n(
                 [tf.reduce_sum(losses[0] * weight, axis=1)] + [count * p for p in losses[1:]]
             )
-            # Metrics are evaluated once at the end of the epoch, on all rows, not at each step.
-            places = (start + tf.range(tf.shape(x)[1]))[:, None]
-            outputs = tf.tensor_scatter_nd_update(
-                outputs, places, tf.transpose(predicted, [1, 0, 2])
-            )
-            return loss_sum + loss, outputs
+            return loss_sum + loss, predicted
 
-        start = (
-            tf.zeros(self.repetitions),
-            tf.zeros(tf.stack([rows, self.repetitions, width])),
-        )
-        loss_sum, outputs = batches.each(step, start)
-        outputs = tf.transpose(outputs, [1, 0, 2])
-        mean = loss_sum * tf.math.reciprocal(tf.cast(rows, tf.float32))
-        return self._results(mean, batches.arrays[1], outputs)
+        # Metrics are evaluated once at the end of the epoch, on all rows, not at each step.
+        loss_sum, outputs = batches.collect(step, tf.zeros(self.repetitions), self.width)
+        mean = loss_sum * tf.math.reciprocal(tf.cast(batches.rows, tf.float32))
+        return self._results(mean, batches.ordered(1), outputs)
 
     def validate(self, batches: Batches) -> Any:
         x, y = batches.arrays
@@ -155,8 +146,17 @@ class Lockstep(Program):
         ]
 
 
+def different_masks(trainings: Sequence[Training]) -> int:
+    """Return the most seeds that the masks of one layer have, on which its graph depends."""
+    places = range(len(trainings[0].rates))
+    return max((len({_dropout_seed(t, place) for t in trainings}) for place in places), default=0)
+
+
 def _dropout_seed(training: Training, place: int) -> int:
-    """Return the seed of a layer, by its place among the `Dropout` layers of a network."""
+    """Return the seed of a layer, by its place among the `Dropout` layers of a network.
+
+    One with a rate of 0 uses no mask, so its seed makes no difference.
+    """
     # Keras counts generators, and a layer with a rate of 0 has none.
     before = sum(rate > 0 for rate in training.rates[:place])
-    return generator_seed(training.seeds.dropout, before) if training.rates[place] > 0 else 0
+    return generator_seed(training.seeds.dropout, before)

@@ -15,7 +15,7 @@ from gridloom.networks.structure import learning_rate
 
 
 class Batches:
-    """Rows in the order of an epoch, cut into batches.
+    """Rows cut into batches.
 
     Parameters
     ----------
@@ -23,53 +23,104 @@ class Batches:
         Tensors of shape (R, rows, …).
     size
         Rows in a batch: a tensor, or a number if shapes must be known (XLA).
+    order
+        Order of the rows in each lane, int, shape (R, rows); None for the order that they have.
     """
 
-    def __init__(self, arrays: Sequence[Any], size: Any) -> None:
+    def __init__(self, arrays: Sequence[Any], size: Any, order: Any = None) -> None:
         self.arrays = arrays
         self.size = size
-        self.rows = tf.shape(arrays[0])[1] if tf.is_tensor(size) else arrays[0].shape[1]
+        self.dynamic = tf.is_tensor(size)
+        self.repetitions = arrays[0].shape[0]
+        self.rows = tf.shape(arrays[0])[1] if self.dynamic else arrays[0].shape[1]
+        #: Number of batches with `size` rows, and of all.
+        self.full = self.rows // size
+        self.count = (self.rows + size - 1) // size
+        # Places in an array of shape (R × rows, …): one gather of whole rows is the fastest.
+        first = tf.range(self.repetitions)[:, None] * self.rows
+        self.places = first + (tf.range(self.rows) if order is None else order)
 
-    def take(self, start: Any, count: Any) -> list[Any]:
-        """Return rows start to start + count."""
-        begins: dict[int, tuple[Any, Any]] = {}
-        parts = []
-        for array in self.arrays:
-            rank = len(array.shape)
-            if rank not in begins:  # arrays of one rank share these two small tensors
-                rest = rank - 2
-                begins[rank] = (
-                    tf.stack([0, start, *(0,) * rest]),
-                    tf.stack([-1, count, *(-1,) * rest]),
-                )
-            part = tf.slice(array, *begins[rank])
-            static = count if isinstance(count, int) else None
-            part.set_shape((array.shape[0], static, *array.shape[2:]))
-            parts.append(part)
-        return parts
+    def rows_of(self, array: Any, places: Any) -> Any:
+        """Return rows of an array (R, rows, …)."""
+        return tf.gather(tf.reshape(array, (-1, *array.shape[2:])), places)
 
-    def each(self, step: Callable[..., Any], carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Run ``step(start, batch, *carried) -> carried`` for each batch, in order."""
-        size = self.size
-        if tf.is_tensor(size):
+    def ordered(self, place: int) -> Any:
+        """Return the array at `place` with its rows in the order of the batches."""
+        return self.rows_of(self.arrays[place], self.places)
 
-            def dynamic(start: Any, *state: Any) -> Any:
-                count = tf.minimum(size, self.rows - start)
-                return (start + size, *step(start, self.take(start, count), *state))
+    def each(self, step: Callable[..., tuple[Any, ...]], carried: tuple[Any, ...]) -> Any:
+        """Run ``step(number, batch, *carried) -> carried`` for each batch, in order."""
+        end = self.full * self.size
+        whole = tf.reshape(self.places[:, :end], (self.repetitions, self.full, self.size))
+        whole, rest = tf.transpose(whole, [1, 0, 2]), self.places[:, end:]
+        # A list gives a step its batch faster than a slice of an array does.
+        lists = [self._listed(array, whole) for array in self.arrays]
+        lasts = [self.rows_of(array, rest) for array in self.arrays]
+        if self.dynamic:
+            lists = [
+                batches.write(self.full, last) for batches, last in zip(lists, lasts, strict=True)
+            ]
 
-            return tuple(
-                tf.while_loop(lambda start, *_: start < self.rows, dynamic, (0, *carried))[1:]
-            )
-        full, rest = divmod(self.rows, size)
-        if full:
+        def one(number: Any, *state: Any) -> Any:
+            return (number + 1, *step(number, [batches.read(number) for batches in lists], *state))
 
-            def static(index: Any, *state: Any) -> Any:
-                return (index + 1, *step(index * size, self.take(index * size, size), *state))
-
-            carried = tuple(tf.while_loop(lambda i, *_: i < full, static, (0, *carried))[1:])
-        if rest:
-            carried = tuple(step(tf.constant(full * size), self.take(full * size, rest), *carried))
+        count = self.count if self.dynamic else self.full
+        if self.dynamic or self.full:
+            carried = tuple(tf.while_loop(lambda i, *_: i < count, one, (0, *carried))[1:])
+        if not self.dynamic and self.count > self.full:
+            carried = tuple(step(tf.constant(self.full), lasts, *carried))
         return carried
+
+    def _listed(self, array: Any, places: Any) -> Any:
+        """Return a list of batches of `size` rows, to which a smaller one can be added."""
+        rows = None if self.dynamic else self.size
+        return tf.TensorArray(
+            array.dtype,
+            size=self.full,
+            dynamic_size=self.dynamic,
+            infer_shape=False,
+            element_shape=(self.repetitions, rows, *array.shape[2:]),
+        ).unstack(self.rows_of(array, places))
+
+    def collect(
+        self, step: Callable[..., tuple[Any, Any]], carried: Any, width: int
+    ) -> tuple[Any, Any]:
+        """Run a step for each batch, in order, and join its outputs.
+
+        Parameters
+        ----------
+        step
+            ``step(number, batch, carried) -> carried, outputs``; outputs of shape (R, rows, width).
+        carried
+            What the first step gets.
+
+        Returns
+        -------
+        tuple
+            What the last step returned, and the outputs of all rows, shape (R, rows, width).
+        """
+        # Batches are listed as they are, and put in order once, after the last one: this costs a
+        # step least. The last batch, which may be smaller, has no place in a list of fixed shapes.
+        count = self.count if self.dynamic else self.full
+        listed = tf.TensorArray(tf.float32, count, infer_shape=not self.dynamic)
+        last: list[Any] = []
+
+        def listing(number: Any, batch: Sequence[Any], carried: Any, listed: Any) -> Any:
+            carried, outputs = step(number, batch, carried)
+            flat = tf.reshape(outputs, [-1])
+            if self.dynamic or outputs.shape[1] == self.size:
+                return carried, listed.write(number, flat)
+            last.append(flat)
+            return carried, listed
+
+        carried, listed = self.each(listing, (carried, listed))
+        flat = tf.concat([*([listed.concat()] if self.dynamic or self.full else []), *last], axis=0)
+        end = self.full * self.size * self.repetitions * width
+        whole = tf.reshape(flat[:end], (self.full, self.repetitions, self.size, width))
+        parts = (tf.transpose(whole, [1, 0, 2, 3]), flat[end:])
+        return carried, tf.concat(
+            [tf.reshape(part, (self.repetitions, -1, width)) for part in parts], axis=1
+        )
 
 
 class Program(ABC):

@@ -19,7 +19,7 @@ import numpy as np
 
 from gridloom.engines.compiled import CompiledFit
 from gridloom.engines.eligibility import why_not_in_lockstep
-from gridloom.engines.lockstep import Lockstep, lanes_of, with_idle_lanes
+from gridloom.engines.lockstep import Lockstep, different_masks, lanes_of, with_idle_lanes
 from gridloom.engines.one_by_one import OneByOne, check_expressible
 from gridloom.engines.types import Checkpoints, Fitted, Training
 from gridloom.errors import GridloomError
@@ -337,7 +337,8 @@ class SharedGraphs:
         targets = lanes[0].rows.y_train.shape[1:]
         # Only layers with a rate above 0 have a generator.
         apart = None if lockstep else [rate > 0 for rate in kind.structure.rates]
-        key = json.dumps([kind.name, apart, len(lanes), targets, stopping, xla])
+        masks = different_masks(lanes) if lockstep else None
+        key = json.dumps([kind.name, apart, len(lanes), masks, targets, stopping, xla])
 
         def serves(fit: CompiledFit, point: Point, own: Sequence[Training]) -> bool:
             # With XLA, dropout masks differ from those of Keras's own step.

@@ -485,6 +485,15 @@ def test_no_bit_of_a_training_depends_on_how_many_train_beside_it(units):
     assert all(other == seen[0] for other in seen)
 
 
+def test_lanes_with_one_seed_share_what_is_drawn():
+    trainings, model = trainings_of(point("sgd", 0.1, 0.5), 2)
+    _, fit = fit_together(with_idle_lanes(trainings), model)
+    (graph,) = fit._graphs.values()
+    library = graph.get_concrete_function().graph.as_graph_def().library
+    drawing = [[node.op for node in function.node_def] for function in library.function]
+    assert max(ops.count("StatelessRandomUniformV2") for ops in drawing) == len(trainings)
+
+
 @pytest.mark.parametrize("optimizer", cases(OPTIMIZERS, ["SGD"], ["AdamW", "Nadam"]))
 def test_points_with_other_rates_train_in_the_same_lanes(optimizer):
     points = [point(optimizer, *rates) for rates in [(0.1, 0.5), (0.02, 0.5), (0.1, 0.0)]]
