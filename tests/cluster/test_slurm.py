@@ -217,7 +217,7 @@ def test_a_job_that_slurm_ends_keeps_what_it_trained(study, how, trainer, ending
         urgent = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true"]
         study.cluster.call("sbatch", *urgent)
     (log,) = (study.results / "logs" / "points").rglob("*.log")
-    study.cluster.wait_for(lambda: f"error: was interrupted{ending}\n" in log.read_text(), 30)
+    study.cluster.wait_for(lambda: f"error: was interrupted{ending}\n" in log.read_text(), 120)
     study.finish()
     assert f"continues an earlier run: {kept}\n" in log.read_text()
     assert unfinished(study) == []

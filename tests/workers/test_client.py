@@ -34,7 +34,7 @@ class ManyRecords:
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(self.scope / "1t0g-0.sock"))
         self.server.listen()
-        self.server.settimeout(30)
+        self.server.settimeout(90)
 
     def open(self) -> None:
         """Pass the settings of the study on, as a run does."""
@@ -85,7 +85,7 @@ def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
     running = job.start()
     assert job.answer(None) == job.records[0]
     assert job.answer("too wide", stopping=True) == job.records[1]
-    assert running.wait(timeout=30) == 1
+    assert running.wait(timeout=90) == 1
     assert job.failed == {job.records[1]: "too wide"}
     assert job.log.read_text() == (
         f"error: {client.INTERRUPTED}: the run stopped before 1 of 3 records\n"
@@ -105,7 +105,7 @@ def test_stopping_a_run_marks_its_folder_and_signals_snakemake(tmp_path, monkeyp
 def test_a_job_that_fails_before_its_first_record_fails_this_record(job):
     Path(client.store_of(job.records[0])).parent.mkdir(parents=True)
     Path(client.store_of(job.records[0])).write_text("{}\n")  # an earlier attempt trained it
-    assert job.start().wait(timeout=30) == 1
+    assert job.start().wait(timeout=90) == 1
     ((record, cause),) = job.failed.items()
     assert record == job.records[1]
     assert cause.startswith("the study, its model file, a module of it or Gridloom changed")

@@ -149,7 +149,7 @@ def test_ctrl_c_ends_a_script_that_the_host_runs(tmp_path):
         with connection:
             assert json.loads(connection.makefile().readline()) == {"script": "x.py"}
             client.send_signal(signal.SIGINT)
-            _, said = client.communicate(timeout=60)
+            _, said = client.communicate(timeout=120)
             # The host sees the end of the connection, and ends the fork.
             assert connection.recv(1) == b""
     assert (client.returncode, said) == (1, "interrupted\n")

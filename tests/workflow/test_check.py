@@ -159,7 +159,7 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
         listener.accept()
     for file in rows.values():
         open(file, "w").close()
-    listener.settimeout(20)
+    listener.settimeout(90)
     connection, _ = listener.accept()
     with connection:
         asked = json.loads(connection.makefile().readline())["task"]
@@ -167,7 +167,7 @@ def test_beside_a_run_the_check_begins_when_rows_and_host_are_there(tmp_path, er
         assert asked["nice"] > 0
         found({path_of(units=2): "wrong"}).write(tmp_path / "check.json")
         connection.sendall(json.dumps({"error": error}).encode() + b"\n")
-        assert done.wait(20)
+        assert done.wait(90)
     listener.close()
     beside.end()
     # If the check itself fails, nothing is known.

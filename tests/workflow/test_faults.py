@@ -102,7 +102,7 @@ def test_a_disk_that_fills_up_is_reported_and_a_rerun_completes(finished, disk, 
     # Every import of a job takes longer than filling the disk.
     assert wait_for(lambda: "trainings" in project.printed)
     filler = fill(disk)
-    assert running.wait(timeout=60) != 0
+    assert running.wait(timeout=120) != 0
     printed = project.printed
     assert "Traceback" not in printed
     assert "No space left on device" in printed or "the disk is full; free some space" in printed
@@ -123,7 +123,7 @@ def test_a_full_disk_of_results_is_reported_with_the_file(finished, copied, disk
     running = copied.start()
     assert wait_for(lambda: "trainings" in copied.printed)
     filler = fill(disk)
-    assert running.wait(timeout=60) != 0
+    assert running.wait(timeout=120) != 0
     printed = copied.printed
     assert re.search(r"results/\S+: cannot be written, the disk is full; free some space", printed)
     assert "Traceback" not in printed
@@ -239,7 +239,7 @@ def test_a_second_snakemake_is_refused_and_ctrl_c_ends_the_first(untrained):
         assert "Directory cannot be locked" in printed
         assert "removed with the --unlock argument" in printed
         os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(timeout=60) != 0
+        assert running.wait(timeout=120) != 0
     finally:
         running.kill()
     printed = untrained.printed
@@ -394,7 +394,7 @@ def test_no_other_user_can_reach_the_workers(untrained):
         )
     finally:
         os.killpg(running.pid, signal.SIGINT)
-        running.wait(timeout=60)
+        running.wait(timeout=120)
     refused = json.loads(asked.stdout)
     assert {"list", "add", "connect host.sock", "connect 1t0g-0.sock"} <= refused.keys()
     assert [name for name, so in refused.items() if not so] == []
@@ -548,7 +548,7 @@ def test_random_faults_lose_nothing_and_change_nothing(disk, size, faults):
                 if hard == "host":
                     time.sleep(0.5)
                     os.killpg(running.pid, signal.SIGINT)
-        running.wait(timeout=60)
+        running.wait(timeout=120)
         assert "Traceback" not in project.printed
         # A host checks on Snakemake only after it has imported TensorFlow.
         assert wait_for(lambda: not processes_of(project), 60), happened

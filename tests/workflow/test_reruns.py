@@ -289,7 +289,7 @@ def test_a_run_that_was_killed_half_way_leaves_nothing_and_goes_on_where_it_was(
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert wait_for(lambda: not processes_of(untrained)), processes_of(untrained)
-    assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
+    assert wait_for(lambda: not left_behind(untrained)), left_behind(untrained)
     assert untrained.run("--unlock").returncode == 0
     finished = untrained.records()
     assert 5 <= len(finished) < 24

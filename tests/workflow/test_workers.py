@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from gridloom.workers.job import TrainingSettings
 from tests.made_requests import ROOT, setup_for
+from tests.processor_time import of_children_in_turns
 from tests.workflow.conftest import TINY, processes_with
 from tests.workflow.processes import (
     host_and_workers,
@@ -34,7 +34,7 @@ def test_a_killed_worker_fails_only_its_job_with_the_cause(untrained):
     assert wait_for(lambda: training(untrained))
     (worker,) = host_and_workers(untrained)[1]
     os.kill(worker, signal.SIGKILL)
-    assert running.wait(timeout=60) != 0
+    assert running.wait(timeout=120) != 0
     printed = untrained.printed
     assert "the worker that trained this point was ended by signal 9 (SIGKILL" in printed
     assert untrained.records() == {}
@@ -57,7 +57,7 @@ def test_workers_end_with_snakemake_and_leave_nothing(untrained, number):
     os.kill(running.pid, number)
     running.wait(timeout=300)  # at SIGTERM, it waits for the trainings that are running
     assert wait_for(lambda: not processes_of(untrained)), processes_of(untrained)
-    assert wait_for(lambda: not left_behind(untrained), 1), left_behind(untrained)
+    assert wait_for(lambda: not left_behind(untrained)), left_behind(untrained)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_a_client_that_dies_stops_its_training(untrained):
         (client,) = wait_for_client(untrained)
         os.kill(client, signal.SIGTERM)  # a shell in the background has SIGINT ignored
         assert wait_for(lambda: not host_and_workers(untrained)[1]), "it trains on"
-        assert running.wait(timeout=30) != 0
+        assert running.wait(timeout=120) != 0
         assert wait_for(lambda: not processes_of(untrained))
     finally:
         running.kill()
@@ -117,11 +117,11 @@ def test_a_training_that_hangs_is_ended_at_its_longest_run_time_and_the_others_g
     assert f"1 × this training did not end within {minutes} minutes and was ended; if" in output
     assert len(untrained.records()) == 2
     # The host ends with Snakemake, and with it the check that hangs.
-    assert wait_for(lambda: processes_with(Path(seconds)) == [], 10)
+    assert wait_for(lambda: processes_with(Path(seconds)) == [])
 
 
 def wait_for_socket(project):
-    return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")), 60)
+    return wait_for(lambda: list(project.temporary.glob("gridloom-*/*t*.sock")))
 
 
 @pytest.mark.slow
@@ -149,14 +149,14 @@ def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
         client.private_folder(str(folder))
 
 
-def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
+def test_the_client_costs_little_more_than_python_itself(tmp_path):
     """The time is measured with a worker that answers at once."""
     folder = tmp_path / "s"
     folder.mkdir(mode=0o700)
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(folder / "1t0g-0.sock"))
     server.listen()
-    server.settimeout(30)  # a client that fails never connects
+    server.settimeout(90)  # a client that fails never connects
     settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
     settings |= {"checkpoint_minutes": None, "setup": {"onednn": True}}
     client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
@@ -166,23 +166,22 @@ def test_the_client_costs_less_than_50_ms_of_cpu(tmp_path):
     record = results / "points" / "abc" / "units=1" / "reps=0-1.json"
     arguments = ["1", "0", "60", str(record), *(str(tmp_path / name) for name in "bcd")]
     environment = {**os.environ, "GRIDLOOM_SCOPE": str(folder)}
-    seconds = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-P", str(client), *arguments], env=environment
-        )
+    python = [sys.executable, "-S", "-E", "-P"]
+
+    def send_a_job():
+        process = subprocess.Popen([*python, str(client), *arguments], env=environment)
         connection, _ = server.accept()
         with connection, connection.makefile() as lines:
             job = json.loads(lines.readline())
             connection.sendall(b'{"error": null}\n')
         assert process.wait() == 0
         assert job["threads"] == 1
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    of_client, of_nothing = of_children_in_turns(
+        send_a_job, lambda: subprocess.run([*python, "-c", "pass"], check=True)
+    )
     server.close()
-    # The promise is 50 ms on an idle machine; a loaded one measures more, so take the best.
-    assert min(seconds) < 0.05
+    assert of_client < 6 * of_nothing
 
 
 @pytest.mark.slow
@@ -310,7 +309,7 @@ def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path
         },
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     for path in folder.iterdir():
         path.unlink()
