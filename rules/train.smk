@@ -30,7 +30,7 @@ rule train:
         gpu=asks("train", "gpu"),
     # The record's path says what to train: the set-up, the point, the repetitions.
     shell:
-        'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
+        'exec "$GRIDLOOM_PYTHON" -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
         " {resources.runtime} {output:q} {log:q} {input:q}"
 
 
@@ -58,7 +58,7 @@ for group in RUN.groups:
             # Their paths could be too long for a command line.
             records=unnoted(group.file),
         shell:
-            'exec python -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
+            'exec "$GRIDLOOM_PYTHON" -S -E -P "$GRIDLOOM_CLIENT" {threads} {resources.gpu}'
             " {resources.record_runtime} {params.records:q} {log:q} {input:q}"
 
 

@@ -1,25 +1,30 @@
 """The client, which the rule `train` runs: it sends a job to a warm worker and waits for the end.
 
-Each job starts a client (``python -S -E``), so it must start within milliseconds: it uses as little
-of the standard library as possible, and nothing else. A job takes a *slot* by locking a file, which
-the kernel unlocks if the client dies. Each slot has at most one worker. The first client that finds
-no worker asks the *host* for one, and starts the host if there is none (see `worker`).
+Each job starts a client (``python -S -E -P``), so it must start within milliseconds. It runs from
+bytecode (see `gridloom.workers.scope`). For a warm worker, it imports only `os` and modules written
+in C: `json`, `signal` and `socket` would take longer than Python's own start. What happens rarely
+imports what it needs.
+
+A job takes a *slot* by locking a file, which the kernel unlocks if the client dies. Each slot has
+at most one worker. The first client that finds no worker asks the *host* for one, and starts the
+host if there is none (see `worker`).
 """
 
 from __future__ import annotations
 
+import _socket
 import fcntl
-import json
 import os
-import signal
-import socket
 import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing takes as long as everything else here
+if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
     from typing import Any, NoReturn
+else:
+    import _signal
 
 #: Seconds in which a host must open its socket, and then import TensorFlow.
 START_SECONDS = 60
@@ -34,7 +39,7 @@ TAIL_LINES = 15
 HOST = "host"
 
 #: Signals that end a job: Ctrl-C, and that of `kill` and of schedulers.
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
 
 #: Beginning of the cause of a job that such a signal ended.
 INTERRUPTED = "was interrupted"
@@ -47,6 +52,9 @@ ERROR = "error: "
 
 #: Ending of the files that list the records of a job of many.
 LIST = ".records"
+
+#: Answer of a worker that has trained a record.
+TRAINED = b'{"error": null}\n'
 
 #: Most records of a job of many that a worker hears of before their turn.
 AHEAD = 64
@@ -81,9 +89,9 @@ def main(arguments: list[str]) -> None:
         # What ends this job before its first record ends this record: a run reports records.
         logs += [begin_record(record) for record in next_of(records)]
         end_at_signals(logs)
-    job = {**read_settings(os.environ["GRIDLOOM_SCOPE"], records[0], *logs), **given}
-    job.update(threads=int(threads), gpus=int(gpus))
-    worker = WarmWorker(job) if job["warm"] else ColdWorker()
+    study = read_study(os.environ["GRIDLOOM_SCOPE"], records[0], *logs)
+    job: dict[str, Any] = {**given, "threads": int(threads), "gpus": int(gpus)}
+    worker = WarmWorker(study, job) if study.warm else ColdWorker(study)
     try:
         if is_list:
             train_many(worker, job, records, minutes, logs)
@@ -112,13 +120,13 @@ def train_many(
     next attempt takes it. What the store has of this job is removed when all of it is trained, so
     a record that is lost later is trained anew.
     """
-    log = job["log"]
+    log, folder = job["log"], worker.study.folder
     failed = []
     together = True
     try:
         missing = [record for record in records if not take_over(record)]
         for place, record in enumerate(missing, 1):
-            if place > 1 and has_stopped(job["scope"]):
+            if place > 1 and has_stopped(folder):
                 left = f"{len(missing) - place + 1:,} of {len(records):,} records"
                 fail(f"{INTERRUPTED}: the run stopped before {left}", log)
             own_log = begin_record(record)
@@ -127,7 +135,7 @@ def train_many(
             logs = [own_log, log]
             end_at_signals(logs)
             error = worker.train({**one, "ahead": ahead}, float(minutes), logs)
-            ended = error is None or error.startswith(INTERRUPTED) or has_stopped(job["scope"])
+            ended = error is None or error.startswith(INTERRUPTED) or has_stopped(folder)
             if ahead and not ended:
                 # A record that follows may be the reason: it may end the process, hang, or take
                 # the time of this one.
@@ -178,10 +186,10 @@ def stop_run(folder: str, watch: int) -> None:
         Process id of Snakemake, which gets the signal by which a person ends a run.
     """
     try:
-        open(f"{folder}/{STOPPED}", "w").close()
+        open(f"{folder}/{STOPPED}", "wb").close()
     except OSError:  # jobs of many then go through all of their records
         pass
-    os.kill(watch, signal.SIGTERM)
+    os.kill(watch, _signal.SIGTERM)
 
 
 def has_stopped(folder: str) -> bool:
@@ -191,6 +199,8 @@ def has_stopped(folder: str) -> bool:
 
 def read_list(file: str, log: str) -> list[str]:
     """Return the records of a job of many, which Snakemake's main process has listed in a file."""
+    import json
+
     try:
         with open(file, encoding="utf-8") as stream:
             records: list[str] = json.load(stream)
@@ -207,7 +217,7 @@ def log_of(record: str) -> str:
 
 def store_of(record: str) -> str:
     """Return the file that keeps a record until its job of many has succeeded."""
-    import hashlib  # takes milliseconds
+    import hashlib
 
     results, _, inside = record.rpartition("/points/")
     return f"{results}/{STORE}/{hashlib.sha256(inside.encode()).hexdigest()[:16]}.json"
@@ -247,6 +257,32 @@ class JobError(Exception):
     """Why a record could not be trained."""
 
 
+class Study:
+    """What the run's own process has written down of a study (see `gridloom.workers.scope`).
+
+    Parameters
+    ----------
+    folder
+        Folder of the run's workers.
+    features
+        Those of ``warm onednn checkpoints`` that its trainings use: all that each job must know.
+    settings
+        All settings of its trainings as JSON, which the worker reads.
+    """
+
+    def __init__(self, folder: str, features: str, settings: str) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.warm = "warm" in features.split()
+        self.onednn = "onednn" in features.split()
+        self.checkpoints = "checkpoints" in features.split()
+
+    def line_for(self, job: dict[str, Any]) -> bytes:
+        """Return the line that asks a worker to do a job: one JSON object with the settings."""
+        items = "".join([f'"{name}": {as_json(value)}, ' for name, value in job.items()])
+        return ("{" + items + self.settings.removeprefix("{") + "\n").encode()
+
+
 class WarmWorker:
     """The way to the warm worker of a slot, which this process holds until it ends.
 
@@ -256,9 +292,10 @@ class WarmWorker:
         The job, or its first.
     """
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.folder = private_folder(job["scope"])
-        self.host = host_name(job["setup"]["onednn"])
+    def __init__(self, study: Study, job: dict[str, Any]) -> None:
+        self.study = study
+        self.folder = private_folder(study.folder)
+        self.host = host_name(study.onednn)
         kind = f"{job['threads']}t{job['gpus']}g{self.host.removeprefix(HOST)}"
         self.slot, self.lock = take_slot(self.folder, kind)
 
@@ -273,24 +310,26 @@ class WarmWorker:
             Logs that say so if a second signal ends this process.
         """
         try:
-            with connect(self.folder, self.slot, job) as connection:
+            connection = connect(self.study, self.slot, job)
+            try:
                 connection.settimeout(minutes * 60)
-                connection.sendall(json.dumps(job).encode() + b"\n")
-                if job["checkpoint_minutes"] is not None:
-                    end_at_signals(logs, lambda: connection.shutdown(socket.SHUT_WR))
-                answer = connection.makefile().readline()
+                connection.sendall(self.study.line_for(job))
+                if self.study.checkpoints:
+                    end_at_signals(logs, lambda: connection.shutdown(_socket.SHUT_WR))
+                answer = read_line(connection)
+            finally:
+                connection.close()
         except JobError as error:
             return str(error)
         except TimeoutError:
             end_worker(self.folder, self.slot, self.host)
             return too_long(minutes)
         except ConnectionError:
-            answer = ""
+            answer = b""
         if not answer:
             end = cause_of_death(self.folder, self.slot, self.host)
             return f"the worker that trained this point {end}"
-        cause: str | None = json.loads(answer)["error"]
-        return cause
+        return error_in(answer)
 
     def close(self) -> None:
         """Leave the slot to the next client."""
@@ -303,7 +342,8 @@ class ColdWorker:
     It leads a group, so that what it started ends with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, study: Study) -> None:
+        self.study = study
         self.process: Any = None
 
     def train(self, job: dict[str, Any], minutes: float, logs: list[str]) -> str | None:
@@ -311,40 +351,39 @@ class ColdWorker:
         if self.process is None:
             self.start()
         process, connection = self.process, self.connection
-        if job["checkpoint_minutes"] is not None:
+        if self.study.checkpoints:
             end_at_signals(logs, process.terminate)
         connection.settimeout(minutes * 60)
         try:
-            connection.sendall(json.dumps(job).encode() + b"\n")
-            answer = self.answers.readline()
+            connection.sendall(self.study.line_for(job))
+            answer = read_line(connection)
         except TimeoutError:
             self.close()
             return too_long(minutes)
         except ConnectionError:
-            answer = ""
+            answer = b""
         if not answer:
             status = process.wait()
             self.close()
             return f"the process that trained this point {describe_end(status)}"
-        error: str | None = json.loads(answer)["error"]
-        return error
+        return error_in(answer)
 
     def start(self) -> None:
         """Start the process; it reads a job a line from a socket, and answers."""
-        import subprocess  # costs more than the whole way to a warm worker
+        import socket
+        import subprocess
 
         self.connection, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
             command = worker_command("--once", str(os.getpid()), str(number))
             self.process = subprocess.Popen(command, process_group=0, pass_fds=[number])
-        self.answers = self.connection.makefile()
 
     def close(self) -> None:
         """End the process, and what it started."""
         if self.process is not None:
             try:
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(self.process.pid, _signal.SIGKILL)
             except ProcessLookupError:
                 pass
             self.process.wait()
@@ -361,6 +400,8 @@ def describe_end(status: int) -> str:
         Its exit status; if negative, the signal that ended it.
     """
     if status < 0:
+        import signal
+
         hint = ", as the kernel does when memory runs out" if status == -signal.SIGKILL else ""
         return f"was ended by signal {-status} ({signal.Signals(-status).name}{hint})"
     return f"ended with exit status {status}"
@@ -369,7 +410,7 @@ def describe_end(status: int) -> str:
 def begin_log(log_file: str) -> None:
     """Empty a job's log, which would name the cause of an earlier failure as that of this job."""
     try:
-        open(log_file, "w").close()
+        open(log_file, "wb").close()
     except OSError:  # the job itself says what is wrong
         pass
 
@@ -390,11 +431,11 @@ def end_at_signals(logs: list[str], stop: Callable[[], None] | None = None) -> N
             ask()
             return
         for one in SIGNALS:
-            signal.signal(one, signal.SIG_DFL)
+            _signal.signal(one, _signal.SIG_DFL)
         fail(INTERRUPTED, *logs)
 
     for one in SIGNALS:
-        signal.signal(one, end)
+        _signal.signal(one, end)
 
 
 def too_long(minutes: float) -> str:
@@ -405,32 +446,75 @@ def too_long(minutes: float) -> str:
     )
 
 
-def read_settings(folder: str, record: str, *logs: str) -> dict[str, Any]:
-    """Read the training settings of the study that a record belongs to.
+def read_study(folder: str, record: str, *logs: str) -> Study:
+    """Read what this run has written down of the study that a record belongs to.
 
     A workflow may hold several studies, which are distinguished by set-up and results folder. On a
     cluster, each job's Snakemake reads the study again, and its set-up may have changed since the
     record was planned.
     """
     results, _, inside = record.rpartition("/points/")
+    wanted = as_json(results)
     try:
-        with open(settings_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
-            settings: dict[str, Any] = json.load(stream)[results]
-    except (OSError, KeyError):
-        cause = f"no study of this run trains {record}; run `snakemake` again"
-        if os.path.isdir(folder):
-            cause = (
-                "the study, its model file, a module of it or Gridloom changed after this run was "
-                "planned; run `snakemake` again: it trains the new version, and keeps what the old "
-                "one trained"
-            )
-        fail(cause, *logs)
-    return settings
+        with open(studies_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
+            for line in stream:
+                found, features, settings = line.rstrip("\n").split("\t")
+                if found == wanted:
+                    return Study(folder, features, settings)
+    except OSError:
+        pass
+    cause = f"no study of this run trains {record}; run `snakemake` again"
+    if os.path.isdir(folder):
+        cause = (
+            "the study, its model file, a module of it or Gridloom changed after this run was "
+            "planned; run `snakemake` again: it trains the new version, and keeps what the old "
+            "one trained"
+        )
+    fail(cause, *logs)
 
 
-def settings_file(folder: str, setup: str) -> str:
-    """Return the file of a set-up, which maps results folders to training settings."""
-    return f"{folder}/{setup}.json"
+def studies_file(folder: str, setup: str) -> str:
+    """Return the file that has a line for each study of a set-up.
+
+    The results folder as JSON, `features` and `settings` (see `Study`), separated by tabs.
+    """
+    return f"{folder}/{setup}.studies"
+
+
+def as_json(value: str | int | list[str] | None) -> str:
+    """Return a value as JSON."""
+    if value is None:
+        return "null"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_json, value))}]"
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    import json
+
+    return json.dumps(value)
+
+
+def read_line(connection: _socket.socket) -> bytes:
+    """Return the line that the other side sends; nothing if it closes the connection before."""
+    line = b""
+    while b"\n" not in line:
+        received = connection.recv(65536)
+        if not received:
+            return b""
+        line += received
+    return line[: line.index(b"\n") + 1]
+
+
+def error_in(answer: bytes) -> str | None:
+    """Return why a worker could not train a record, by its answer; None if it could."""
+    if answer == TRAINED:
+        return None
+    import json
+
+    error: str | None = json.loads(answer)["error"]
+    return error
 
 
 def worker_command(*arguments: str) -> list[str]:
@@ -438,7 +522,8 @@ def worker_command(*arguments: str) -> list[str]:
 
     The working folder may contain another copy of the library, so it is not searched.
     """
-    root = os.path.abspath(__file__).rpartition("/gridloom/")[0]
+    source = worker_command.__code__.co_filename  # the bytecode of a job's client is elsewhere
+    root = os.path.abspath(source).rpartition("/gridloom/")[0]
     program = (
         "import sys; from importlib.util import find_spec; root = sys.argv.pop(1); "
         "found = find_spec('gridloom'); "
@@ -503,7 +588,7 @@ def take_slot(folder: str, kind: str) -> tuple[str, int]:
             number += 1
 
 
-def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
+def connect(study: Study, slot: str, job: dict[str, Any]) -> _socket.socket:
     """Connect to the slot's worker; if none answers, ask the host to start one.
 
     Raises
@@ -511,29 +596,34 @@ def connect(folder: str, slot: str, job: dict[str, Any]) -> socket.socket:
     JobError
         If none could start.
     """
+    folder = study.folder
     worker = try_connecting(f"{folder}/{slot}.sock")
     if worker is not None:
         return worker
+    import json
+
     for ending in (".sock", ".end"):
         try:
             os.unlink(f"{folder}/{slot}{ending}")
         except FileNotFoundError:
             pass
-    keys = ("threads", "gpus", "gpu_limit", "recycle_trainings", "recycle_mb")
-    onednn = job["setup"]["onednn"]
-    connection = connect_to_host(folder, job["watch"], onednn)
+    settings = json.loads(study.settings)
+    limits = {key: settings[key] for key in ("gpu_limit", "recycle_trainings", "recycle_mb")}
+    asked = {"slot": slot, "threads": job["threads"], "gpus": job["gpus"], **limits}
+    connection = connect_to_host(folder, settings["watch"], study.onednn)
     connection.settimeout(IMPORT_SECONDS)
-    asked = {"slot": slot, **{key: job[key] for key in keys}}
-    connection.sendall(json.dumps(asked).encode() + b"\n")
     try:
-        answer = connection.makefile().readline().strip()
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        answer = read_line(connection).decode().strip()
     except TimeoutError:
         answer = f"its host did not answer within {IMPORT_SECONDS} s"
+    finally:
+        connection.close()
     if answer == "ready":
         worker = try_connecting(f"{folder}/{slot}.sock")
         if worker is not None:
             return worker
-    cause = answer or cause_of_death(folder, slot, host_name(onednn))
+    cause = answer or cause_of_death(folder, slot, host_name(study.onednn))
     raise JobError(f"no worker could start: {cause}")
 
 
@@ -541,13 +631,14 @@ def end_worker(folder: str, slot: str, host: str) -> None:
     """Have the host end a slot's worker, and wait until it has: the next client gets a new one."""
     connection = try_connecting(f"{folder}/{host}.sock")
     if connection is not None:
-        connection.sendall(json.dumps({"end": slot}).encode() + b"\n")
+        connection.sendall(f'{{"end": {as_json(slot)}}}\n'.encode())
         cause_of_death(folder, slot, host)
+        connection.close()
 
 
-def try_connecting(path: str) -> socket.socket | None:
+def try_connecting(path: str) -> _socket.socket | None:
     """Return a connection to a socket, or None if no process listens there."""
-    connection = socket.socket(socket.AF_UNIX)
+    connection = _socket.socket(_socket.AF_UNIX)
     try:
         connection.connect(path)
     except OSError:
@@ -556,7 +647,7 @@ def try_connecting(path: str) -> socket.socket | None:
     return connection
 
 
-def connect_to_host(folder: str, watch: int, onednn: bool) -> socket.socket:
+def connect_to_host(folder: str, watch: int, onednn: bool) -> _socket.socket:
     """Connect to the host; start it if there is none.
 
     Raises

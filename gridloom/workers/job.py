@@ -49,7 +49,7 @@ class TrainingSettings:
     adoptable: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form that `read_settings` of the client reads."""
+        """Return the form that `Job.from_json` reads."""
         return {**vars(self), "setup": self.setup.as_json()}
 
 

@@ -10,6 +10,7 @@ import atexit
 import fcntl
 import json
 import os
+import py_compile
 import shutil
 import sys
 import sysconfig
@@ -18,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from gridloom.errors import StorageError
-from gridloom.files import write_text
+from gridloom.files import atomic_path, write_text
 from gridloom.workers import client
 from gridloom.workers.job import TrainingSettings
 
@@ -33,8 +34,9 @@ def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
 
     The settings are in a file of the private folder, one for each set-up; an environment variable
     names the folder to the jobs. They are not parameters of the rule, because then every change of
-    a setting would retrain everything, and each of ten thousand jobs would get a copy. The
-    environment is also set so that jobs that call `python` find this Python and this library.
+    a setting would retrain everything, and each of ten thousand jobs would get a copy. Other
+    variables name this Python and the client. The environment is also set so that jobs that call
+    `python` find this Python and this library.
 
     Parameters
     ----------
@@ -50,16 +52,44 @@ def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
     StorageError
         If the disk is full.
     """
-    shared = {"scope": str(folder), "watch": os.getpid(), **settings.as_json()}
-    file = Path(client.settings_file(str(folder), settings.setup.name))
-    studies = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    write_text(file, json.dumps({**studies, str(Path(results).absolute()): shared}))
+    file = Path(client.studies_file(str(folder), settings.setup.name))
+    line = study_line(folder, results, settings)
+    name = line.partition("\t")[0]
+    studies = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    others = [study for study in studies if study.partition("\t")[0] != name]
+    write_text(file, "".join([*others, line]))
     os.environ["GRIDLOOM_SCOPE"] = str(folder)
-    os.environ["GRIDLOOM_CLIENT"] = str(Path(client.__file__).absolute())
+    os.environ["GRIDLOOM_PYTHON"] = sys.executable
+    os.environ["GRIDLOOM_CLIENT"] = str(_compiled_client(folder))
     _put_first("PATH", str(Path(sys.executable).parent))
     library = Path(client.__file__).absolute().parents[2]
     if library != Path(sysconfig.get_path("purelib")):
         _put_first("PYTHONPATH", str(library))
+
+
+def study_line(folder: Path, results: str, settings: TrainingSettings) -> str:
+    """Return what a client reads of a study (see `client.studies_file`)."""
+    uses = {
+        "warm": settings.warm,
+        "onednn": settings.setup.onednn,
+        "checkpoints": settings.checkpoint_minutes is not None,
+    }
+    features = " ".join(name for name, used in uses.items() if used)
+    shared = {"scope": str(folder), "watch": os.getpid(), **settings.as_json()}
+    return f"{client.as_json(str(Path(results).absolute()))}\t{features}\t{json.dumps(shared)}\n"
+
+
+def _compiled_client(folder: Path) -> Path:
+    """Return the client as bytecode of this Python, which no job then compiles.
+
+    It is in the private folder, because that of the library may be closed to this user.
+    """
+    file = folder / "client.pyc"
+    if not file.exists():
+        source = str(Path(client.__file__).absolute())
+        with atomic_path(file) as beside:
+            py_compile.compile(source, str(beside), doraise=True)
+    return file
 
 
 def _put_first(variable: str, folder: str) -> None:

@@ -7,6 +7,7 @@ study. Where there is no host, both run in a process of their own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -165,10 +166,10 @@ def _ask(request: Mapping[str, Any], scope: Path, onednn: Iterable[bool]) -> Any
     host = next(filter(None, map(client.try_connecting, files)), None)
     if host is None:
         return None
-    with host:
+    with contextlib.closing(host):
         try:
             host.sendall(json.dumps(request).encode() + b"\n")
-            answer = host.makefile(encoding="utf-8").readline()
+            answer = client.read_line(host)
         except OSError:
             return None
     return json.loads(answer) if answer else None

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from gridloom.workers import client
 from gridloom.workflow.failures import failed_records
+from tests.opened_scope import open_for, settings_with
 
 
 class ManyRecords:
-    """A job of three records, and the socket of its worker."""
+    """A job of three records, and the socket of its worker.
 
-    def __init__(self, folder: Path) -> None:
-        self.scope = folder / "s"
-        self.scope.mkdir(mode=0o700)
-        self.results = folder / "results"
-        self.records = [
-            str(self.results / "points" / "abc" / f"units={units}" / "reps=0-1.json")
-            for units in range(3)
-        ]
+    Parameters
+    ----------
+    setup
+        Name of the set-up of its records; None for that of the study.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, setup: str | None) -> None:
+        self.scope, self.results = folder / "s", folder / "results"
+        settings = settings_with()
+        self.command = open_for(self.scope, self.results, settings, monkeypatch)
+        points = self.results / "points" / (setup or settings.setup.name)
+        self.records = [str(points / f"units={units}" / "reps=0-1.json") for units in range(3)]
         (folder / f"job{client.LIST}").write_text(json.dumps(self.records))
         self.arguments = [str(folder / f"job{client.LIST}"), str(folder / "job.log"), "b", "c"]
         self.log = folder / "job.log"
@@ -36,16 +39,8 @@ class ManyRecords:
         self.server.listen()
         self.server.settimeout(90)
 
-    def open(self) -> None:
-        """Pass the settings of the study on, as a run does."""
-        settings = {"scope": str(self.scope), "watch": os.getpid(), "warm": True}
-        settings |= {"checkpoint_minutes": None, "setup": {"onednn": True}}
-        (self.scope / "abc.json").write_text(json.dumps({str(self.results): settings}))
-
     def start(self) -> subprocess.Popen:
-        command = [sys.executable, "-S", "-E", "-P", client.__file__, "1", "0", "60"]
-        environment = {**os.environ, "GRIDLOOM_SCOPE": str(self.scope)}
-        self.running = subprocess.Popen([*command, *self.arguments], env=environment)
+        self.running = subprocess.Popen([*self.command, "1", "0", "60", *self.arguments])
         return self.running
 
     def close(self) -> None:
@@ -74,14 +69,13 @@ class ManyRecords:
 
 
 @pytest.fixture
-def job(tmp_path):
-    made = ManyRecords(tmp_path)
+def job(tmp_path, monkeypatch, request):
+    made = ManyRecords(tmp_path, monkeypatch, getattr(request, "param", None))
     yield made
     made.close()
 
 
 def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
-    job.open()
     running = job.start()
     assert job.answer(None) == job.records[0]
     assert job.answer("too wide", stopping=True) == job.records[1]
@@ -102,6 +96,7 @@ def test_stopping_a_run_marks_its_folder_and_signals_snakemake(tmp_path, monkeyp
     assert sent == [(7, signal.SIGTERM), (8, signal.SIGTERM)]
 
 
+@pytest.mark.parametrize("job", ["0" * 16], indirect=True)
 def test_a_job_that_fails_before_its_first_record_fails_this_record(job):
     Path(client.store_of(job.records[0])).parent.mkdir(parents=True)
     Path(client.store_of(job.records[0])).write_text("{}\n")  # an earlier attempt trained it

@@ -103,13 +103,13 @@ def forked_python() -> str:
     return _python(_server(LIBRARIES))
 
 
-#: The client of the workers is no fork, but the host that it may start is.
+#: The client of the workers is no fork, but the host that it may start is. It is bytecode.
 _CLIENT = """
-import sys
+import marshal, sys
 sys.executable = sys.argv[1]
 del sys.argv[:2]
 program = {"__name__": "__main__", "__file__": sys.argv[0]}
-exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"), program)
+exec(marshal.loads(open(sys.argv[0], "rb").read()[16:]), program)
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def processes_of(project) -> list[int]:
 
 def host_and_workers(project) -> tuple[list[int], list[int]]:
     """Return the host and its workers, which are its forks and have its command line."""
-    found = processes_of(project)
+    found = [process for process in processes_of(project) if process not in clients_of(project)]
     parents = {}
     for process in found:
         with contextlib.suppress(OSError):
@@ -70,21 +69,17 @@ def make_endless(project, epochs=5000):
     project.change(repetitions=1, hyperparameters=knobs)
 
 
-def wait_for_client(project):
-    def clients():
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    words = (entry / "cmdline").read_text().split("\0")
-                    inside = os.readlink(entry / "cwd") == str(project.folder)
-                except OSError:
-                    continue
-                if inside and any(word.endswith("client.py") for word in words[:6]):
-                    found.append(int(entry.name))
-        return found
+def clients_of(project) -> list[int]:
+    """List the clients of a project's jobs."""
+    found = []
+    for process in processes_of(project):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+            if any(word.endswith("client.pyc") for word in words):
+                found.append(process)
+    return found
 
-    wait_for(clients)
-    return [
-        pid for pid in clients() if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes()[:200]
-    ]
+
+def wait_for_client(project) -> list[int]:
+    wait_for(lambda: clients_of(project))
+    return clients_of(project)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gridloom.workers.job import TrainingSettings
-from tests.made_requests import ROOT, setup_for
+from tests.opened_scope import open_for, settings_with
 from tests.processor_time import of_children_in_turns
 from tests.workflow.conftest import TINY, processes_with
 from tests.workflow.processes import (
@@ -139,7 +138,7 @@ def test_the_folder_of_the_workers_is_closed_to_others(untrained):
         wait_for(lambda: not processes_of(untrained))
 
 
-def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
+def test_a_folder_open_to_others_is_refused(tmp_path):
     from gridloom.workers import client
 
     folder = tmp_path / "open"
@@ -149,39 +148,48 @@ def test_a_folder_open_to_others_is_refused(untrained, tmp_path):
         client.private_folder(str(folder))
 
 
-def test_the_client_costs_little_more_than_python_itself(tmp_path):
-    """The time is measured with a worker that answers at once."""
-    folder = tmp_path / "s"
-    folder.mkdir(mode=0o700)
+@pytest.fixture
+def trained_at_once(tmp_path, monkeypatch):
+    """Run a client with a worker that answers at once; return what it printed."""
+    folder, results, settings = tmp_path / "s", tmp_path / "results", settings_with()
+    open_for(folder, tmp_path / "other", settings, monkeypatch)
+    command = open_for(folder, results, settings, monkeypatch)
+    record = results / "points" / settings.setup.name / "units=1" / "reps=0-1.json"
+    command += ["1", "0", "60", str(record), *(str(tmp_path / name) for name in "bcd")]
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(folder / "1t0g-0.sock"))
     server.listen()
     server.settimeout(90)  # a client that fails never connects
-    settings = {"scope": str(folder), "watch": os.getpid(), "warm": True}
-    settings |= {"checkpoint_minutes": None, "setup": {"onednn": True}}
-    client = Path(__file__).parents[2] / "gridloom" / "workers" / "client.py"
-    results = tmp_path / "results"
-    # The studies of one set-up by their results folders.
-    (folder / "abc.json").write_text(json.dumps({str(results): settings, "/other": {}}))
-    record = results / "points" / "abc" / "units=1" / "reps=0-1.json"
-    arguments = ["1", "0", "60", str(record), *(str(tmp_path / name) for name in "bcd")]
-    environment = {**os.environ, "GRIDLOOM_SCOPE": str(folder)}
-    python = [sys.executable, "-S", "-E", "-P"]
 
-    def send_a_job():
-        process = subprocess.Popen([*python, str(client), *arguments], env=environment)
+    def run(*options):
+        process = subprocess.Popen(
+            [command[0], *options, *command[1:]], stderr=subprocess.PIPE, text=True
+        )
         connection, _ = server.accept()
         with connection, connection.makefile() as lines:
             job = json.loads(lines.readline())
             connection.sendall(b'{"error": null}\n')
-        assert process.wait() == 0
-        assert job["threads"] == 1
+        _, printed = process.communicate()
+        assert (process.returncode, job["record"]) == (0, str(record))
+        return printed
 
-    of_client, of_nothing = of_children_in_turns(
-        send_a_job, lambda: subprocess.run([*python, "-c", "pass"], check=True)
-    )
+    yield run
     server.close()
-    assert of_client < 6 * of_nothing
+
+
+def test_a_client_costs_little_more_than_python_itself(trained_at_once):
+    python = [sys.executable, "-S", "-E", "-P", "-c", "pass"]
+    of_client, of_nothing = of_children_in_turns(
+        trained_at_once, lambda: subprocess.run(python, check=True), turns=10
+    )
+    assert of_client < 2 * of_nothing
+
+
+def test_a_client_of_a_warm_worker_imports_nothing_large(trained_at_once):
+    printed = trained_at_once("-X", "importtime")
+    imported = {line.rpartition("|")[2].strip() for line in printed.splitlines()}
+    assert "_socket" in imported
+    assert imported.isdisjoint({"enum", "json", "re", "selectors", "signal", "socket", "typing"})
 
 
 @pytest.mark.slow
@@ -285,28 +293,20 @@ def test_folds_count_as_trainings_until_a_worker_is_restarted(untrained, monkeyp
 
 
 @pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(tmp_path, warm):
+def test_a_worker_with_another_keras_backend_says_so_and_trains_nothing(
+    tmp_path, monkeypatch, warm
+):
     """As on a cluster's node, whose home folder or environment may differ."""
-    folder = tmp_path / "s"
-    folder.mkdir(mode=0o700)
-    model = ROOT / "models" / "mlp.py"
-    shared = TrainingSettings(
-        setup_for(model), "val_loss", str(model), None, warm, True, None, 1, 1
-    )
-    settings = {"scope": str(folder), "watch": os.getpid(), **shared.as_json()}
-    record = tmp_path / "results" / "points" / "abc" / "units=1" / "reps=0-1.json"
-    (folder / "abc.json").write_text(json.dumps({str(tmp_path / "results"): settings}))
+    folder, settings = tmp_path / "s", settings_with(warm=warm)
+    command = open_for(folder, tmp_path / "results", settings, monkeypatch)
+    record = tmp_path / "results" / "points" / settings.setup.name / "units=1" / "reps=0-1.json"
     files = [str(record), *(str(tmp_path / name) for name in ("log", "rows", "split"))]
     (tmp_path / "log").write_text("error: of an earlier run\n")  # is no longer the cause
-    root = Path(__file__).parents[2]
+    monkeypatch.delenv("PYTHONPATH")  # the worker finds the library of the client
     done = subprocess.run(
-        [sys.executable, str(root / "gridloom" / "workers" / "client.py"), "1", "0", "60", *files],
-        env={
-            **os.environ,
-            "GRIDLOOM_SCOPE": str(folder),
-            "KERAS_BACKEND": "jax",
-            "PYTHONPATH": str(root),
-        },
+        [*command, "1", "0", "60", *files],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        cwd=tmp_path,
         capture_output=True,
         check=False,
         timeout=120,
