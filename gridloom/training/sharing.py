@@ -353,7 +353,7 @@ class SharedGraphs:
         if graph is None or not graph.proves(shares, serves):
             program = Lockstep(kind.model, lanes) if lockstep else OneByOne(kind.model, *lanes)
             graph = _Graph(CompiledFit(program, stopping=stopping, xla=xla), _data_of(kind))
-            if lockstep and not (serves(graph.fit, *shares[0]) and graph.proves(shares, serves)):
+            if lockstep and not graph.proves(shares, serves, twin=True):
                 print(
                     "a step in lockstep differs from the network's own step; the repetitions train "
                     f"one by one. {_REPORT}"
@@ -422,18 +422,39 @@ class _Graph:
         self,
         shares: Sequence[tuple[Point, list[Training]]],
         serves: Callable[[CompiledFit, Point, Sequence[Training]], bool],
+        *,
+        twin: bool = False,
     ) -> bool:
-        """Return whether it serves points, after a check of each input that has a new value."""
-        for point, own in shares:
-            assert point.kind is not None
-            data = _data_of(point.kind)
-            new = {name for name in data if data[name] != self.data[name]} - self.proven
-            if new and not serves(self.fit, point, own):
-                changed = ", ".join(sorted(new))
-                print(f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}")
+        """Return whether it serves points, after a check of each input that has a new value.
+
+        Parameters
+        ----------
+        shares
+            The points, with their trainings.
+        serves
+            Compares a step of the graph with that of a point's network.
+        twin
+            Whether to check also if no input has a new value.
+        """
+        # A check is costly. One of the point that differs most may prove all inputs at once.
+        for point, own in sorted(shares, key=lambda share: -len(self._new_in(share[0]))):
+            new = self._new_in(point)
+            if (new or twin) and not serves(self.fit, point, own):
+                if new and not twin:
+                    changed = ", ".join(sorted(new))
+                    print(
+                        f"a kept graph fails with another {changed}; a new one is traced. {_REPORT}"
+                    )
                 return False
+            twin = False
             self.proven |= new
         return True
+
+    def _new_in(self, point: Point) -> set[str]:
+        """Return the inputs of which a point has a value that is not proven to be data."""
+        assert point.kind is not None
+        data = _data_of(point.kind)
+        return {name for name in data if data[name] != self.data[name]} - self.proven
 
 
 def _data_of(kind: _Kind) -> dict[str, Any]:
