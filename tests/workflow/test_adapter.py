@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
+from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
+from snakemake.settings.types import MaxJobsPerTimespan
+
+from gridloom.workflow.adapter import lift_rate_limit
 
 PARAMS = """
 import sys
@@ -34,3 +40,21 @@ def test_params_are_compared_without_pandas_unless_one_may_be_a_table():
 def test_finished_records_have_no_job_unless_they_may_be_made_anew(finished, forced):
     planned = finished.run("--dry-run", "--debug-dag", *forced)
     assert ("candidate job train" in planned.stdout + planned.stderr) == bool(forced)
+
+
+def scheduler_of(profile):
+    """Return a scheduler with the limit of a profile."""
+    settings = yaml.safe_load(Path(f"profiles/{profile}/config.yaml").read_text(encoding="utf-8"))
+    limit = MaxJobsPerTimespan.parse_choice(settings["max-jobs-per-timespan"])
+    scheduler = JobScheduler.__new__(JobScheduler)
+    scheduler.job_rate_limiter = JobRateLimiter(limit)
+    return scheduler
+
+
+def test_jobs_on_this_machine_have_no_rate_limit_which_would_delay_the_end_of_a_run():
+    here, there = scheduler_of("default"), scheduler_of("slurm")
+    for each in (here, there):
+        lift_rate_limit(each)
+    assert "job_rate_limiter" in JobScheduler.schedule.__code__.co_names
+    assert here.job_rate_limiter is None
+    assert there.job_rate_limiter is not None
