@@ -50,6 +50,7 @@ rule all:
         rules.verdict.output,
         RUN.baselines,
         rules.heatmaps.output,
+        rules.further_heatmaps.output,
         rules.figures.output,
         rules.report.output,
         lambda wildcards: RUN.lost_records(),

@@ -12,6 +12,7 @@ Makes   <results>/figures/heatmap_<a>_x_<b>_<mean|best|slice>.{png,svg}; line_<a
 # Too short for the queue of a cluster.
 localrules:
     heatmaps,
+    further_heatmaps,
     figures,
     lattice,
     confirm_figure,
@@ -55,8 +56,32 @@ rule heatmaps:
         "../scripts/heatmaps.py"
 
 
+use rule heatmaps as further_heatmaps with:
+    input:
+        summary=f"{RESULTS}/summary.csv",
+        runs=f"{RESULTS}/runs.csv",
+        effects=f"{RESULTS}/effects.csv",
+        best=f"{RESULTS}/best.yaml",
+        # Those of means come first; their age does not matter.
+        first=ancient(RUN.first_figures(f"{RESULTS}/figures")),
+        code=code("heatmaps"),
+    output:
+        ADAPTER.figures(
+            RUN.further_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"
+        ),
+    log:
+        f"{RESULTS}/logs/further_heatmaps.log",
+    # The other figures take longer, so they begin before.
+    priority: -2
+    threads: asks("figures", "threads")
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
+        gpu=asks("figures", "gpu"),
+
+
 rule figures:
-    """Draw all other figures: one job reads the tables once."""
+    """Draw the figures of the evidence: one job reads the tables once."""
     input:
         runs=f"{RESULTS}/runs.csv",
         history=f"{RESULTS}/history.parquet",
@@ -66,9 +91,6 @@ rule figures:
         baselines=RUN.baselines,
         code=code("figures"),
     output:
-        ADAPTER.figures(
-            RUN.further_figures(f"{RESULTS}/figures"), "heatmap", "Heatmaps"
-        ),
         ADAPTER.figures(
             RUN.evidence_figures(f"{RESULTS}/figures"), "evidence", "Evidence"
         ),
@@ -83,12 +105,10 @@ rule figures:
         gpu=asks("figures", "gpu"),
     params:
         axes=AXES,
-        wanted=HEATMAPS,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         title=verbatim(STUDY.name),
         labels=verbatim(json.dumps(STUDY.figures.labels)),
-        to_scale=json.dumps(RUN.to_scale),
         dpi=STUDY.figures.dpi,
         all=RUN.all_figures(f"{RESULTS}/figures"),
         # No input: it is not made again for a figure.

@@ -14,6 +14,7 @@ localrules:
     analyse_partial,
     verdict_partial,
     heatmaps_partial,
+    further_heatmaps_partial,
     figures_partial,
     report_partial,
 
@@ -141,6 +142,20 @@ use rule heatmaps as heatmaps_partial with:
         f"{RESULTS}/logs/heatmaps_partial.log",
 
 
+use rule further_heatmaps as further_heatmaps_partial with:
+    input:
+        summary=f"{RESULTS}/partial/summary.csv",
+        runs=f"{RESULTS}/partial/runs.csv",
+        effects=f"{RESULTS}/partial/effects.csv",
+        best=f"{RESULTS}/partial/best.yaml",
+        first=ancient(RUN.first_figures(f"{RESULTS}/partial/figures")),
+        code=code("heatmaps"),
+    output:
+        RUN.further_figures(f"{RESULTS}/partial/figures"),
+    log:
+        f"{RESULTS}/logs/further_heatmaps_partial.log",
+
+
 use rule figures as figures_partial with:
     input:
         runs=f"{RESULTS}/partial/runs.csv",
@@ -151,7 +166,7 @@ use rule figures as figures_partial with:
         baselines=[],
         code=code("figures"),
     output:
-        RUN.other_figures(f"{RESULTS}/partial/figures"),
+        RUN.evidence_figures(f"{RESULTS}/partial/figures"),
     log:
         f"{RESULTS}/logs/figures_partial.log",
 
@@ -185,5 +200,6 @@ rule partial:
         rules.analyse_partial.output,
         rules.verdict_partial.output,
         rules.heatmaps_partial.output,
+        rules.further_heatmaps_partial.output,
         rules.figures_partial.output,
         rules.report_partial.output,

@@ -1,4 +1,4 @@
-"""Draw all figures but the heatmaps of means."""
+"""Draw the figures of the evidence."""
 
 from gridloom.workers.task import in_host
 
@@ -11,7 +11,6 @@ from gridloom.errors import report_mistakes
 from gridloom.figures.earlier import remove_earlier
 from gridloom.figures.evidence import Tables, draw_figures
 from gridloom.figures.page import Subject
-from gridloom.figures.wanted import Wanted
 
 with report_mistakes(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params
@@ -33,8 +32,6 @@ with report_mistakes(snakemake.log[0]):
             mode=params.mode,
             labels=json.loads(params.labels),
         ),
-        [Wanted(**heatmap) for heatmap in json.loads(params.wanted)],
-        json.loads(params.to_scale),
         dpi=params.dpi,
         files=files,
         processes=snakemake.threads,

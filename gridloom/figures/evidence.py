@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -25,13 +25,12 @@ from gridloom.figures.curves import (
 )
 from gridloom.figures.drawing import Drawing, files_of, write_all
 from gridloom.figures.effects import draw_bars, draw_matrix, read_bars, read_matrix
-from gridloom.figures.grid import grid_drawings
 from gridloom.figures.numbers import StudyNumbers, by_effect
 from gridloom.figures.page import Baseline, Subject
 from gridloom.figures.pairs import draw_pairs, read_pairs
 from gridloom.figures.stability import draw_stability, read_stability
 from gridloom.figures.ties import draw_ties, read_ties
-from gridloom.figures.wanted import Wanted, curve_names
+from gridloom.figures.wanted import curve_names
 from gridloom.figures.whole_grid import draw_whole_grid, read_whole_grid
 
 
@@ -63,21 +62,15 @@ class Tables:
 def draw_figures(
     tables: Tables,
     subject: Subject,
-    heatmaps: Sequence[Wanted] = (),
-    to_scale: Collection[str] = (),
     *,
     dpi: int,
     files: Sequence[Path],
     processes: int = 1,
 ) -> None:
-    """Draw the figures that files are named after: of the evidence, and heatmaps.
+    """Draw the figures that files are named after.
 
     Parameters
     ----------
-    heatmaps
-        All heatmaps of the study.
-    to_scale
-        Axes of numbers whose values heatmaps draw to scale.
     files
         Such as ``ties.png`` or ``curves_units.svg``: the name says what to draw, the suffix in
         which format.
@@ -97,13 +90,11 @@ def draw_figures(
         mode=subject.mode,
         pick=pick.point if pick is not None else None,
         labels=subject.labels,
-        to_scale=to_scale,
     )
     subject = replace(subject, title=study.titled(subject.title))
     named = files_of(files)
     kinds = _evidence(tables, subject, study, pick)
-    drawings = [Drawing(kinds[name](), own) for name, own in named.items() if name in kinds]
-    drawings += grid_drawings(study, heatmaps, tables.effects, title=subject.title, files=files)
+    drawings = [Drawing(kinds[name](), own) for name, own in named.items()]
     write_all(drawings, dpi=dpi, processes=processes)
 
 

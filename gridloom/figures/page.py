@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -289,6 +290,8 @@ def finish(
     """
     rect = frame(figure, subject, heading, *sentences, marks=marks)
     if figure.axes:
+        # It keeps what it measures, for the PNG.
+        FigureCanvasAgg(figure)
         layout = ConstrainedLayoutEngine(rect=rect)
         figure.set_layout_engine(layout)
         # Once, not for each file: this takes as long as drawing.

@@ -125,8 +125,11 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
     with atomic_path(path) as beside:
         # `Figure.savefig` would draw everything twice.
         if path.suffix == ".png":
+            canvas = figure.canvas
+            if not isinstance(canvas, FigureCanvasAgg):
+                canvas = FigureCanvasAgg(figure)
             # As small as by the default level, 6, in half of its time.
-            FigureCanvasAgg(figure).print_png(beside, pil_kwargs={"compress_level": 3})
+            canvas.print_png(beside, pil_kwargs={"compress_level": 3})
         elif path.suffix == ".svg":
             FigureCanvasSVG(figure).print_svg(beside, metadata={"Date": None})
         else:

@@ -200,7 +200,8 @@ class Resources(Closed):
     """What one job of a rule requests."""
 
     threads: PositiveInt | None = Field(
-        None, description="CPU cores; null: 1, and 4 for heatmaps and figures."
+        None,
+        description="CPU cores; null: 1; up to 4 for heatmaps, and half of the cores for figures.",
     )
     mem_mb: PositiveInt | None = Field(
         None, description="Memory in megabytes; null: 1,000 to 4,000 by rule, 2,000 for `train`."

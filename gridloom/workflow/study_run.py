@@ -244,6 +244,9 @@ class StudyRun:
         given = getattr(self.study.resources.get(rule), key, None)  # type: ignore[call-overload]
         if given is not None:
             return int(given)
+        if (rule, key) == ("figures", "threads") and self.invocation.cores is not None:
+            # Two jobs of figures and the report run beside one another.
+            return min(max(self.invocation.cores // 2, 1), DEFAULT_RESOURCES["heatmaps"][key])
         if rule in _AS:
             return self.resource(_AS[rule], key)
         if (rule, key) == ("train", "runtime") and self.invocation.is_here():
@@ -484,10 +487,6 @@ class StudyRun:
         names = evidence_names(list(self.study.grid.axes), self.study.figures.evidence)
         return self._figures(folder, names)
 
-    def other_figures(self, folder: str) -> list[str]:
-        """List the files of all figures of a run but the first."""
-        return self.further_figures(folder) + self.evidence_figures(folder)
-
     def lattice_figures(self, folder: str) -> list[str]:
         """List the files of the lattices of the pairs of axes."""
         return self._figures(folder, list(lattice_names(list(self.study.grid.axes))))
@@ -510,7 +509,8 @@ class StudyRun:
         """List the files of all figures of the study, those of `snakemake confirm` apart."""
         return [
             *self.first_figures(folder),
-            *self.other_figures(folder),
+            *self.further_figures(folder),
+            *self.evidence_figures(folder),
             *self.lattice_figures(folder),
         ]
 

@@ -82,7 +82,7 @@ def test_adding_values_or_repetitions_trains_only_these_and_removing_them_nothin
         ({"figures": {**TINY["figures"], "dpi": 61}}, {"heatmaps": 1, "figures": 1}),
         (
             {"figures": {**TINY["figures"], "heatmaps": ["mean", "best"]}},
-            {"heatmaps": 1, "figures": 1},
+            {"heatmaps": 1, "further_heatmaps": 1, "figures": 1},
         ),
         ({"resources": {"train": {"threads": 2, "mem_mb": 123, "runtime": 5}}}, {}),
         ({"trainer": {"warm": False, "lockstep": False}}, {}),
