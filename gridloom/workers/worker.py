@@ -27,6 +27,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ from gridloom.workers.task import Task, run_script
 
 #: Seconds between two checks of the host on Snakemake and the workers.
 POLL_SECONDS = 0.2
+
+#: What scripts of rules import, in the end. Imported once, while trainings run, it takes half a
+#: second; in each fork that runs a script, it would take twice as much in all.
+FOR_SCRIPTS = ("snakemake.script", "gridloom.figures.evidence", "gridloom.report.page")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -137,12 +142,17 @@ class Host:
             with loading():
                 import gridloom.training.trainer  # noqa: F401
 
+        modules = list(FOR_SCRIPTS)
         while alive(self.watched) and self.folder.exists():
             ready, _, _ = select.select([self.listener], [], [], POLL_SECONDS)
             if ready:
                 connection, _ = self.listener.accept()
                 with connection:
                     self._serve_client(connection)
+            elif self.slots and modules:
+                # A script that needs what cannot be imported says so.
+                with loading(), contextlib.suppress(Exception):
+                    import_module(modules.pop(0))
             self._reap()
         for worker in self.slots:
             _end_group(worker)
