@@ -36,51 +36,43 @@ class Batches:
         #: Number of batches with `size` rows, and of all.
         self.full = self.rows // size
         self.count = (self.rows + size - 1) // size
-        # Places in an array of shape (R × rows, …): one gather of whole rows is the fastest.
+        # In an array of shape (R × rows, …), from which whole rows are gathered fastest.
         first = tf.range(self.repetitions)[:, None] * self.rows
         self.places = first + (tf.range(self.rows) if order is None else order)
-
-    def rows_of(self, array: Any, places: Any) -> Any:
-        """Return rows of an array (R, rows, …)."""
-        return tf.gather(tf.reshape(array, (-1, *array.shape[2:])), places)
+        self._flat = [tf.reshape(array, (-1, *array.shape[2:])) for array in arrays]
 
     def ordered(self, place: int) -> Any:
         """Return the array at `place` with its rows in the order of the batches."""
-        return self.rows_of(self.arrays[place], self.places)
+        return tf.gather(self._flat[place], self.places)
 
     def each(self, step: Callable[..., tuple[Any, ...]], carried: tuple[Any, ...]) -> Any:
         """Run ``step(number, batch, *carried) -> carried`` for each batch, in order."""
         end = self.full * self.size
         whole = tf.reshape(self.places[:, :end], (self.repetitions, self.full, self.size))
-        whole, rest = tf.transpose(whole, [1, 0, 2]), self.places[:, end:]
-        # A list gives a step its batch faster than a slice of an array does.
-        lists = [self._listed(array, whole) for array in self.arrays]
-        lasts = [self.rows_of(array, rest) for array in self.arrays]
+        rest = self.places[:, end:]
+        # A step gets its places from a list faster than by a slice of an array.
+        listed = tf.TensorArray(
+            tf.int32,
+            size=self.full,
+            dynamic_size=self.dynamic,
+            infer_shape=False,
+            element_shape=(self.repetitions, None if self.dynamic else self.size),
+        ).unstack(tf.transpose(whole, [1, 0, 2]))
         if self.dynamic:
-            lists = [
-                batches.write(self.full, last) for batches, last in zip(lists, lasts, strict=True)
-            ]
+            listed = listed.write(self.full, rest)
+
+        def batch(places: Any) -> list[Any]:
+            return [tf.gather(array, places) for array in self._flat]
 
         def one(number: Any, *state: Any) -> Any:
-            return (number + 1, *step(number, [batches.read(number) for batches in lists], *state))
+            return (number + 1, *step(number, batch(listed.read(number)), *state))
 
         count = self.count if self.dynamic else self.full
         if self.dynamic or self.full:
             carried = tuple(tf.while_loop(lambda i, *_: i < count, one, (0, *carried))[1:])
         if not self.dynamic and self.count > self.full:
-            carried = tuple(step(tf.constant(self.full), lasts, *carried))
+            carried = tuple(step(tf.constant(self.full), batch(rest), *carried))
         return carried
-
-    def _listed(self, array: Any, places: Any) -> Any:
-        """Return a list of batches of `size` rows, to which a smaller one can be added."""
-        rows = None if self.dynamic else self.size
-        return tf.TensorArray(
-            array.dtype,
-            size=self.full,
-            dynamic_size=self.dynamic,
-            infer_shape=False,
-            element_shape=(self.repetitions, rows, *array.shape[2:]),
-        ).unstack(self.rows_of(array, places))
 
     def collect(
         self, step: Callable[..., tuple[Any, Any]], carried: Any, width: int
