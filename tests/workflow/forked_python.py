@@ -48,7 +48,9 @@ SNAKEMAKE = (
     "yte",
 )
 LIBRARIES = (
+    "jinja2",
     "keras",
+    "markdown_it",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",
@@ -64,6 +66,8 @@ LIBRARIES = (
     "sklearn.model_selection",
     "snakemake.io",
     "snakemake.iocontainers",
+    "snakemake.script",
+    "tenacity",
     "tensorflow",
     "yaml",
 )
