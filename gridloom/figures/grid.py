@@ -37,8 +37,10 @@ def draw_grid(
 
     Parameters
     ----------
-    study, wanted, effects, title, files
-        See `grid_drawings`.
+    effects
+        ``effects.csv``; read for a grid of very many axes.
+    study, wanted, title, files
+        See `gridloom.figures.heatmaps.heatmap_drawings`.
     dpi, processes
         See `gridloom.figures.drawing.write_all`.
     """
@@ -46,27 +48,14 @@ def draw_grid(
         for file in files:
             write_text(file, f"{NO_FIGURE}\n")
         return
-    drawings = grid_drawings(study, wanted, effects, title=study.titled(title), files=files)
+    drawings = _drawings(study, wanted, effects, study.titled(title), files)
     write_all(drawings, dpi=dpi, processes=processes)
 
 
-def grid_drawings(
-    study: StudyNumbers,
-    wanted: Sequence[Wanted],
-    effects: Path,
-    *,
-    title: str,
-    files: Sequence[Path],
+def _drawings(
+    study: StudyNumbers, wanted: Sequence[Wanted], effects: Path, title: str, files: Sequence[Path]
 ) -> list[Drawing]:
-    """Return the heatmaps of two axes or more, or a line along one.
-
-    Parameters
-    ----------
-    effects
-        ``effects.csv``; read for a grid of very many axes.
-    study, wanted, title, files
-        See `gridloom.figures.heatmaps.heatmap_drawings`.
-    """
+    """Return the heatmaps of two axes or more, or a line along one."""
     if len(study.axes) == 1:
         ((axis, values),) = study.axes.items()
         metric, mode = study.metric, study.mode
