@@ -92,6 +92,7 @@ def test_networks_with_dropout_and_class_weights_score_as_their_records(classes)
     assert "4 of 4 scores agree to 1e-05" in text
 
 
+@pytest.mark.slow
 def test_folds_early_stopping_and_standardized_targets_score_as_their_records(tmp_path):
     observations, trained_on = study_of(tmp_path, **NUMBERS)
     compared = crosscheck(observations, trained_on, NUMBERS["metric"], points=1, repetitions=2)

@@ -473,7 +473,7 @@ def bits(fitted, fit, place):
     ]
 
 
-@pytest.mark.parametrize("units", [7, 50])  # oneDNN multiplies the larger kernels
+@pytest.mark.parametrize("units", cases([7, 50], [7], [50]))  # oneDNN multiplies larger kernels
 def test_no_bit_of_a_training_depends_on_how_many_train_beside_it(units):
     trainings, model = trainings_of(point("adam", 0.1, 0.5, units), 20)
     seen = []

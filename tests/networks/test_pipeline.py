@@ -24,6 +24,7 @@ from gridloom.networks.pipeline import Pipeline
 from gridloom.study.dataset import Dataset, Split
 from gridloom.training.objective import ObjectiveError
 from gridloom.training.trainer import Trainer
+from tests.cases import cases
 from tests.made_networks import BATCH, EPOCHS, assert_same, mlp, plain_fit, rows_of, trainings_of
 from tests.made_picks import pick_of
 from tests.made_requests import request_for, setup_for, write_parts
@@ -98,6 +99,7 @@ def noisy(rows, training, hyperparameters):
     )
 
 
+@pytest.mark.slow
 def test_the_draws_of_a_pipeline_follow_from_the_seeds():
     first, other = fit_keyed(noisy)[0], fit_keyed(noisy, 1)[0]
     assert_same(fit_keyed(noisy)[0], first, 0)
@@ -285,7 +287,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", cases(LOSSES, ["one-hot"], LOSSES))
 def test_a_study_of_numbered_files_trains_with_every_form_of_target(images, loss):
     model = write_model(images, **LOSSES[loss])
     record = Trainer().run(ask(images, model, objective="val_accuracy"))
@@ -343,7 +345,7 @@ def fitted_model(folder, model):
     return refitted
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", cases(LOSSES, ["one-hot"], LOSSES))
 def test_the_fitted_model_reads_new_rows_through_the_pipeline_in_their_order(images, loss):
     refitted = fitted_model(images, write_model(images, **LOSSES[loss]))
     assert refitted.card.test.metrics["accuracy"] > 0.9

@@ -280,9 +280,10 @@ def assert_close(history, expected):
         np.testing.assert_allclose(history[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
-QUICK_CASES = ["a train_step set on the model", "units drawn for each repetition"]
+QUICK_CASES = ["a train_step set on the model"]
 
 SLOW_CASES = [
+    "units drawn for each repetition",
     "one Dropout called twice",
     "steps counted from another number",
     "a learning rate drawn by Python",
@@ -310,6 +311,7 @@ def test_a_warm_trainer_gives_the_numbers_of_model_fit(data, tmp_path, case):
 MLP = "return compiled(chain(input_shape, outputs, layers.Dense(4)), keras.optimizers.SGD(a))"
 
 
+@pytest.mark.slow
 def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_path):
     def record_of(body, **settings):
         model = written(tmp_path, body)

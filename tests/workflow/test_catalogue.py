@@ -445,6 +445,7 @@ def test_a_wrong_model_file_stops_before_any_job(study, name):
     assert len(lines(printed)) <= 5, printed
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_built_fail_their_jobs_with_the_cause(study):
     places = {name: place for place, name in enumerate(MODELS_BUILT)}
     functions = [

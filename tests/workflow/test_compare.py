@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from tests.workflow.conftest import TINY, jobs
 from tests.workflow.test_docs import names_in, section_of
@@ -13,6 +14,7 @@ def edit(project, before, now):
     file.write_text(file.read_text().replace(before, now))
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_model_file_is_compared_with_what_was_before(copied):
     assert "all trainings belong to one set-up" in copied.fail("compare")
     (before,) = (folder.name for folder in (copied.results / "points").iterdir())

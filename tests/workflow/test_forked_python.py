@@ -68,6 +68,7 @@ def test_a_program_for_which_packages_may_differ_is_no_fork(tmp_path):
     assert started[0] == 3
 
 
+@pytest.mark.slow
 def test_a_forking_process_that_died_is_replaced(tmp_path):
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)

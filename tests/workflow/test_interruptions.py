@@ -85,7 +85,7 @@ def assert_continues_with_the_same_numbers(project, taken_over: str):
 @pytest.mark.parametrize(
     ("how", "warm"),
     [
-        ("Ctrl-C", True),
+        pytest.param("Ctrl-C", True, marks=pytest.mark.slow),
         pytest.param("SIGTERM", False, marks=pytest.mark.nightly),
     ],
 )

@@ -167,7 +167,7 @@ def build_model(input_shape, outputs, *, units):
 '''
 
 
-@pytest.mark.parametrize("warm", cases([True, False], [True]))
+@pytest.mark.parametrize("warm", cases([True, False], [], [True]))
 def test_a_point_that_fails_costs_the_others_of_its_job_nothing(untrained, warm):
     (untrained.folder / "models" / "own.py").write_text(FAILS)
     knobs = {"units": [1, 2, 3, 4, 5, 6], "batch_size": 64, "epochs": 1}

@@ -24,6 +24,7 @@ def test_the_results_of_a_run_can_be_opened(finished):
     assert results.heatmap("units", "dropout").axes
 
 
+@pytest.mark.slow
 def test_a_new_label_makes_the_report_anew_and_trains_nothing(copied):
     figures = {"formats": ["png"], "dpi": 60, "heatmaps": [], "evidence": []}
     copied.change(figures={**figures, "labels": {"units": "width of the layer"}})

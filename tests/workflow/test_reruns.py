@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from gridloom.records import read_record, write_record
+from tests.cases import cases
 from tests.workflow.conftest import TINY
 from tests.workflow.processes import left_behind, processes_of, wait_for
 
@@ -150,7 +151,12 @@ def test_a_change_of_the_set_up_trains_everything(copied, changes):
 
 
 @pytest.mark.parametrize(
-    "file", ["models/mlp.py", "gridloom/engines/compiled.py", "gridloom/data/tables.py"]
+    "file",
+    cases(
+        ["models/mlp.py", "gridloom/engines/compiled.py", "gridloom/data/tables.py"],
+        ["models/mlp.py"],
+        ["gridloom/engines/compiled.py", "gridloom/data/tables.py"],
+    ),
 )
 def test_an_edit_of_code_trains_everything_but_a_touch_or_comment_nothing(copied, file):
     path = copied.folder / file
