@@ -43,8 +43,3 @@ def open_for(
     folder.mkdir(mode=0o700, exist_ok=True)
     open_scope(folder, str(results), settings)
     return [os.environ["GRIDLOOM_PYTHON"], "-S", "-E", "-P", os.environ["GRIDLOOM_CLIENT"]]
-
-
-def socket_of(settings: TrainingSettings, slot: str = "1t0g") -> str:
-    """Return the name of the socket of a study's first worker with so many cores and GPUs."""
-    return f"{slot}-{settings.setup.model_file[:8]}-0.sock"

@@ -264,29 +264,18 @@ class Study:
     ----------
     folder
         Folder of the run's workers.
-    model
-        Beginning of the fingerprint of its model file.
     features
         Those of ``warm onednn checkpoints`` that its trainings use: all that each job must know.
     settings
         All settings of its trainings as JSON, which the worker reads.
     """
 
-    def __init__(self, folder: str, model: str, features: str, settings: str) -> None:
+    def __init__(self, folder: str, features: str, settings: str) -> None:
         self.folder = folder
-        self.model = model
         self.settings = settings
         self.warm = "warm" in features.split()
         self.onednn = "onednn" in features.split()
         self.checkpoints = "checkpoints" in features.split()
-
-    def slot_kind(self, threads: int, gpus: int) -> str:
-        """Return the beginning of the names of the slots whose workers can do a job.
-
-        Studies share no worker if their model files differ: what one does to Keras would reach the
-        numbers of the other.
-        """
-        return f"{threads}t{gpus}g{host_name(self.onednn).removeprefix(HOST)}-{self.model}"
 
     def line_for(self, job: dict[str, Any]) -> bytes:
         """Return the line that asks a worker to do a job: one JSON object with the settings."""
@@ -307,7 +296,7 @@ class WarmWorker:
         self.study = study
         self.folder = private_folder(study.folder)
         self.host = host_name(study.onednn)
-        kind = study.slot_kind(job["threads"], job["gpus"])
+        kind = f"{job['threads']}t{job['gpus']}g{self.host.removeprefix(HOST)}"
         self.slot, self.lock = take_slot(self.folder, kind)
 
     def train(self, job: dict[str, Any], minutes: float, logs: list[str]) -> str | None:
@@ -469,9 +458,9 @@ def read_study(folder: str, record: str, *logs: str) -> Study:
     try:
         with open(studies_file(folder, inside.partition("/")[0]), encoding="utf-8") as stream:
             for line in stream:
-                found, *words = line.rstrip("\n").split("\t")
+                found, features, settings = line.rstrip("\n").split("\t")
                 if found == wanted:
-                    return Study(folder, *words)
+                    return Study(folder, features, settings)
     except OSError:
         pass
     cause = f"no study of this run trains {record}; run `snakemake` again"
@@ -487,7 +476,7 @@ def read_study(folder: str, record: str, *logs: str) -> Study:
 def studies_file(folder: str, setup: str) -> str:
     """Return the file that has a line for each study of a set-up.
 
-    The results folder as JSON, `model`, `features` and `settings` (see `Study`), separated by tabs.
+    The results folder as JSON, `features` and `settings` (see `Study`), separated by tabs.
     """
     return f"{folder}/{setup}.studies"
 
@@ -586,7 +575,7 @@ def private_folder(scope: str) -> str:
 
 
 def take_slot(folder: str, kind: str) -> tuple[str, int]:
-    """Lock the first free slot of a kind (see `Study.slot_kind`); return its name and the lock."""
+    """Lock the first free slot of a kind (threads and GPUs); return its name and the lock."""
     number = 0
     while True:
         slot = f"{kind}-{number}"

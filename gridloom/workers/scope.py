@@ -76,8 +76,7 @@ def study_line(folder: Path, results: str, settings: TrainingSettings) -> str:
     }
     features = " ".join(name for name, used in uses.items() if used)
     shared = {"scope": str(folder), "watch": os.getpid(), **settings.as_json()}
-    own = client.as_json(str(Path(results).absolute()))
-    return "\t".join([own, settings.setup.model_file[:8], features, json.dumps(shared)]) + "\n"
+    return f"{client.as_json(str(Path(results).absolute()))}\t{features}\t{json.dumps(shared)}\n"
 
 
 def _compiled_client(folder: Path) -> Path:

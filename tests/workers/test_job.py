@@ -15,7 +15,7 @@ from gridloom.workers import client
 from gridloom.workers.job import Job, Slot, TrainingSettings
 from gridloom.workers.scope import open_scope
 from tests.made_requests import setup_for
-from tests.opened_scope import MODEL, open_for, settings_with, socket_of
+from tests.opened_scope import MODEL, open_for, settings_with
 
 POINT = "batch_size=16/units=4"
 
@@ -66,7 +66,7 @@ def sent_by(client_of_job, socket_file: Path) -> dict:
 
 def test_a_worker_reads_the_job_that_a_client_sends(tmp_path, scope, settings):
     given = arguments(tmp_path, settings.setup.name)
-    sent = sent_by(lambda: client.main(given), scope / socket_of(settings, "2t1g"))
+    sent = sent_by(lambda: client.main(given), scope / "2t1g-0.sock")
     job = Job.from_json(sent)
     assert job.settings == settings
     assert (job.threads, job.gpus, job.watch) == (2, 1, os.getpid())
@@ -120,18 +120,6 @@ def test_studies_of_one_set_up_are_told_apart_and_the_last_settings_hold(tmp_pat
         assert (study.warm, study.onednn) == (kept.warm, True)
         assert study.checkpoints == (kept.checkpoint_minutes is not None)
         assert json.loads(study.settings)["checkpoint_minutes"] == kept.checkpoint_minutes
-
-
-def test_studies_share_workers_only_if_they_have_the_same_model_file(tmp_path, scope, settings):
-    def kind_of(**changes):
-        changed = replace(settings, setup=replace(settings.setup, **changes))
-        open_scope(scope, str(tmp_path / "own"), changed)
-        record = str(tmp_path / "own" / "points" / changed.setup.name / POINT / "reps=0-1.json")
-        return client.read_study(str(scope), record).slot_kind(1, 0)
-
-    assert kind_of(seed=1) == kind_of(seed=2)
-    # What another model file did to Keras would reach this study's numbers.
-    assert kind_of(model_file="0123456789abcdef") != kind_of(seed=1)
 
 
 def test_a_job_whose_set_up_changed_says_so(tmp_path, scope):
