@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gridloom.analysis.cells import read_csv
 from gridloom.analysis.pick import NothingToChooseError, read_pick
-from gridloom.errors import report_mistakes
+from gridloom.errors import GridloomError, report_mistakes
 from gridloom.figures.earlier import remove_earlier
 from gridloom.figures.grid import NO_FIGURE, draw_grid
 from gridloom.figures.numbers import StudyNumbers
@@ -26,6 +26,8 @@ with report_mistakes(snakemake.log[0]):
         pick = read_pick(Path(snakemake.input.best), confirmed, set(summary["point"])).point
     except NothingToChooseError:
         pick = None
+    if not files:  # asked for by name
+        raise GridloomError("the study's config asks for no such figures")
     draw_grid(
         StudyNumbers(
             summary=summary,

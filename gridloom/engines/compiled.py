@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from gridloom.data.preparation import PreparedRows
 from gridloom.engines.epochs import RunningFit, begin
-from gridloom.engines.monitoring import improves, monitored_place
+from gridloom.engines.monitoring import forget_batches, improves, monitored_place
 from gridloom.engines.program import Batches, Program
 from gridloom.engines.types import (
     Checkpoints,
@@ -191,6 +191,7 @@ class CompiledFit:
         rows = training.rows
         set_start(model, training)
         batch = (rows.x_train[order], rows.y_train[order], rows.weights[order])
+        forget_batches(model)
         try:
             logs = model.train_step(tuple(map(tf.constant, batch)))
         except Exception as error:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from gridloom.engines.types import REMEDY, Training
 from gridloom.errors import ModelError, nearest
 from gridloom.networks.error_text import describe_error
-from gridloom.networks.keras_private import make_variables
+from gridloom.networks.keras_private import compile_arguments, make_variables
 
 
 def metric_variables(model: keras.Model) -> list[Any]:
@@ -27,6 +27,14 @@ def make_metrics(model: keras.Model, training: Training) -> None:
         make_variables(model.test_step, (rows.x_train[:1], rows.y_train[:1]))
     except Exception as error:
         raise ModelError(f"model: its test_step raised {describe_error(error)}") from error
+
+
+def forget_batches(model: keras.Model) -> None:
+    """Reset the metrics that `compile` was given as objects: other networks may share them."""
+    given = compile_arguments(model)
+    for metric in keras.tree.flatten([given.get(name) for name in ("metrics", "weighted_metrics")]):
+        if isinstance(metric, keras.metrics.Metric):
+            metric.reset_state()
 
 
 def all_directions(model: keras.Model) -> dict[str, int]:

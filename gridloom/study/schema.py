@@ -201,7 +201,7 @@ class Resources(Closed):
 
     threads: PositiveInt | None = Field(
         None,
-        description="CPU cores; null: 1; up to 4 for heatmaps, and half of the cores for figures.",
+        description="CPU cores; null: 1; 4 for heatmaps; half of the cores for figures, at most 4.",
     )
     mem_mb: PositiveInt | None = Field(
         None, description="Memory in megabytes; null: 1,000 to 4,000 by rule, 2,000 for `train`."

@@ -436,8 +436,16 @@ class _Graph:
         twin
             Whether to check also if no input has a new value.
         """
-        # A check is costly. One of the point that differs most may prove all inputs at once.
-        for point, own in sorted(shares, key=lambda share: -len(self._new_in(share[0]))):
+
+        # A check is costly. One of the point that differs most may prove all inputs at once; but
+        # one with a rate of 0 proves nothing of the masks of others.
+        def zeros(point: Point) -> int:
+            assert point.kind is not None
+            return point.kind.structure.rates.count(0)
+
+        for point, own in sorted(
+            shares, key=lambda share: (zeros(share[0]), -len(self._new_in(share[0])))
+        ):
             new = self._new_in(point)
             if (new or twin) and not serves(self.fit, point, own):
                 if new and not twin:

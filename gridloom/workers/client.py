@@ -30,8 +30,8 @@ else:
 START_SECONDS = 60
 IMPORT_SECONDS = 600
 
-#: Seconds in which a host must note why a worker died.
-END_SECONDS = 2
+#: Seconds in which a host must note why a worker died; it may be importing what scripts need.
+END_SECONDS = 10
 
 TAIL_LINES = 15
 

@@ -29,7 +29,9 @@ _MAX_FOLDER_BYTES = 80
 _LOCK = "snakemake.lock"
 
 
-def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
+def open_scope(
+    folder: Path, results: str, settings: TrainingSettings, *, contained: bool = False
+) -> None:
     """Pass a study's training settings to the clients of this process's jobs.
 
     The settings are in a file of the private folder, one for each set-up; an environment variable
@@ -46,6 +48,8 @@ def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
         Folder of the study's results; one process may hold several studies.
     settings
         Settings that the study's trainings share.
+    contained
+        Whether jobs run in a container.
 
     Raises
     ------
@@ -59,8 +63,10 @@ def open_scope(folder: Path, results: str, settings: TrainingSettings) -> None:
     others = [study for study in studies if study.partition("\t")[0] != name]
     write_text(file, "".join([*others, line]))
     os.environ["GRIDLOOM_SCOPE"] = str(folder)
-    os.environ["GRIDLOOM_PYTHON"] = sys.executable
-    os.environ["GRIDLOOM_CLIENT"] = str(_compiled_client(folder))
+    # A container has a Python of its own, maybe of another version.
+    source = str(Path(client.__file__).absolute())
+    os.environ["GRIDLOOM_PYTHON"] = "python" if contained else sys.executable
+    os.environ["GRIDLOOM_CLIENT"] = source if contained else str(_compiled_client(folder))
     _put_first("PATH", str(Path(sys.executable).parent))
     library = Path(client.__file__).absolute().parents[2]
     if library != Path(sysconfig.get_path("purelib")):

@@ -26,6 +26,7 @@ from snakemake.io import _IOFile, ancient, report
 from snakemake.ioflags import before_update
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
+from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from gridloom.errors import BackendError, GridloomError, StorageError, StudyError
@@ -108,6 +109,7 @@ class Adapter:
             jobs=workflow.resource_settings.nodes,
             is_here=self._is_here,
             in_job=workflow.remote_exec,
+            contained=DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method,
         )
         return StudyRun.open(invocation, os.environ)
 
@@ -487,7 +489,8 @@ def _hash_once() -> None:
             status = Path(self).stat()
         except OSError:
             return await hashed(self, *args, **kwargs)
-        key = (str(self), status.st_mtime_ns, status.st_size, status.st_ino, args, *kwargs.items())
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        key = (str(self), *times, status.st_size, status.st_ino, args, *kwargs.items())
         if key not in known:
             known[key] = await hashed(self, *args, **kwargs)
         return known[key]

@@ -33,6 +33,8 @@ class Invocation:
         Snakefile, so ask as late as possible.
     in_job
         Whether this process runs a single job of a cluster.
+    contained
+        Whether jobs run in a container.
     """
 
     snakefile: str
@@ -43,6 +45,7 @@ class Invocation:
     jobs: int | None = None
     is_here: Callable[[], bool] = lambda: True
     in_job: bool = False
+    contained: bool = False
 
     def study_arguments(self) -> list[str]:
         """Return the arguments that name the study; none for the default study."""

@@ -612,7 +612,7 @@ class StudyRun:
             recycle_mb=trainer.recycle_mb,
             adoptable=str(self.adoptable_file.absolute()),
         )
-        open_scope(own_folder(), self.results, settings)
+        open_scope(own_folder(), self.results, settings, contained=self.invocation.contained)
 
     @property
     def adoptable_file(self) -> Path:

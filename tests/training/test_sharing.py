@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gridloom.engines import twins
 from gridloom.engines.twins import StackedDense
 from gridloom.errors import ModelError
 from gridloom.networks import structure
@@ -451,6 +452,30 @@ def test_a_wrong_stacked_twin_is_found_before_it_trains(data, tmp_path, monkeypa
     assert "please report this with the model file" in capsys.readouterr().out
     for one, other in zip(record.trainings, right.trainings, strict=True):
         assert one.history == other.history
+
+
+@pytest.mark.parametrize("rates", [(0.5, 0.0), (0.0, 0.5)])
+def test_a_wrong_mask_is_found_beside_a_point_without_masks(data, tmp_path, monkeypatch, rates):
+    body = "return compiled(chain(input_shape, outputs, layers.Dropout(a), layers.Dense(4)))"
+    plain = twins._uniform
+    monkeypatch.setattr(twins, "_uniform", lambda shape, seed: 1 - plain(shape, seed))
+    first, other = (request_of(data, written(tmp_path, body), rate) for rate in rates)
+    trainer = Trainer()
+    records = [trainer.run(first, [other]), trainer.run(other)]
+    masked = records[rates.index(0.5)]
+    assert masked.engine == "one by one"
+
+
+def test_networks_that_share_a_metric_are_checked_rightly(data, tmp_path, capsys):
+    body = (
+        "return compiled(chain(input_shape, outputs, layers.Dense(4)), "
+        "keras.optimizers.SGD(a), [MAE])"
+    )
+    model = written(tmp_path, body, "MAE = keras.metrics.MeanAbsoluteError()")
+    trainer = Trainer()
+    for rate in (0.1, 0.2):
+        assert trainer.run(request_of(data, model, rate)).engine == "lockstep"
+    assert "please report" not in capsys.readouterr().out
 
 
 def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatch, capsys):
