@@ -197,7 +197,7 @@ class TrainerSettings(Closed):
 
 
 class Resources(Closed):
-    """What one job of a rule requests."""
+    """What one job of a rule requests; one of `further_heatmaps` requests what `figures` does."""
 
     threads: PositiveInt | None = Field(
         None,
