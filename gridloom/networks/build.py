@@ -56,9 +56,7 @@ def build(
     """Build one point's network, its initial weights drawn from `init_seed`.
 
     Every network is built in the same state of Keras (float type, policy, counters of names),
-    independent of the networks before it. Whole numbers become floats for arguments annotated
-    ``float``: ``1`` and ``1.0`` are one value of a grid, but Keras refuses ``1`` as a learning
-    rate.
+    independent of the networks before it.
 
     Parameters
     ----------
@@ -80,14 +78,7 @@ def build(
     ModelError
         If `build_model` raises, or returns anything but a compiled and built model.
     """
-    parameters = inspect.signature(builder).parameters
-    arguments = {
-        name: float(value)
-        if type(value) is int and _annotated(parameters.get(name), "float")
-        else (list(value) if isinstance(value, tuple) else value)
-        for name, value in hyperparameters.items()
-        if name not in FIT_HYPERPARAMETERS
-    }
+    arguments = arguments_for(builder, hyperparameters)
     state.restore()
     with watching_draws(init_seed) as draws:
         model = _built(builder, input_shape, outputs, arguments)
@@ -98,6 +89,22 @@ def build(
         keras.utils.set_random_seed(init_seed)
         model = _built(builder, input_shape, outputs, arguments)
     return Network(model, draws.seen)
+
+
+def arguments_for(builder: Builder, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
+    """Return the hyperparameters that a `build_model` gets.
+
+    Whole numbers become floats for arguments annotated ``float``: ``1`` and ``1.0`` are one value
+    of a grid, but Keras refuses ``1`` as a learning rate.
+    """
+    parameters = inspect.signature(builder).parameters
+    return {
+        name: float(value)
+        if type(value) is int and _annotated(parameters.get(name), "float")
+        else (list(value) if isinstance(value, tuple) else value)
+        for name, value in hyperparameters.items()
+        if name not in FIT_HYPERPARAMETERS
+    }
 
 
 def _built(

@@ -21,8 +21,8 @@ from pathlib import Path
 from gridloom.engines.types import Training
 from gridloom.errors import RecordError
 from gridloom.records import Record, read_record
+from gridloom.training.points import Point
 from gridloom.training.request import Request
-from gridloom.training.sharing import Point
 
 #: Increment on changes of what the fingerprint holds.
 _FORMAT = 1

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -20,14 +19,15 @@ import numpy as np
 from gridloom.engines.compiled import CompiledFit
 from gridloom.engines.eligibility import why_not_in_lockstep
 from gridloom.engines.lockstep import Lockstep, different_masks, lanes_of, with_idle_lanes
-from gridloom.engines.one_by_one import OneByOne, check_expressible
+from gridloom.engines.one_by_one import OneByOne
 from gridloom.engines.types import Checkpoints, Fitted, Training
 from gridloom.errors import GridloomError
 from gridloom.networks.build import Network
 from gridloom.networks.keras_private import GlobalState, uses_xla
-from gridloom.networks.structure import Structure, structure_of
+from gridloom.networks.structure import structure_of
 from gridloom.training.kept import Kept
 from gridloom.training.opening import OpenRequest
+from gridloom.training.points import MAX_LOCKSTEP_PARAMETERS, Kind, Point
 
 #: Largest size of the rows of a training in lockstep: each lane has a copy.
 MAX_LANE_BYTES = 20 * 2**20
@@ -36,11 +36,10 @@ MAX_LANE_BYTES = 20 * 2**20
 #: training takes as long with 32 as with 24, and a graph has operations for each lane.
 MAX_LANES = 24
 
-#: Largest networks that train in lockstep: parameters, and floating-point operations in a step. A
-#: step of a larger one keeps a core busy by itself. It is as fast alone, or faster, because its
-#: weights stay in the cache. Both are sizes of the point alone, so how a training is computed does
-#: not depend on how many there are.
-MAX_LOCKSTEP_PARAMETERS = 40_000
+#: Most floating-point operations in a step of networks that train in lockstep. As with more
+#: parameters than `MAX_LOCKSTEP_PARAMETERS`, a step keeps a core busy by itself. It is as fast
+#: alone, or faster, because its weights stay in the cache. Both are sizes of the point alone, so
+#: how a training is computed does not depend on how many there are.
 MAX_LOCKSTEP_OPERATIONS = 4_000_000
 
 #: Why a network's repetitions train one by one if its structure is not known.
@@ -70,33 +69,6 @@ class Fits:
     trainings: Sequence[Training] | None = None
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point that is ready to train.
-
-    Attributes
-    ----------
-    opened
-        Its request.
-    first
-        Network of the first repetition.
-    """
-
-    opened: OpenRequest
-    first: Network
-
-    @cached_property
-    def kind(self) -> _Kind | None:
-        """The kind of its network; None if it cannot be inspected.
-
-        Raises
-        ------
-        ModelError
-            If the compiled fit cannot train it.
-        """
-        return _Kind.of(self.opened, self.first.model)
-
-
 class SharedGraphs:
     """Traced graphs and initial weights, which the next point can reuse without another number.
 
@@ -121,7 +93,7 @@ class SharedGraphs:
         ModelError
             If the compiled fit cannot train it.
         """
-        kind = _Kind.of(opened, model)
+        kind = Kind.of(opened, model)
         why_not = _HIDDEN if kind is None else self._why_not_lockstep(opened, kind, trainings)
         return ("lockstep" if why_not is None else "one by one"), why_not
 
@@ -170,7 +142,7 @@ class SharedGraphs:
         def train(places: Sequence[int], checkpoints: Checkpoints | None) -> list[Fitted]:
             lanes = [trainings[place] for place in places]
             fit = self._graph([(point, lanes)], lanes, lockstep=False)
-            return fit(lanes, kind.model, **opened.settings, checkpoints=checkpoints)
+            return fit(lanes, point.own_model, **opened.settings, checkpoints=checkpoints)
 
         alone = [[place] for place in range(len(trainings))]
         fitted = opened.unfinished.fit_all(alone, train)
@@ -250,13 +222,17 @@ class SharedGraphs:
         weights = None if kind is None else self._initial_weights(opened, point.first, kind)
         if kind is None or weights is None:
             return None
-        return [
+        trainings = [
             opened.training(kind.model, repetition, fold, weights[opened.seeds[repetition].init])
             for repetition, fold in opened.parts
         ]
+        if point.shared is None:
+            return trainings
+        rate, rates = kind.structure.learning_rate, kind.structure.rates
+        return [replace(one, learning_rate=rate, rates=rates) for one in trainings]
 
     def _initial_weights(
-        self, opened: OpenRequest, first: Network, kind: _Kind
+        self, opened: OpenRequest, first: Network, kind: Kind
     ) -> dict[int, list[np.ndarray]] | None:
         """Return init seed → initial weights; None if the networks differ in more than these.
 
@@ -280,7 +256,7 @@ class SharedGraphs:
         return known
 
     def _why_not_lockstep(
-        self, opened: OpenRequest, kind: _Kind, trainings: Sequence[Training]
+        self, opened: OpenRequest, kind: Kind, trainings: Sequence[Training]
     ) -> str | None:
         if not opened.request.lockstep:
             return "trainer.lockstep is false"
@@ -351,7 +327,8 @@ class SharedGraphs:
 
         graph = self._graphs.find(key)
         if graph is None or not graph.proves(shares, serves):
-            program = Lockstep(kind.model, lanes) if lockstep else OneByOne(kind.model, *lanes)
+            model = first.own_model  # which the graph keeps
+            program = Lockstep(model, lanes) if lockstep else OneByOne(model, *lanes)
             graph = _Graph(CompiledFit(program, stopping=stopping, xla=xla), _data_of(kind))
             if lockstep and not graph.proves(shares, serves, twin=True):
                 print(
@@ -365,39 +342,6 @@ class SharedGraphs:
 
 class _TwinError(Exception):
     """A step of a stacked twin differs from the network's own."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A network, and the kind of network that one graph can serve.
-
-    Attributes
-    ----------
-    model, structure
-        The network.
-    name
-        Networks of other kinds have other names. One with custom parts shares with no other point.
-    """
-
-    model: keras.Model
-    structure: Structure
-    name: str
-
-    @classmethod
-    def of(cls, opened: OpenRequest, model: keras.Model) -> _Kind | None:
-        """Return the kind of a point's network; None if it cannot be inspected.
-
-        Raises
-        ------
-        ModelError
-            If the compiled fit cannot train it.
-        """
-        check_expressible(model)
-        structure = structure_of(model)
-        if structure.hidden:
-            return None
-        own = opened.request.hyperparameters if structure.own else None
-        return cls(model, structure, json.dumps([structure.digest, str(GlobalState.now()), own]))
 
 
 @dataclass
@@ -465,7 +409,7 @@ class _Graph:
         return {name for name in data if data[name] != self.data[name]} - self.proven
 
 
-def _data_of(kind: _Kind) -> dict[str, Any]:
+def _data_of(kind: Kind) -> dict[str, Any]:
     """Return the inputs of a graph that come from a network, by name."""
     rates = kind.structure.rates
     return {

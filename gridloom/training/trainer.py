@@ -22,8 +22,9 @@ from gridloom.study.seeds import Seeds
 from gridloom.training.adoption import Adoptable, built_from, why_not_known
 from gridloom.training.objective import check_objective, measured_names
 from gridloom.training.opening import Inputs, OpenRequest, open_request
+from gridloom.training.points import MAX_LOCKSTEP_PARAMETERS, Point, SharedNetworks
 from gridloom.training.request import Request
-from gridloom.training.sharing import MAX_LOCKSTEP_PARAMETERS, Fits, Point, SharedGraphs
+from gridloom.training.sharing import Fits, SharedGraphs
 from gridloom.training.units import check_standardizable, fitted_in_target_units, target_powers
 
 
@@ -60,6 +61,7 @@ class Trainer:
         self.stop = stop or threading.Event()
         self._inputs: Inputs | None = None
         self.graphs = SharedGraphs()
+        self._networks = SharedNetworks()
         self._measured: str | None = None
         self._adoptable = Adoptable()
         #: Requests of the job that were opened ahead; records that wait to be asked for.
@@ -89,7 +91,7 @@ class Trainer:
         waiting = self._waiting.pop(repr(request), None)
         if waiting is not None:
             return waiting
-        point = Point(opened, opened.built(request.repetitions[0]))
+        point = self._networks.point(opened)
         self._check_objective(opened)
         _check_units(point)
         if setup.engine == "keras":
@@ -132,7 +134,7 @@ class Trainer:
                 # Its own turn reports what is wrong.
                 with contextlib.suppress(GridloomError):
                     opened = open_request(request, inputs, self.stop)
-                    point = Point(opened, opened.built(request.repetitions[0]))
+                    point = self._networks.point(opened)
                     _check_units(point)
                     # Others that are built later could change a custom network, and large ones
                     # would fill the memory.
@@ -192,7 +194,8 @@ class Trainer:
         check_process(request.setup)
         if self._inputs is None or not self._inputs.serve(request):
             # Drop what there is first: both might not fit into memory.
-            self._inputs, self.graphs, self._measured = None, SharedGraphs(), None
+            self._inputs, self._measured = None, None
+            self.graphs, self._networks = SharedGraphs(), SharedNetworks()
             self._ahead, self._waiting = {}, {}
             self._inputs = Inputs(request)
         return open_request(request, self._inputs, self.stop)

@@ -12,7 +12,7 @@ from gridloom.networks.model_code import _unload
 from gridloom.records import Machine, read_record, write_record
 from gridloom.training import opening
 from gridloom.training.adoption import Adoptable, built_from
-from gridloom.training.sharing import Point
+from gridloom.training.points import Point
 from gridloom.training.trainer import Trainer
 from tests.made_requests import ROOT, histories, request_of
 

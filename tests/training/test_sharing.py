@@ -16,7 +16,7 @@ from gridloom.engines.twins import StackedDense
 from gridloom.errors import ModelError
 from gridloom.networks import structure
 from gridloom.study.dataset import Split
-from gridloom.training import sharing
+from gridloom.training import points, sharing
 from gridloom.training.trainer import Trainer
 from tests.cases import cases
 from tests.made_requests import changed, make_data, request_for
@@ -490,7 +490,8 @@ def test_a_wrong_kept_graph_is_found_before_it_trains(data, tmp_path, monkeypatc
     def blind(model):
         return replace(structure.structure_of(model), digest="alike")
 
-    monkeypatch.setattr(sharing, "structure_of", blind)
+    for module in (points, sharing):
+        monkeypatch.setattr(module, "structure_of", blind)
     warm = Trainer()
     warm.run(request_of(data, model, 0.1))
     capsys.readouterr()

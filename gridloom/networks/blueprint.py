@@ -1,0 +1,346 @@
+"""Blueprints: what `build_model` would build for a point, without building it.
+
+Keras takes some 15 ms to build a small network, longer than a short training. A blueprint takes
+0.1 ms: `build_model` runs with stand-ins for Keras's classes, which note all calls. Networks of
+equal calls are equal, except for their learning rate and the rate of their `Dropout` layers, which
+a blueprint holds as values. What a stand-in does not know refuses the blueprint; then the network
+is built.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NoReturn
+
+import keras
+
+#: Classes of Keras that a stand-in may make: making one depends on the arguments alone.
+_CLASSES = (
+    keras.Initializer,
+    keras.Layer,
+    keras.Loss,
+    keras.Metric,
+    keras.Regularizer,
+    keras.constraints.Constraint,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+)
+
+#: What may be called of a network; all else of it is not known before it is built.
+_METHODS = ("add", "compile")
+
+#: Builtins that depend on their arguments alone.
+_BUILTINS = (
+    *(abs, all, any, bool, bytes, dict, divmod, enumerate, filter, float, frozenset, int, len),
+    *(list, map, max, min, pow, range, reversed, round, sorted, str, sum, tuple, zip),
+    *(AssertionError, Exception, KeyError, NotImplementedError, TypeError, ValueError),
+)
+
+_PLAIN = (type(None), bool, int, float, str, bytes)
+
+#: Instructions that change a variable of the module, which the next call would see.
+_STORING = ("STORE_GLOBAL", "DELETE_GLOBAL")
+
+
+#: Whatever Python may do with an object.
+_OPERATIONS = """
+    abs add and bool bytes call complex contains delattr delitem divmod enter eq exit float
+    floordiv format ge getitem gt hash iadd iand ifloordiv ilshift imatmul imod imul index int
+    invert ior ipow irshift isub iter itruediv ixor le len lshift lt matmul mod mul ne neg next or
+    pos pow radd rand rdivmod repr reversed rfloordiv rlshift rmatmul rmod rmul ror round rpow
+    rrshift rshift rsub rtruediv rxor setattr setitem str sub truediv trunc xor
+"""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What `build_model` calls for a point.
+
+    Attributes
+    ----------
+    calls
+        All calls with their arguments, except the values below.
+    learning_rate
+        Of the optimizer; None if it is a part of the calls.
+    rate
+        Of all `Dropout` layers; None if there are none, or if it is a part of the calls.
+    """
+
+    calls: str
+    learning_rate: float | None
+    rate: float | None
+
+
+class Blueprints:
+    """Makes the blueprints of a model file.
+
+    ASSUME: the file does not act beyond its networks (see `gridloom.networks.plain_code`).
+
+    Parameters
+    ----------
+    builder
+        Its `build_model`.
+    """
+
+    def __init__(self, builder: Callable[..., Any]) -> None:
+        self._recording = _Recording()
+        self._builder: Any = None
+        if isinstance(builder, FunctionType):
+            names = {"__builtins__": _Builtins(self._recording)}
+            self._builder = self._copy(builder, names)
+            for name, value in builder.__globals__.items():
+                if not name.startswith("__"):
+                    names[name] = self._stand_in(value, builder.__globals__, names)
+
+    def of(
+        self, input_shape: tuple[int, ...], outputs: int, arguments: Mapping[str, Any]
+    ) -> Blueprint | None:
+        """Return the blueprint of a network; None if it takes more than stand-ins know.
+
+        Parameters
+        ----------
+        arguments
+            Hyperparameters, as `build_model` gets them.
+        """
+        if self._builder is None:
+            return None
+        self._recording.clear()
+        try:
+            return self._recording.finish(self._builder(input_shape, outputs, **arguments))
+        except (Exception, _RefusedError):  # building the network shows what is wrong
+            return None
+
+    def _stand_in(self, value: Any, module: dict[str, Any], names: dict[str, Any]) -> Any:
+        """Return what stands for a global variable of the file."""
+        if isinstance(value, FunctionType) and value.__globals__ is module:
+            return self._copy(value, names)
+        return _stand_in(value, self._recording)
+
+    def _copy(self, function: FunctionType, names: dict[str, Any]) -> Any:
+        """Return a function of the file that sees stand-ins; it must keep nothing between calls."""
+        given = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        if function.__closure__ or not all(map(_is_plain, given)) or _stores(function.__code__):
+            return _Unknown(self._recording)
+        copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+        copy.__kwdefaults__ = function.__kwdefaults__
+        return copy
+
+
+def _stand_in(value: Any, recording: _Recording) -> Any:
+    """Return what stands for something that the file has, or that a module of Keras has."""
+    if _is_plain(value) or value is math:
+        return value
+    if isinstance(value, ModuleType) and value.__name__.partition(".")[0] == "keras":
+        return _Module(recording, value)
+    if str(getattr(value, "__module__", "")).startswith("keras.") and hasattr(
+        value, "__qualname__"
+    ):
+        return _Known(recording, value)
+    return _Unknown(recording)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value cannot change, and stands for itself."""
+    return type(value) in _PLAIN or (type(value) is tuple and all(map(_is_plain, value)))
+
+
+def _stores(code: CodeType) -> bool:
+    """Return whether code changes variables of its module."""
+    return any(one.opname in _STORING for one in dis.get_instructions(code)) or any(
+        _stores(part) for part in code.co_consts if isinstance(part, CodeType)
+    )
+
+
+class _RefusedError(BaseException):
+    """A stand-in does not know what to do; no `except Exception` of a model file catches it."""
+
+
+class _Recording:
+    """The calls of one run of `build_model`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._refused = False
+        self._calls: list[Any] = []
+        #: Arguments of the calls, and their words when they were given.
+        self._given: list[tuple[Any, Any]] = []
+        self._optimizers = 0
+        self._learning_rates: list[float] = []
+        self._rates: list[float] = []
+
+    def refuse(self) -> NoReturn:
+        """Give up, also if the model file goes on."""
+        self._refused = True
+        raise _RefusedError
+
+    def note(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Note a call of a class, a layer or a method; return its place."""
+        words = self._words([args, kwargs])
+        self._given.append(([args, kwargs], words))
+        if isinstance(what, type):
+            value, rest = self._value(what, args, kwargs)
+            if value is not None:
+                words = [value > 0, self._words(rest)]
+            what = f"{what.__module__}.{what.__qualname__}"
+        self._calls.append([what, words])
+        return len(self._calls) - 1
+
+    def _value(self, kind: type, args: Any, kwargs: Any) -> tuple[float | None, Any]:
+        """Return the argument that is not a part of the calls, if there is one, and the others.
+
+        The sign of a rate is, because only a layer with a rate above 0 draws a seed.
+        """
+        name, kept = "", self._rates
+        if issubclass(kind, keras.optimizers.Optimizer):
+            self._optimizers += 1
+            name, kept = "learning_rate", self._learning_rates
+        elif kind is keras.layers.Dropout:
+            name = "rate"
+        if not name:
+            return None, None
+        given = _signature(kind).bind(*args, **kwargs).arguments
+        value = given.pop(name, None)
+        if name == "rate":
+            known = type(value) in (int, float) and 0 <= value < 1
+        else:
+            known = type(value) is float and 0 < value < math.inf
+        if not known:
+            return None, None
+        kept.append(float(value))
+        return float(value), given
+
+    def finish(self, returned: Any) -> Blueprint | None:
+        """Return the blueprint of what `build_model` returned; None if it was refused."""
+        if type(returned) is not _Made or not _is_model(_known_of(returned)[1]):
+            return None
+        calls = [*self._calls, ["return", self._words(returned)]]
+        # Keras may keep a list that the file changed after the call.
+        if self._refused or any(self._words(given) != words for given, words in self._given):
+            return None
+        learning_rate = rate = None
+        if self._optimizers == len(self._learning_rates) == 1:
+            (learning_rate,) = self._learning_rates
+        if len({*self._rates}) == 1:
+            rate = self._rates[0]
+        calls += [
+            [] if learning_rate is not None else self._learning_rates,
+            [] if rate is not None else self._rates,
+        ]
+        return Blueprint(repr(calls), learning_rate, rate)
+
+    def _words(self, value: Any) -> Any:
+        """Return a form of an argument that is equal only for equal arguments."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return (kind.__name__, repr(value))
+        if kind in (list, tuple):
+            return [kind.__name__, *map(self._words, value)]
+        if kind is dict:
+            return [kind.__name__, *map(self._words, value.items())]
+        if kind is _Made:
+            return _known_of(value)[0]
+        if kind is _Known:
+            (known,) = _known_of(value)
+            return f"{known.__module__}.{known.__qualname__}"
+        return self.refuse()
+
+
+@lru_cache
+def _signature(kind: type) -> inspect.Signature:
+    return inspect.signature(kind)
+
+
+def _refuse(stand_in: Any, *_: Any, **__: Any) -> NoReturn:
+    _recording_of(stand_in).refuse()
+
+
+class _Unknown:
+    """Stands for something of which nothing is known; whatever is done with it is refused."""
+
+    def __init__(self, recording: _Recording, *known: Any) -> None:
+        object.__setattr__(self, "recording", recording)
+        object.__setattr__(self, "known", known)
+
+    def __getattribute__(self, name: str) -> Any:
+        _refuse(self)
+
+
+for _operation in _OPERATIONS.split():
+    setattr(_Unknown, f"__{_operation}__", _refuse)
+
+
+class _Module(_Unknown):
+    """Stands for a module of Keras."""
+
+    def __getattribute__(self, name: str) -> Any:
+        (module,) = _known_of(self)
+        if not hasattr(module, name):
+            _refuse(self)
+        return _stand_in(getattr(module, name), _recording_of(self))
+
+
+class _Known(_Unknown):
+    """Stands for a class or function of Keras."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Made:
+        recording, (what,) = _recording_of(self), _known_of(self)
+        if isinstance(what, type) and issubclass(what, _CLASSES):
+            return _Made(recording, recording.note(what, args, kwargs), what)
+        if what is keras.Input:
+            return _Made(recording, recording.note("Input", args, kwargs), None)
+        return recording.refuse()
+
+
+class _Made(_Unknown):
+    """Stands for an object that Keras's classes make, or for an output of a layer."""
+
+    def __getattribute__(self, name: str) -> Any:
+        recording, (place, kind) = _recording_of(self), _known_of(self)
+        if name not in _METHODS or not _is_model(kind):
+            recording.refuse()
+
+        def call(*args: Any, **kwargs: Any) -> None:
+            recording.note([name, place], args, kwargs)
+
+        return call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Made:
+        recording, (place, kind) = _recording_of(self), _known_of(self)
+        if kind is None or not issubclass(kind, keras.Layer):
+            recording.refuse()
+        return _Made(recording, recording.note(["call", place], args, kwargs), None)
+
+
+def _is_model(kind: type | None) -> bool:
+    return kind is not None and issubclass(kind, keras.Model)
+
+
+class _Builtins(dict[str, Any]):
+    """The builtins that a model file sees."""
+
+    def __init__(self, recording: _Recording) -> None:
+        super().__init__({one.__name__: one for one in _BUILTINS})
+        self._recording = recording
+        self["__import__"] = _Unknown(recording)
+
+    def __missing__(self, name: str) -> NoReturn:
+        self._recording.refuse()
+
+
+def _recording_of(stand_in: _Unknown) -> _Recording:
+    found: _Recording = object.__getattribute__(stand_in, "recording")
+    return found
+
+
+def _known_of(stand_in: _Unknown) -> tuple[Any, ...]:
+    known: tuple[Any, ...] = object.__getattribute__(stand_in, "known")
+    return known
