@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -45,6 +45,10 @@ class Inspection:
     why_not_lockstep: str | None
 
 
+#: Most requests that a trainer has opened ahead: those that it hears of at once.
+MAX_AHEAD = 64
+
+
 class Trainer:
     """Trains points one after another, and keeps what the next point can reuse.
 
@@ -68,7 +72,7 @@ class Trainer:
         self._ahead: dict[str, Point | None] = {}
         self._waiting: dict[str, Record] = {}
 
-    def run(self, request: Request, ahead: Sequence[Request] = ()) -> Record:
+    def run(self, request: Request, ahead: Iterable[Request] = ()) -> Record:
         """Train a point's repetitions and return the record, or adopt an earlier one.
 
         Parameters
@@ -86,11 +90,12 @@ class Trainer:
         """
         started, clock = time.time(), time.perf_counter()
         setup = request.setup
-        opened = self._open(request)
-        self._ahead.pop(repr(request), None)
-        waiting = self._waiting.pop(repr(request), None)
+        inputs, key = self._inputs_of(request), repr(request)
+        self._ahead.pop(key, None)
+        waiting = self._waiting.pop(key, None)
         if waiting is not None:
             return waiting
+        opened = open_request(request, inputs, self.stop)
         point = self._networks.point(opened)
         self._check_objective(opened)
         _check_units(point)
@@ -101,7 +106,7 @@ class Trainer:
             adopted = self._adopted(point, trainings)
             if adopted is not None:
                 return adopted
-            ahead_opened = self._opened_ahead(ahead, opened.inputs)
+            ahead_opened = self._opened_ahead(ahead, inputs)
             trained = self.graphs.fit(point, trainings, ahead_opened)
         seconds = opened.unfinished.seconds_before + time.perf_counter() - clock
         seconds /= sum(len(fits.fitted) for _, fits in trained)
@@ -122,14 +127,15 @@ class Trainer:
             return None
         return self._adoptable.take(built_from(point, trainings), request)
 
-    def _opened_ahead(self, ahead: Sequence[Request], inputs: Inputs) -> Iterator[Point]:
+    def _opened_ahead(self, ahead: Iterable[Request], inputs: Inputs) -> Iterator[Point]:
         """Open requests that follow and are not trained yet, without those that cannot share."""
-        keys = [repr(request) for request in ahead]
-        self._ahead = {key: self._ahead[key] for key in keys if key in self._ahead}
-        for key, request in zip(keys, ahead, strict=True):
+        for request in ahead:
+            key = repr(request)
             if key in self._waiting:
                 continue
             if key not in self._ahead:
+                if len(self._ahead) >= MAX_AHEAD:
+                    del self._ahead[next(iter(self._ahead))]
                 self._ahead[key] = None
                 # Its own turn reports what is wrong.
                 with contextlib.suppress(GridloomError):
@@ -190,7 +196,11 @@ class Trainer:
         return Inspection(engine, why_not)
 
     def _open(self, request: Request) -> OpenRequest:
-        """Read what a request needs, again only if it changed; check that it fits the set-up."""
+        """Read what a request needs, and check that it fits the set-up."""
+        return open_request(request, self._inputs_of(request), self.stop)
+
+    def _inputs_of(self, request: Request) -> Inputs:
+        """Return the files of a request, read again only if they changed."""
         check_process(request.setup)
         if self._inputs is None or not self._inputs.serve(request):
             # Drop what there is first: both might not fit into memory.
@@ -198,7 +208,7 @@ class Trainer:
             self.graphs, self._networks = SharedGraphs(), SharedNetworks()
             self._ahead, self._waiting = {}, {}
             self._inputs = Inputs(request)
-        return open_request(request, self._inputs, self.stop)
+        return self._inputs
 
     def _check_objective(self, opened: OpenRequest) -> None:
         """Check, once for each model file, that its networks measure the objective."""

@@ -6,7 +6,7 @@ longer than everything that the client does. A test checks that both agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ class Job:
     request
         What it trains.
     ahead
-        What the job trains after it; some may train in the same lanes.
+        What the job trains after it; some may train in the same lanes. Read one by one, because
+        most are not needed.
     """
 
     settings: TrainingSettings
@@ -86,7 +87,7 @@ class Job:
     log: Path
     store: Path | None
     request: Request
-    ahead: tuple[Request, ...]
+    ahead: Iterator[Request]
 
     @classmethod
     def from_json(cls, sent: Mapping[str, Any]) -> Job:
@@ -120,7 +121,7 @@ class Job:
             log=Path(sent["log"]),
             store=None if sent["store"] is None else Path(sent["store"]),
             request=request_for(Path(sent["record"])),
-            ahead=tuple(request_for(Path(record)) for record in sent["ahead"]),
+            ahead=(request_for(Path(record)) for record in sent["ahead"]),
         )
 
     @property
