@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gridloom.analysis.table import RESOLUTION
+from gridloom.figures.canvas import PngCanvas
 from gridloom.figures.style import COLUMN, SERIES, readable, readable_axis, short_name
 from gridloom.naming.metrics import Mode
 
@@ -291,7 +291,7 @@ def finish(
     rect = frame(figure, subject, heading, *sentences, marks=marks)
     if figure.axes:
         # It keeps what it measures, for the PNG.
-        FigureCanvasAgg(figure)
+        PngCanvas(figure)
         layout = ConstrainedLayoutEngine(rect=rect)
         figure.set_layout_engine(layout)
         # Once, not for each file: this takes as long as drawing.

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from gridloom.figures.canvas import PngCanvas, write_svg
 from gridloom.files import atomic_path
 
 #: Colour maps in which equal steps in value look equal, also in grey and to colour-blind readers.
@@ -126,12 +125,11 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
         # `Figure.savefig` would draw everything twice.
         if path.suffix == ".png":
             canvas = figure.canvas
-            if not isinstance(canvas, FigureCanvasAgg):
-                canvas = FigureCanvasAgg(figure)
-            # As small as by the default level, 6, in half of its time.
-            canvas.print_png(beside, pil_kwargs={"compress_level": 3})
+            if not isinstance(canvas, PngCanvas):
+                canvas = PngCanvas(figure)
+            canvas.write(beside)
         elif path.suffix == ".svg":
-            FigureCanvasSVG(figure).print_svg(beside, metadata={"Date": None})
+            write_svg(figure, beside)
         else:
             # Takes a tenth of a second, and few studies want it.
             from matplotlib.backends.backend_pdf import FigureCanvasPdf
