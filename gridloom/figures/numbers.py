@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from gridloom.analysis.adjusted import adjusted_means, adjusted_means_of_each
+from gridloom.analysis.adjusted import adjusted_means, adjusted_means_of_each, codes_of
 from gridloom.analysis.observations import observe
 from gridloom.analysis.ties import compare_with_best
 from gridloom.errors import StudyError, nearest
@@ -110,6 +110,21 @@ class StudyNumbers:
     pick: str | None
     labels: Mapping[str, str]
     to_scale: Collection[str] = ()
+
+    @cached_property
+    def codes(self) -> dict[str, np.ndarray]:
+        """Axis → which of its values each point has, from 0."""
+        return codes_of(self.summary, self.axes)
+
+    @cached_property
+    def is_pick(self) -> np.ndarray:
+        """Which point is the pick; bool, shape (N,)."""
+        return np.array([point == self.pick for point in self.summary["point"].tolist()], bool)
+
+    def cells(self, rows: str, columns: str) -> np.ndarray:
+        """Return the number of each point's cell, row by row; int64, shape (N,)."""
+        cells: np.ndarray = self.codes[rows] * len(self.axes[columns]) + self.codes[columns]
+        return cells
 
     @cached_property
     def objective(self) -> Quantity:
@@ -294,7 +309,7 @@ def mean_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
         trainings,
         lost,
         np.zeros(lost.shape, bool),
-        _cells_of(study, rows, columns, study.summary["point"] == study.pick),
+        _cells_of(study, rows, columns, study.is_pick),
         means.not_estimable,
         subtitle,
     )
@@ -328,12 +343,14 @@ def count_trainings(
     study: StudyNumbers, quantity: Quantity, rows: str, columns: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the trainings of each cell and those that are lost."""
-    points = study.summary
-    trainings = _spread(study, rows, columns, points, points["n_trainings"], 0)
-    lost = points["n_diverged"] + points["n_missing"]
-    if not quantity.without_lost:
-        lost = 0 * lost
-    return trainings, _spread(study, rows, columns, points, lost, 0)
+    trainings = _spread(study, rows, columns, study.summary["n_trainings"].to_numpy(), 0)
+    return trainings, _spread(study, rows, columns, _lost(study, quantity), 0)
+
+
+def _lost(study: StudyNumbers, quantity: Quantity) -> np.ndarray:
+    """Count the trainings of each point that a quantity leaves out."""
+    lost: np.ndarray = (study.summary["n_diverged"] + study.summary["n_missing"]).to_numpy()
+    return lost if quantity.without_lost else 0 * lost
 
 
 def best_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: str) -> Heatmap:
@@ -342,14 +359,14 @@ def best_heatmap(study: StudyNumbers, quantity: Quantity, rows: str, columns: st
     Those with a lost training come after all others. Whatever `quantity` is shown, the objective
     chooses.
     """
-    summary = study.summary
-    chosen = summary.sort_values("rank", kind="stable").drop_duplicates([rows, columns]).index
+    ranked = np.argsort(study.summary["rank"].to_numpy(float), kind="stable")
+    _, first = np.unique(study.cells(rows, columns)[ranked], return_index=True)
     others = [study.called(name) for name in study.axes if name not in (rows, columns)]
     subtitle = "mean of repetitions"
     if others:
         subtitle = f"best configuration of each cell (luck included), of all {', '.join(others)}"
-    pick = _cells_of(study, rows, columns, summary["point"] == study.pick)
-    return _of_points(study, quantity, rows, columns, chosen, pick, subtitle)
+    pick = _cells_of(study, rows, columns, study.is_pick)
+    return _of_points(study, quantity, rows, columns, ranked[first], pick, subtitle)
 
 
 def slice_heatmap(
@@ -369,12 +386,11 @@ def slice_heatmap(
     panels
         Axis whose value is the heading of a panel, and no part of the subtitle.
     """
-    summary = study.summary
     centre = _centre(study)
     held = {name: at.get(name, centre[name]) for name in study.axes if name not in (rows, columns)}
-    chosen = np.ones(len(summary), bool)
+    chosen = np.ones(len(study.summary), bool)
     for name, value in held.items():
-        chosen &= (summary[name] == value).to_numpy()
+        chosen &= study.codes[name] == list(study.axes[name]).index(value)
     told = {
         # In one line, whatever its length.
         name: f"{study.called(name)} = {value or '—'}".replace(" ", "\N{NO-BREAK SPACE}")
@@ -385,19 +401,17 @@ def slice_heatmap(
     if told:
         at_pick = study.pick is not None and all(held[name] == centre[name] for name in told)
         subtitle = ("at the pick: " if at_pick else "at ") + ", ".join(told.values())
-    pick = _cells_of(study, rows, columns, (summary["point"] == study.pick) & chosen)
-    points = summary.index[chosen]
+    pick = _cells_of(study, rows, columns, study.is_pick & chosen)
+    points = np.flatnonzero(chosen)
     return _of_points(study, quantity, rows, columns, points, pick, subtitle, heading)
 
 
-def _centre(study: StudyNumbers) -> pd.Series:
-    """Return the row of the pick; without one, that of the best rank."""
-    summary = study.summary
-    row = (summary["point"] == study.pick).to_numpy().argmax()
+def _centre(study: StudyNumbers) -> dict[str, str]:
+    """Return the values of the pick; without one, of the best rank."""
+    row = study.is_pick.argmax()
     if study.pick is None:
-        row = summary["rank"].to_numpy().argmin()
-    centre: pd.Series = summary.iloc[row]
-    return centre
+        row = study.summary["rank"].to_numpy().argmin()
+    return {name: values[study.codes[name][row]] for name, values in study.axes.items()}
 
 
 def _of_points(
@@ -405,26 +419,25 @@ def _of_points(
     quantity: Quantity,
     rows: str,
     columns: str,
-    chosen: pd.Index,
+    chosen: np.ndarray,
     pick: np.ndarray,
     subtitle: str,
     heading: str = "",
 ) -> Heatmap:
     """Return a heatmap of chosen points, at most one a cell."""
-    points = study.summary.assign(_value=quantity.values, _error=quantity.errors).loc[chosen]
-    lost = points["n_diverged"] + points["n_missing"]
 
-    def spread(values: pd.Series, empty: float) -> np.ndarray:
-        return _spread(study, rows, columns, points, values, empty)
+    def spread(values: np.ndarray, empty: float) -> np.ndarray:
+        return _spread(study, rows, columns, values, empty, chosen)
 
+    tied = study.summary["tied_with_best"].to_numpy()
     return Heatmap(
         rows,
         columns,
-        spread(points["_value"], np.nan),
-        spread(points["_error"], np.nan),
-        spread(points["n_trainings"], 0),
-        spread(lost if quantity.without_lost else 0 * lost, 0),
-        spread(points["tied_with_best"].astype(int), 0) > 0,
+        spread(quantity.values, np.nan),
+        spread(quantity.errors, np.nan),
+        spread(study.summary["n_trainings"].to_numpy(), 0),
+        spread(_lost(study, quantity), 0),
+        spread(tied, 0) > 0,
         pick,
         np.zeros(pick.shape, bool),
         subtitle,
@@ -436,26 +449,32 @@ def _spread(
     study: StudyNumbers,
     rows: str,
     columns: str,
-    points: pd.DataFrame,
-    values: pd.Series,
+    values: np.ndarray,
     empty: float,
+    chosen: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Sum the values of points by cell; `empty` where a cell has no point."""
-    kind = float if np.isnan(empty) else int
-    down, across = (
-        pd.Index(study.axes[name]).get_indexer(pd.Index(points[name])) for name in (rows, columns)
-    )
+    """Sum the values of points by cell; `empty` where a cell has no point.
+
+    Parameters
+    ----------
+    values
+        Of all points, shape (points,).
+    chosen
+        Places of the points that count; None for all.
+    """
+    cells = study.cells(rows, columns)
+    if chosen is not None:
+        cells, values = cells[chosen], values[chosen]
     shape = (len(study.axes[rows]), len(study.axes[columns]))
-    cells = down * shape[1] + across
-    sums = np.bincount(cells, values.to_numpy(float), shape[0] * shape[1])
+    sums = np.bincount(cells, values.astype(float), shape[0] * shape[1])
     there = np.bincount(cells, minlength=len(sums)) > 0
-    spread: np.ndarray = np.where(there, sums, empty).astype(kind).reshape(shape)
-    return spread
+    spread: np.ndarray = np.where(there, sums, empty)
+    return spread.astype(float if np.isnan(empty) else int).reshape(shape)
 
 
-def _cells_of(study: StudyNumbers, rows: str, columns: str, which: pd.Series) -> np.ndarray:
+def _cells_of(study: StudyNumbers, rows: str, columns: str, which: np.ndarray) -> np.ndarray:
     """Return which cells hold any of some points."""
-    return _spread(study, rows, columns, study.summary, which.astype(int), 0) > 0
+    return _spread(study, rows, columns, which, 0) > 0
 
 
 def grouped(heatmap: Heatmap, most: tuple[int, int]) -> tuple[Heatmap, tuple[int, int]]:
