@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -130,6 +131,12 @@ class _Layout:
     other_codes: Sequence[np.ndarray]
     tied: np.ndarray
 
+    @cached_property
+    def design(self) -> np.ndarray:
+        """Which values of the others each point has; 0 or 1, shape (N, values of the others)."""
+        indicators = [np.eye(codes.max() + 1)[codes] for codes in self.other_codes]
+        return np.hstack([np.zeros((len(self.cell), 0)), *indicators])
+
 
 def codes_of(points: pd.DataFrame, axes: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
     """Return for each axis which of its values each point has, from 0; int64, shape (points,).
@@ -183,9 +190,7 @@ def _adjust(layout: _Layout, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     unlike
         Whether any mean differs from the plain one.
     """
-    cell, shape = layout.cell, layout.shape
-    indicators = [np.eye(codes.max() + 1)[codes] for codes in layout.other_codes]
-    design = np.hstack([np.zeros((len(cell), 0)), *indicators])
+    cell, shape, design = layout.cell, layout.shape, layout.design
     found = np.isfinite(values[:, 0])
     if not found.any():
         cells = shape[0] * shape[1]

@@ -210,8 +210,8 @@ def draw_pick_curves(curves: PickCurves, subject: Subject) -> Figure:
         marks.append(Line2D([], [], color=TIED, linewidth=0.7, label="tied with the best"))
     if objective in curves.pick:
         _draw(right, curves.pick[objective], PICK)
-    left.set_title("the pick", fontsize=SMALL)
-    right.set_title(f"{subject.measure}: the pick and the tied", fontsize=SMALL)
+    left.set_title("the pick", fontsize=SMALL, y=1.0)
+    right.set_title(f"{subject.measure}: the pick and the tied", fontsize=SMALL, y=1.0)
     marks += baseline_lines(left, curves.baselines, limits)
     baseline_lines(right, curves.baselines, limits)
     left.set_ylim(limits)
@@ -308,7 +308,7 @@ def draw_axis_curves(curves: AxisCurves, subject: Subject, others: int = 0) -> F
             if metric in own:
                 _draw(plot, own[metric], colour, band=few)
     for plot, metric in zip(plots, metrics, strict=True):
-        plot.set_title(readable(metric, subject.labels), fontsize=SMALL)
+        plot.set_title(readable(metric, subject.labels), fontsize=SMALL, y=1.0)
         _finish_axes(plot)
     plots[0].set_ylim(limits)
     plots[0].set_ylabel(_either(subject))

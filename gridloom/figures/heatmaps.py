@@ -183,8 +183,9 @@ def draw(
         plan.down,
         plan.across,
         squeeze=False,
-        sharex=True,
-        sharey=True,
+        # Axes that share nothing are made faster.
+        sharex=len(panels) > 1,
+        sharey=len(panels) > 1,
         # The sizes are known: matplotlib's own layout would take a quarter of the time of a figure.
         gridspec_kw={
             "left": left / plan.width,
@@ -198,7 +199,8 @@ def draw(
     for plot, panel, cells, heading in zip(plots.flat, panels, texts, headings, strict=False):
         draw_cells(plot, panel, scale, words.mode, look, cells)
         fit(plot, look)
-        plot.set_title(heading, fontsize=TICK, pad=3)
+        # Without a height, it is looked for anew in each drawing.
+        plot.set_title(heading, fontsize=TICK, pad=3, y=1.0)
         set_ticks(plot, labels, look, turned=turned)
     for plot in plots.flat[len(panels) :]:
         plot.set_axis_off()
