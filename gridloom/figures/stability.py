@@ -108,8 +108,7 @@ def draw_stability(stability: Stability, subject: Subject) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     pooled = np.concatenate([value.deviations for value in values])
     limits = (0.0, view(pooled, "min")[1])
-    for place, value in zip(places, values, strict=True):
-        _draw_deviations(left, place, value.deviations)
+    _draw_deviations(left, places, [value.deviations for value in values])
     shares = [value.share for value in values]
     right.barh(places, shares, height=0.7, color=LUCK)
     number_rows(right, places, [f"{value.lost:,} of {value.trainings:,}" for value in values])
@@ -150,20 +149,24 @@ def draw_stability(stability: Stability, subject: Subject) -> Figure:
     )
 
 
-def _draw_deviations(plot: Axes, place: float, deviations: np.ndarray) -> None:
-    """Draw a dot for each configuration, and their quartiles."""
-    if not deviations.size:
-        return
-    beside = np.linspace(-0.25, 0.25, len(deviations)) if len(deviations) > 1 else np.zeros(1)
-    plot.scatter(
-        deviations,
-        place + beside,
-        5,
-        TIED,
-        alpha=faded(len(deviations)),
-        linewidths=0,
-        rasterized=len(deviations) > 200,
-    )
-    first, median, third = np.quantile(deviations, [0.25, 0.5, 0.75])
-    plot.hlines(place, first, third, "black", linewidth=1.2)
-    plot.vlines(median, place - 0.38, place + 0.38, "black", linewidth=1.5)
+def _draw_deviations(plot: Axes, places: np.ndarray, deviations: Sequence[np.ndarray]) -> None:
+    """Draw a dot for each configuration, and the quartiles of each row."""
+    quartiles = np.full((len(places), 3), np.nan)
+    for row, (place, own) in enumerate(zip(places, deviations, strict=True)):
+        if not own.size:
+            continue
+        beside = np.linspace(-0.25, 0.25, len(own)) if len(own) > 1 else np.zeros(1)
+        plot.scatter(
+            own,
+            place + beside,
+            5,
+            TIED,
+            alpha=faded(len(own)),
+            linewidths=0,
+            rasterized=len(own) > 200,
+        )
+        quartiles[row] = np.quantile(own, [0.25, 0.5, 0.75])
+    drawn = np.isfinite(quartiles[:, 1])
+    first, median, third = quartiles[drawn].T
+    plot.hlines(places[drawn], first, third, "black", linewidth=1.2)
+    plot.vlines(median, places[drawn] - 0.38, places[drawn] + 0.38, "black", linewidth=1.5)

@@ -29,7 +29,7 @@ def test_each_value_has_its_deviations_and_its_lost_trainings():
     left, right = figure.axes
     labels = [label.get_text() for label in left.get_yticklabels()]
     assert labels == ["units 1", "units 2", "rate 0.1", "rate —"]
-    dots, quartiles, median = left.collections[:3]
+    dots, *_, quartiles, median = left.collections
     assert dots.get_offsets()[:, 0].tolist() == [0.1, 0.3]
     np.testing.assert_allclose(quartiles.get_segments()[0][:, 0], [0.15, 0.25])
     np.testing.assert_allclose(median.get_segments()[0][:, 0], [0.2, 0.2])
