@@ -204,9 +204,10 @@ def star(plot: Axes, across: np.ndarray, down: np.ndarray, size: float = 8) -> N
     plot.plot(across, down, "*", markersize=size, color="white", markeredgecolor="black")
 
 
-def _background(value: float, scale: Scale, colours: Colormap) -> tuple[float, ...]:
-    """Return the colour of a cell."""
-    return tuple(colours(scale.norm(value)) if np.isfinite(value) else to_rgba(MISSING))
+def _backgrounds(values: np.ndarray, scale: Scale, colours: Colormap) -> np.ndarray:
+    """Return the colours of cells, float64, shape (rows, columns, 4)."""
+    found: np.ndarray = colours(scale.norm(np.ma.masked_invalid(values)))
+    return found
 
 
 def boxes(look: Look, chosen: np.ndarray, inset: float = 0.0) -> np.ndarray:
@@ -232,9 +233,9 @@ def _draw_marks(
 ) -> None:
     """Hatch the cells that lost trainings, and outline those that are tied."""
     contrast = np.empty(values.shape, object)
-    for cell in np.argwhere((heatmap.lost > 0) | heatmap.tied):
-        value = values[tuple(cell)]
-        contrast[tuple(cell)] = text_colour(_background(value, scale, colours))
+    backgrounds = _backgrounds(values, scale, colours)
+    for cell in zip(*np.nonzero((heatmap.lost > 0) | heatmap.tied), strict=True):
+        contrast[cell] = text_colour(backgrounds[cell])
     for colour in ("black", "white"):
         lost = (heatmap.lost > 0) & (contrast == colour)
         if lost.any():
@@ -267,8 +268,9 @@ def _draw_numbers(
     """Write the lines of each cell."""
     spacing = LINE * look.size * 0.92 / 72 / look.cell[1]
     across, down = look.columns.middles, look.rows.middles
+    backgrounds = _backgrounds(values, scale, colours)
     for (row, column), lines in texts.items():
-        background = _background(values[row, column], scale, colours)
+        background = tuple(backgrounds[row, column])
         shown = lines[: look.lines]
         for place, line in enumerate(shown):
             text = plot.text(

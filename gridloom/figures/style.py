@@ -137,7 +137,7 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
             FigureCanvasPdf(figure).print_pdf(beside, metadata={"CreationDate": None})
 
 
-def text_colour(background: tuple[float, ...]) -> str:
+def text_colour(background: Sequence[float] | np.ndarray) -> str:
     """Return black or white, whichever has more contrast on an RGB(A) colour.
 
     The contrast follows from relative luminance (Web Content Accessibility Guidelines 2.1).
