@@ -59,7 +59,7 @@ TRAINED = b'{"error": null}\n'
 #: Most records of a job of many that a worker hears of before their turn.
 AHEAD = 64
 
-#: Folder of the results that keeps records until their job has succeeded.
+#: Folder of the results that keeps records until Snakemake has noted the end of their job.
 STORE = "store"
 
 #: File in the folder of a run that shows that it stops, because nothing in it can train.
@@ -117,8 +117,8 @@ def train_many(
 
     A record that fails costs the others nothing. Snakemake deletes all outputs of a job that fails,
     and before it tries a job again. So the worker also keeps each record in a store, from which the
-    next attempt takes it. What the store has of this job is removed when all of it is trained, so
-    a record that is lost later is trained anew.
+    next attempt takes it. Snakemake's main process removes it from there once it has noted that the
+    job ended well (see `gridloom.workflow.jobs`): that may fail, too, such as on a full disk.
     """
     log, folder = job["log"], worker.study.folder
     failed = []
@@ -153,8 +153,6 @@ def train_many(
         for record in records:
             if not os.path.exists(record):  # else Snakemake would delete the others, too
                 take_over(record)
-        for record in records:
-            remove(store_of(record))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", *logs)
 
@@ -216,7 +214,7 @@ def log_of(record: str) -> str:
 
 
 def store_of(record: str) -> str:
-    """Return the file that keeps a record until its job of many has succeeded."""
+    """Return the file that keeps a record until Snakemake has noted the end of its job of many."""
     import hashlib
 
     results, _, inside = record.rpartition("/points/")

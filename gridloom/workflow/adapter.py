@@ -28,6 +28,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridloom.errors import BackendError, GridloomError, StorageError, StudyError
 from gridloom.exports.extras import require_extra
@@ -36,7 +37,7 @@ from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
 from gridloom.workflow.ending import describe_touched
 from gridloom.workflow.invocation import Invocation
-from gridloom.workflow.jobs import Group, freeze, frozen, is_training
+from gridloom.workflow.jobs import Group, clear_store, freeze, frozen, is_group, is_training
 from gridloom.workflow.own_words import in_own_words, suggesting
 from gridloom.workflow.progress import Outlook, describe_outlook
 from gridloom.workflow.study_run import StudyRun, require_machine, require_submission
@@ -84,6 +85,11 @@ class Adapter:
         self.comes_first = workflow.default_target is None
         self._started = time.time()
         self._check: Beside | None = None
+        # Job number → records, of jobs of several.
+        self._grouped: dict[int, list[str]] = {}
+        self._has_begun = False
+        if workflow.is_main_process:
+            logger.addFilter(self._watch_store)
         try:
             self.run = self._open(None if workflow.modifier.is_main_snakefile() else config)
             self.run.groups = self._groups()
@@ -376,6 +382,34 @@ class Adapter:
         level = logging.WARNING if message else logging.INFO
         logger.log(level, message, extra={"can_train": can_train})
 
+    def _watch_store(self, message: logging.LogRecord) -> bool:
+        """Remove from the store what Snakemake keeps now; a filter of its logger.
+
+        Snakemake's scheduler says that a job has ended well when it will not delete its outputs any
+        more. With `--quiet progress` it does not; then the store is emptied at the end of the run.
+        Unlike Snakemake's hooks, a filter also works in a module.
+        """
+        event: Any = getattr(message, "event", None)
+        said: Any = message  # Snakemake's fields are attributes of the message
+        if event == LogEvent.JOB_STARTED and not self._has_begun:
+            self._has_begun = True
+            if self._is_alone:
+                self.run.begin_with_store()
+        elif event == LogEvent.JOB_INFO and is_group(said.rule_name):
+            self._grouped[said.jobid] = said.output
+        elif event == LogEvent.JOB_FINISHED and said.job_id in self._grouped:
+            clear_store(self._grouped.pop(said.job_id))
+        return True
+
+    def _empty_store(self) -> None:
+        if self._is_alone:
+            self.run.empty_store()
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether no other run is at work in this folder, whose jobs would need the store."""
+        return bool(self.workflow.execution_settings.lock)
+
     def _planned(self) -> tuple[Outlook, bool]:
         """Return what this run trains, and whether it makes everything that the study makes."""
         dag = self.workflow.dag
@@ -391,7 +425,7 @@ class Adapter:
     def report_end(self) -> None:
         """Report what the run found, through Snakemake's logger, so that the screen makes way."""
         self._end_check()
-        self.run.empty_store()
+        self._empty_store()
         if self.workflow.touch:
             logger.info(describe_touched(self.run.coverage.missing()))
             return
@@ -408,7 +442,7 @@ class Adapter:
     def report_failed(self) -> None:
         """Report which points failed, if any did."""
         self._end_check()
-        self.run.empty_store()
+        self._empty_store()
         summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
         if summary:
             logger.error(f"\n{summary}")

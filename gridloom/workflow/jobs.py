@@ -19,7 +19,7 @@ from pathlib import Path
 from gridloom.errors import StorageError
 from gridloom.files import fingerprint, write_text
 from gridloom.naming.blocks import is_cut_short
-from gridloom.workers.client import LIST, STORE, log_of, store_of, take_over
+from gridloom.workers.client import LIST, STORE, log_of, remove, store_of, take_over
 from gridloom.workflow.failures import NO_MESSAGE, cause_of
 from gridloom.workflow.progress import JOB_SECONDS
 
@@ -50,7 +50,12 @@ _RULE = re.compile(r"(?:.*_)?train_([0-9a-f]{8})")
 
 def is_training(rule: str) -> bool:
     """Return whether a rule of this name trains: `train`, or that of a group."""
-    return rule == "train" or (rule.startswith("train_") and bool(_RULE.fullmatch(rule)))
+    return rule == "train" or (rule.startswith("train_") and is_group(rule))
+
+
+def is_group(rule: str) -> bool:
+    """Return whether a rule of this name is that of a group, also in another workflow."""
+    return bool(_RULE.fullmatch(rule))
 
 
 @dataclass(frozen=True)
@@ -214,9 +219,15 @@ def begin_with_store(results: str, records: Iterable[str]) -> None:
 
     What an earlier run that was killed has trained stays, if its record is missing.
     """
-    for record in _stored(results, records):
+    clear_store(_stored(results, records))
+
+
+def clear_store(records: Iterable[str]) -> None:
+    """Remove records from the store that are in their place, and that no running job makes."""
+    for record in records:
         if _is_whole(record):
-            Path(store_of(record)).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the end of a run or the next one tries again
+                remove(store_of(record))
 
 
 def empty_store(results: str, records: Iterable[str]) -> None:
@@ -225,8 +236,9 @@ def empty_store(results: str, records: Iterable[str]) -> None:
     Snakemake deletes all records of a job that failed, also those that were trained.
     """
     for record in _stored(results, records):
-        if _is_whole(record) or take_over(record):
-            Path(store_of(record)).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it stays there for the next run
+            if _is_whole(record) or take_over(record):
+                remove(store_of(record))
     with contextlib.suppress(OSError):  # it is not empty, or not there
         Path(results, STORE).rmdir()
 

@@ -660,7 +660,6 @@ class StudyRun:
             dataset = self.study.dataset
             sources = [dataset.source, dataset.test_source]
             versions.ask_anew(list(filter(None, sources)), self.versions)
-        begin_with_store(self.results, self.coverage.needed)
         if self.is_warm and self.coverage.missing():
             start_host(own_folder(), self.study.trainer.onednn)
 
@@ -741,6 +740,10 @@ class StudyRun:
     def known_records(self) -> list[str]:
         """The records that this run needs."""
         return list(dict.fromkeys([*self.coverage.needed, *self.coverage.asked]))
+
+    def begin_with_store(self) -> None:
+        """Remove what an earlier run left in the store of records that are in their place."""
+        begin_with_store(self.results, self.coverage.needed)
 
     def empty_store(self) -> None:
         """Put what jobs that failed have trained into its place."""
