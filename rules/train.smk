@@ -62,4 +62,4 @@ for group in RUN.groups:
             " {resources.record_runtime} {params.records:q} {log:q} {input:q}"
 
 
-ADAPTER.as_train(group.rule for group in RUN.groups)
+ADAPTER.as_train(RUN.groups)

@@ -25,6 +25,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile, ancient, report
 from snakemake.ioflags import before_update
 from snakemake.logging import logger
+from snakemake.resources import Resource
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
@@ -145,16 +146,23 @@ class Adapter:
         left_out = "|".join(map(re.escape, sorted(blocks)))
         return rf"(?!(?:{left_out})$)\d+" if left_out else r"\d+"
 
-    def as_train(self, rules: Iterable[str]) -> None:
-        """Let what `--set-resources` and `--set-threads` say of `train` count for other rules."""
+    def as_train(self, groups: Iterable[Group]) -> None:
+        """Let what `--set-resources` and `--set-threads` say of `train` count for groups.
+
+        A run time is that of each record.
+        """
         settings, named = self.workflow.resource_settings, self.workflow.modifier.modify_rulename
         resources = settings._parsed_overwrite_resources.get(named("train"), {})
         threads = settings._parsed_overwrite_threads.get(named("train"))
-        for rule in rules:
-            asked = self.workflow.get_rule(named(rule)).resources
+        runtime = resources.get("runtime")
+        for group in groups:
+            asked = self.workflow.get_rule(named(group.rule)).resources
             asked.update(resources)
             if threads is not None:
                 asked["_cores"] = threads
+            if runtime is not None:
+                asked["runtime"] = Resource("runtime", partial(self._minutes, group, runtime))
+                asked["record_runtime"] = Resource("record_runtime", partial(_minutes_of, runtime))
 
     def _is_here(self) -> bool:
         """Return whether jobs run on this machine.
@@ -210,9 +218,18 @@ class Adapter:
         """Return the run time of a job of several records; see `grows`."""
         if self._is_here():
             return self.asks("train", "runtime")
-        return lambda wildcards, attempt: (
-            self.asks("train", "runtime") if self._is_here() else self.run.minutes(group, attempt)
-        )
+        return partial(self._minutes, group, None)
+
+    def _minutes(
+        self, group: Group, given: Resource | None, wildcards: Any, *, attempt: int, **known: Any
+    ) -> int:
+        """Return the run time of a job, of which the command line may have `given` a record's."""
+        is_here = self._is_here()
+        if given is not None:
+            one = _minutes_of(given, wildcards, attempt=attempt, **known)
+        else:
+            one = self.asks("train", "runtime") * (1 if is_here else attempt)
+        return one if is_here else self.run.minutes(group, one, attempt)
 
     def figures(self, files: list[str], caption: str, category: str) -> list[Any]:
         """Mark figures for Snakemake's own report, each in the first of its formats.
@@ -446,6 +463,12 @@ class Adapter:
         summary = self.run.describe_failed(self._started, self.workflow.dag_settings.targets)
         if summary:
             logger.error(f"\n{summary}")
+
+
+def _minutes_of(given: Resource, wildcards: Any, **known: Any) -> int:
+    """Return a run time of the command line, which may be an expression of what is `known`."""
+    minutes: int = given.evaluate(wildcards, **known).value
+    return minutes
 
 
 def lift_rate_limit(scheduler: Any) -> None:

@@ -288,14 +288,19 @@ class StudyRun:
     def _training_seconds(self) -> float | None:
         return training_seconds(self.coverage.existing)
 
-    def minutes(self, group: Group, attempt: int) -> int:
+    def minutes(self, group: Group, one: int, attempt: int) -> int:
         """Return the run time that an attempt at a job of several records asks a cluster for.
 
         A job that exceeds it loses nothing, and is tried again with more. A record that hangs has
         time in its own turn and ahead of another. If the pace of trainings is not measured, it is
         that of one record for each, up to a day.
+
+        Parameters
+        ----------
+        one
+            Longest run time of a record in this attempt, in minutes.
         """
-        one, count = self.resource("train", "runtime") * attempt, len(group.records)
+        count = len(group.records)
         if self.invocation.in_job:  # it has been asked for
             return one
         seconds = self._training_seconds

@@ -155,6 +155,14 @@ def test_jobs_of_several_points_give_the_same_bits_and_train_only_what_is_new(
     assert histories(finished).items() <= histories(untrained).items()
 
 
+def test_a_run_time_of_the_command_line_is_that_of_each_point(project):
+    project.change(points_per_job=4)
+    elsewhere = ("-n", "--jobs", "1", "--quiet", "host")
+    given = ("--set-resources", "train:runtime=attempt * 9", "train:mem_mb=3000")
+    (asked,) = re.findall("resources: .* record_runtime=.*", project.run(*elsewhere, *given).stdout)
+    assert {"mem_mb=3000", "runtime=36", "record_runtime=9"} <= set(re.split(", |: ", asked))
+
+
 FAILS = '''"""A network that fails, or ends its process, for some numbers of units."""
 
 import os

@@ -150,7 +150,8 @@ def test_a_job_of_several_records_asks_a_cluster_for_time_as_their_pace_says(run
     def minutes(attempt=1, count=3, **resources):
         train = {"resources": {"train": resources}} if resources else {}
         run = run_of(train, is_here=lambda: False)
-        return run.minutes(Group.of(run.coverage.needed[-1:] * count), attempt)
+        one = run.resource("train", "runtime") * attempt
+        return run.minutes(Group.of(run.coverage.needed[-1:] * count), one, attempt)
 
     assert (minutes(), minutes(2), minutes(count=100)) == (180, 360, 24 * 60)
     assert minutes(count=100, runtime=3000) == 3000
