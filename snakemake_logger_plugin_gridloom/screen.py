@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from gridloom.errors import shortened
 from gridloom.workers.client import INTERRUPTED, log_of, stop_run
 from gridloom.workflow.failures import MAX_CAUSE, NO_MESSAGE, cause_of, is_interruption
-from gridloom.workflow.jobs import is_training, outcome
+from gridloom.workflow.jobs import is_training, outcome, withdraw
 from gridloom.workflow.progress import (
     Outlook,
     Progress,
@@ -173,6 +173,7 @@ class Screen:
         if self.progress.hopeless and not self._stopped:
             self._stopped = True
             self.print_line(describe_stop())
+            withdraw()
             stop_run(os.environ["GRIDLOOM_SCOPE"], os.getpid())
 
     def _look_whether_settled(self, now: float) -> None:

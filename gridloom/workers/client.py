@@ -120,13 +120,13 @@ def train_many(
     next attempt takes it. Snakemake's main process removes it from there once it has noted that the
     job ended well (see `gridloom.workflow.jobs`): that may fail, too, such as on a full disk.
     """
-    log, folder = job["log"], worker.study.folder
+    log, listed, folder = job["log"], job["record"], worker.study.folder
     failed = []
     together = True
     try:
         missing = [record for record in records if not take_over(record)]
         for place, record in enumerate(missing, 1):
-            if place > 1 and has_stopped(folder):
+            if place > 1 and has_stopped(folder, listed):
                 left = f"{len(missing) - place + 1:,} of {len(records):,} records"
                 fail(f"{INTERRUPTED}: the run stopped before {left}", log)
             own_log = begin_record(record)
@@ -135,7 +135,8 @@ def train_many(
             logs = [own_log, log]
             end_at_signals(logs)
             error = worker.train({**one, "ahead": ahead}, float(minutes), logs)
-            ended = error is None or error.startswith(INTERRUPTED) or has_stopped(folder)
+            ended = error is None or error.startswith(INTERRUPTED)
+            ended = ended or has_stopped(folder, listed)
             if ahead and not ended:
                 # A record that follows may be the reason: it may end the process, hang, or take
                 # the time of this one.
@@ -190,9 +191,13 @@ def stop_run(folder: str, watch: int) -> None:
     os.kill(watch, _signal.SIGTERM)
 
 
-def has_stopped(folder: str) -> bool:
-    """Return whether `stop_run` stopped the run."""
-    return os.path.exists(f"{folder}/{STOPPED}")
+def has_stopped(folder: str, listed: str) -> bool:
+    """Return whether the run of a job of many has stopped.
+
+    Then `stop_run` has marked the folder of the workers. On a cluster, a job has a folder of its
+    own, and Snakemake's main process has removed the job's list.
+    """
+    return os.path.exists(f"{folder}/{STOPPED}") or not os.path.exists(listed)
 
 
 def read_list(file: str, log: str) -> list[str]:

@@ -162,6 +162,13 @@ def freeze(groups: Iterable[Group]) -> None:
         write_text(group.file, json.dumps(group.records, indent=0))
 
 
+def withdraw() -> None:
+    """Remove the files of all groups: their jobs then end after the record at hand."""
+    for file in FOLDER.glob(f"*{LIST}"):
+        with contextlib.suppress(OSError):  # this job then goes through all of its records
+            file.unlink()
+
+
 def frozen(rules: Iterable[str]) -> list[Group]:
     """Read the groups of some rules.
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,16 +51,15 @@ class ManyRecords:
             self.running.wait()
         self.server.close()
 
-    def answer(self, error: str | None, *, stopping: bool = False) -> str:
-        """Answer the next record and return it; before, perhaps stop the run."""
+    def answer(self, error: str | None, stop: Callable[[], object] = lambda: None) -> str:
+        """Answer the next record and return it; before, perhaps `stop` the run."""
         connection, _ = self.server.accept()
         with connection, connection.makefile() as lines:
             record: str = json.loads(lines.readline())["record"]
             if error is None:
                 Path(record).parent.mkdir(parents=True)
                 Path(record).write_text("{}\n")
-            if stopping:
-                (self.scope / client.STOPPED).touch()
+            stop()
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
         return record
 
@@ -75,10 +75,13 @@ def job(tmp_path, monkeypatch, request):
     made.close()
 
 
-def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_run_that_stops_begins_no_further_record_of_a_job(job, elsewhere):
+    """On a cluster, its list is removed."""
+    stop = Path(job.arguments[0]).unlink if elsewhere else (job.scope / client.STOPPED).touch
     running = job.start()
     assert job.answer(None) == job.records[0]
-    assert job.answer("too wide", stopping=True) == job.records[1]
+    assert job.answer("too wide", stop) == job.records[1]
     assert running.wait(timeout=90) == 1
     assert job.failed == {job.records[1]: "too wide"}
     assert job.log.read_text() == (
@@ -89,9 +92,9 @@ def test_a_run_that_stops_begins_no_further_record_of_a_job(job):
 def test_stopping_a_run_marks_its_folder_and_signals_snakemake(tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr("os.kill", lambda *given: sent.append(given))
-    assert not client.has_stopped(str(tmp_path))
+    assert not client.has_stopped(str(tmp_path), __file__)
     client.stop_run(str(tmp_path), 7)
-    assert client.has_stopped(str(tmp_path))
+    assert client.has_stopped(str(tmp_path), __file__)
     client.stop_run(str(tmp_path / "gone"), 8)
     assert sent == [(7, signal.SIGTERM), (8, signal.SIGTERM)]
 

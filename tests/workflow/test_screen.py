@@ -15,6 +15,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings
 
 from gridloom.workers import client
+from gridloom.workflow import jobs
 from snakemake_logger_plugin_gridloom import LogHandler
 from tests.workflow.test_progress import outlook_of, record_of, write
 
@@ -177,6 +178,9 @@ def test_snakemakes_table_of_jobs_has_one_line_for_all_that_train(run_of):
 def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tmp_path):
     sent = []
     monkeypatch.setattr("os.kill", lambda process, number: sent.append(number))
+    monkeypatch.chdir(tmp_path)
+    group = jobs.Group.of(["a record", "another"])
+    jobs.freeze([group])
     run = run_of()
     run.records = [record_of(tmp_path, units) for units in range(12)]
     run.open()
@@ -184,7 +188,9 @@ def test_a_run_in_which_nothing_trains_stops_by_a_signal(run_of, monkeypatch, tm
         run.begin(job)
         run.fail(job, "broken")
     assert sent == [15]
-    assert client.has_stopped(str(tmp_path))  # for jobs of several records
+    # For jobs of several records, here and on a cluster.
+    assert client.has_stopped(str(tmp_path), __file__)
+    assert client.has_stopped("elsewhere", group.file)
     assert run.shown.count("so the run stops") == 1
 
 
