@@ -59,7 +59,9 @@ TRAINED = b'{"error": null}\n'
 #: Most records of a job of many that a worker hears of before their turn.
 AHEAD = 64
 
-#: Folder of the results that keeps records until Snakemake has noted the end of their job.
+#: Folder of the results that keeps a copy of each record until Snakemake has noted that its job
+#: ended well. Until then, Snakemake deletes records: of a job that fails, before it tries a job
+#: again, and if it cannot take the note, such as on a full disk.
 STORE = "store"
 
 #: File in the folder of a run that shows that it stops, because nothing in it can train.
@@ -96,7 +98,7 @@ def main(arguments: list[str]) -> None:
         if is_list:
             train_many(worker, job, records, minutes, logs)
         else:
-            error = worker.train({**job, "store": None, "ahead": []}, float(minutes), logs)
+            error = worker.train({**job, "ahead": []}, float(minutes), logs)
             if error is not None:
                 fail(error, *logs)
     finally:
@@ -115,10 +117,8 @@ def train_many(
     The worker may train some of the records that follow in the same lanes. It answers for each in
     its turn.
 
-    A record that fails costs the others nothing. Snakemake deletes all outputs of a job that fails,
-    and before it tries a job again. So the worker also keeps each record in a store, from which the
-    next attempt takes it. Snakemake's main process removes it from there once it has noted that the
-    job ended well (see `gridloom.workflow.jobs`): that may fail, too, such as on a full disk.
+    A record that fails costs the others nothing: Snakemake deletes all of them, but those that are
+    trained are in the store.
     """
     log, listed, folder = job["log"], job["record"], worker.study.folder
     failed = []
@@ -131,7 +131,7 @@ def train_many(
                 fail(f"{INTERRUPTED}: the run stopped before {left}", log)
             own_log = begin_record(record)
             ahead = missing[place : place + AHEAD] if together else []
-            one = {**job, "record": record, "log": own_log, "store": store_of(record)}
+            one = {**job, "record": record, "log": own_log}
             logs = [own_log, log]
             end_at_signals(logs)
             error = worker.train({**one, "ahead": ahead}, float(minutes), logs)
@@ -219,7 +219,7 @@ def log_of(record: str) -> str:
 
 
 def store_of(record: str) -> str:
-    """Return the file that keeps a record until Snakemake has noted the end of its job of many."""
+    """Return the file of the store that keeps a record."""
     import hashlib
 
     results, _, inside = record.rpartition("/points/")

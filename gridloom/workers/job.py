@@ -69,8 +69,6 @@ class Job:
         Cores and GPUs that it may use.
     record, log
         Files that it writes; the record's path says what to train.
-    store
-        Where a copy of the record is written first; None for nowhere.
     request
         What it trains.
     ahead
@@ -85,7 +83,6 @@ class Job:
     gpus: int
     record: Path
     log: Path
-    store: Path | None
     request: Request
     ahead: Iterator[Request]
 
@@ -119,7 +116,6 @@ class Job:
             gpus=sent["gpus"],
             record=Path(sent["record"]),
             log=Path(sent["log"]),
-            store=None if sent["store"] is None else Path(sent["store"]),
             request=request_for(Path(sent["record"])),
             ahead=(request_for(Path(record)) for record in sent["ahead"]),
         )

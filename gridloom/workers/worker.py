@@ -383,14 +383,12 @@ def _train(job: Job, trainer: Any) -> str | None:
 
     epochs.begin(None)  # the fit of the job before has ended
     try:
-        record = trainer.run(job.request, job.ahead)
-        if job.store is None:
-            write_record(job.record, record)
-        else:
+        if not client.take_over(str(job.record)):
+            record = trainer.run(job.request, job.ahead)
             # In the same folder, because a record names its point by its folder.
             beside = job.record.with_name(f".{job.record.name}")
             write_record(beside, record)
-            with atomic_path(job.store) as kept:
+            with atomic_path(client.store_of(str(job.record))) as kept:
                 shutil.copyfile(beside, kept)
             beside.replace(job.record)
         remove_unfinished(unfinished_of(job.record))

@@ -38,7 +38,7 @@ from gridloom.workers.scope import own_folder
 from gridloom.workflow.check import Beside
 from gridloom.workflow.ending import describe_touched
 from gridloom.workflow.invocation import Invocation
-from gridloom.workflow.jobs import Group, clear_store, freeze, frozen, is_group, is_training
+from gridloom.workflow.jobs import Group, clear_store, freeze, frozen, is_training
 from gridloom.workflow.own_words import in_own_words, suggesting
 from gridloom.workflow.progress import Outlook, describe_outlook
 from gridloom.workflow.study_run import StudyRun, require_machine, require_submission
@@ -86,8 +86,8 @@ class Adapter:
         self.comes_first = workflow.default_target is None
         self._started = time.time()
         self._check: Beside | None = None
-        # Job number → records, of jobs of several.
-        self._grouped: dict[int, list[str]] = {}
+        # Job number → records that it makes.
+        self._training: dict[int, list[str]] = {}
         self._has_begun = False
         if workflow.is_main_process:
             logger.addFilter(self._watch_store)
@@ -412,10 +412,10 @@ class Adapter:
             self._has_begun = True
             if self._is_alone:
                 self.run.begin_with_store()
-        elif event == LogEvent.JOB_INFO and is_group(said.rule_name):
-            self._grouped[said.jobid] = said.output
-        elif event == LogEvent.JOB_FINISHED and said.job_id in self._grouped:
-            clear_store(self._grouped.pop(said.job_id))
+        elif event == LogEvent.JOB_INFO:
+            self._training[said.jobid] = [file for file in said.output if "/points/" in file]
+        elif event == LogEvent.JOB_FINISHED:
+            clear_store(self._training.pop(said.job_id, []))
         return True
 
     def _empty_store(self) -> None:

@@ -50,12 +50,7 @@ _RULE = re.compile(r"(?:.*_)?train_([0-9a-f]{8})")
 
 def is_training(rule: str) -> bool:
     """Return whether a rule of this name trains: `train`, or that of a group."""
-    return rule == "train" or (rule.startswith("train_") and is_group(rule))
-
-
-def is_group(rule: str) -> bool:
-    """Return whether a rule of this name is that of a group, also in another workflow."""
-    return bool(_RULE.fullmatch(rule))
+    return rule == "train" or (rule.startswith("train_") and bool(_RULE.fullmatch(rule)))
 
 
 @dataclass(frozen=True)
@@ -221,12 +216,12 @@ def outcome(record: str, since: float) -> str | None:
     return None if cause == NO_MESSAGE else cause
 
 
-def begin_with_store(results: str, records: Iterable[str]) -> None:
+def begin_with_store(results: str) -> None:
     """Remove what the store has of records that are in their place: a run may make them anew.
 
     What an earlier run that was killed has trained stays, if its record is missing.
     """
-    clear_store(_stored(results, records))
+    clear_store(_stored(results, map(str, Path(results, "points").rglob("reps=*.json"))))
 
 
 def clear_store(records: Iterable[str]) -> None:
@@ -256,7 +251,7 @@ def _stored(results: str, records: Iterable[str]) -> list[str]:
         names = {file.name for file in Path(results, STORE).iterdir()}
     except OSError:
         return []
-    return [record for record in records if names and Path(store_of(record)).name in names]
+    return [record for record in records if Path(store_of(record)).name in names] if names else []
 
 
 def _is_whole(record: str) -> bool:

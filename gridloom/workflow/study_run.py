@@ -748,7 +748,7 @@ class StudyRun:
 
     def begin_with_store(self) -> None:
         """Remove what an earlier run left in the store of records that are in their place."""
-        begin_with_store(self.results, self.coverage.needed)
+        begin_with_store(self.results)
 
     def empty_store(self) -> None:
         """Put what jobs that failed have trained into its place."""

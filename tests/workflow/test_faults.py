@@ -5,7 +5,6 @@ Tests that mount something need root; elsewhere they are skipped.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import json
@@ -421,22 +420,9 @@ def test_folders_of_other_processes_disturb_no_run_and_stay(untrained):
 # -- everything at once
 
 
-def noted(project: Project, size: int | str) -> dict[str, str]:
-    """Return the complete records that no running job of a single point makes.
-
-    Of a job of several, the store keeps them even while Snakemake deletes them for a new attempt.
-    """
-    if size != 1:
-        return {path: text for path, text in project.records().items() if text.endswith("}\n")}
-    records = project.records()
-    begun = {
-        base64.b64decode(mark.name).decode().removeprefix("results/points/")
-        for mark in (project.folder / ".snakemake" / "incomplete").rglob("*")
-        if mark.is_file()
-    }
-    return {
-        path: text for path, text in records.items() if path not in begun and text.endswith("}\n")
-    }
+def noted(project: Project) -> dict[str, str]:
+    """Return the complete records; the store keeps those that Snakemake deletes."""
+    return {path: text for path, text in project.records().items() if text.endswith("}\n")}
 
 
 @pytest.mark.slow
@@ -486,7 +472,7 @@ def test_random_faults_lose_nothing_and_change_nothing(disk, size, faults):
             for path, text in kept.items()
             if now.get(path) != text
         )
-        kept.update(noted(project, size))
+        kept.update(noted(project))
 
     def soft(kind: str) -> bool:
         if kind in ("truncated", "emptied", "deleted"):
