@@ -216,6 +216,8 @@ class Host:
         except GridloomError as error:
             with contextlib.suppress(OSError):
                 connection.sendall(f"{error}\n".encode())
+        except ConnectionError:  # its client was killed, so nobody waits for the answer
+            pass
         except BaseException as error:
             print(format_traceback(error), file=sys.stderr)
         finally:
