@@ -148,7 +148,10 @@ class Screen:
             said = job.rule_msg.partition("sbatch call:")[0]
             cause = shortened(" ".join(said.split()), MAX_CAUSE)
         for record in self._records[job.jobid]:
-            if record in self.progress.running:
+            if record in self.progress.running and outcome(record, self._begun[record]) == "":
+                # Snakemake deletes it, as its job failed, but the store gives it back.
+                self.progress.finish(record, now)
+            elif record in self.progress.running:
                 self.progress.fail(record, cause, now)
                 # A run that stops interrupts a job of several before a record has begun.
                 if not is_interruption(cause) or Path(log_of(record)).exists():

@@ -120,6 +120,18 @@ def test_the_first_failure_of_a_cause_is_shown_at_once_without_its_command_line(
     assert "Command" not in run.shown
 
 
+def test_a_record_whose_end_snakemake_cannot_note_is_finished(run_of):
+    run = run_of()
+    run.open()
+    run.begin(0)
+    kept = Path(client.store_of(run.records[0]))
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    run.fail(0, "the worker's last words")
+    assert run.handler.screen.progress.done == 2
+    assert "failed" not in run.shown
+
+
 def test_a_job_that_a_cluster_refuses_is_shown_with_the_reason(run_of, tmp_path):
     run = run_of()
     run.open()
