@@ -18,7 +18,6 @@ from gridloom.analysis.pick import NothingToChooseError, Pick, read_pick
 from gridloom.errors import StudyError, nearest
 from gridloom.naming.values import canonical, table_text
 from gridloom.report.description import FILE, Description
-from gridloom.study.grid import axis_texts
 from gridloom.study.schema import Study
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Results:
         self.folder = folder
         self._study = study
         self._confirmed = confirmed
-        self._texts = axis_texts(study.grid)
+        self._texts = study.grid.texts
 
     # --- What the study is
 
@@ -337,10 +336,9 @@ class Results:
     @cached_property
     def _values_by_text(self) -> dict[str, dict[str, Any]]:
         """Axis → its text in the tables → the value."""
-        points = [dict(point) for point in self._study.grid.points.values()]
         return {
-            name: {table_text(point[name]): point[name] for point in points if name in point}
-            for name in self._texts
+            name: dict(zip(self._texts[name], values, strict=False))  # one may lack a value
+            for name, values in self._study.grid.axes.items()
         }
 
     def _typed(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,7 @@ rule gather:
         runtime=asks("gather", "runtime"),
         gpu=asks("gather", "gpu"),
     params:
-        hyperparameters=json.dumps(column_order(STUDY.grid)),
+        hyperparameters=json.dumps(STUDY.grid.columns),
         repetitions=STUDY.repetitions,
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
@@ -96,7 +96,7 @@ rule verdict:
         gpu=asks("verdict", "gpu"),
     params:
         axes=AXES,
-        numbers=verbatim(json.dumps(axis_numbers(STUDY.grid))),
+        numbers=verbatim(json.dumps(STUDY.grid.numbers)),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,
         name=verbatim(STUDY.name),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gridloom.files import fingerprint
 from gridloom.report import assets
-from gridloom.study.grid import axis_numbers, axis_texts, column_order
 from gridloom.workflow.adapter import Adapter, unnoted, verbatim
 
 
@@ -24,7 +23,7 @@ RUN = ADAPTER.run
 STUDY, RESULTS, DATA = RUN.study, RUN.results, RUN.data
 
 # A param: each axis and its values as the tables spell them.
-AXES = verbatim(json.dumps(axis_texts(STUDY.grid)))
+AXES = verbatim(json.dumps(STUDY.grid.texts))
 
 # Files that the report is made of, besides its code.
 PAGE_PARTS = [os.path.relpath(file) for file in assets.files()]

@@ -45,7 +45,7 @@ rule compare_with:
             default=0,
         ),
         setup=verbatim(json.dumps(RUN.identity.setup.as_json(), sort_keys=True)),
-        hyperparameters=json.dumps(column_order(STUDY.grid)),
+        hyperparameters=json.dumps(STUDY.grid.columns),
         repetitions=STUDY.repetitions,
         axes=AXES,
         metric=verbatim(STUDY.objective.metric),

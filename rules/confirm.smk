@@ -61,7 +61,7 @@ checkpoint confirm_round:
         gpu=asks("confirm", "gpu"),
     params:
         repetitions=ADAPTER.round_repetitions,
-        hyperparameters=json.dumps(column_order(STUDY.grid)),
+        hyperparameters=json.dumps(STUDY.grid.columns),
         axes=json.dumps(list(STUDY.grid.axes)),
         metric=verbatim(STUDY.objective.metric),
         mode=STUDY.objective.mode,

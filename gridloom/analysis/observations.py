@@ -65,7 +65,7 @@ def observe(
     runs
         As `gridloom.analysis.table.gather` makes it, or as read from ``runs.csv``.
     axes
-        Axis → its values as texts, as `gridloom.study.grid.axis_texts` gives them.
+        Axis → its values as texts, as `gridloom.study.grid.Grid` gives them.
     metric, mode
         The objective; ``min`` or ``max``.
     """

@@ -39,7 +39,6 @@ from gridloom.report.numbers import (
     points_json,
     trainings_json,
 )
-from gridloom.study.grid import axis_texts
 from gridloom.study.schema import Study
 
 #: Most characters of all numbers of the page; the curves take what the others leave. With the
@@ -94,7 +93,7 @@ def write_report(
     failed
         Record that a failed job should have made → why it failed.
     """
-    axes = axis_texts(study.grid)
+    axes = study.grid.texts
     metric, mode = study.objective.metric, study.objective.mode
     labels = study.figures.labels
     runs, summary = (read_csv(file, axes) for file in (sources.runs, sources.summary))

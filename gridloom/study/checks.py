@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -15,38 +15,35 @@ from gridloom.naming.blocks import FIRST_RESERVED, Block
 from gridloom.naming.columns import FIT_HYPERPARAMETERS, TABLE_COLUMNS
 from gridloom.naming.metrics import better_end
 from gridloom.naming.points import MAX_COMPONENT_BYTES
-from gridloom.naming.values import Value, canonical, table_text
-from gridloom.study.grid import Grid, axis_numbers
+from gridloom.naming.values import Value, canonical
+from gridloom.study.grid import Grid
 from gridloom.study.schema import Figures, Objective, Study
 from gridloom.study.sources import is_local, table_format, why_no_source
 
 
 def check_hyperparameters(grid: Grid) -> Iterator[str]:
     """Check the names of all hyperparameters and the values of those that the fit takes."""
-    values: dict[str, dict[str, Value]] = {}
-    for point in grid.points.values():
-        for name, value in point.items():
-            values.setdefault(name, {})[repr(value)] = value
-    yield from _check_texts(values)
+    values = grid.values
+    yield from _check_texts(grid)
     metric_like = {name for name in values if name in TABLE_COLUMNS or name.startswith("val_")}
     for name in sorted(metric_like):
         yield f"hyperparameters.{name}: the tables use this name; choose another"
     for name in ("batch_size", "epochs"):
-        if any(name not in point for point in grid.points.values()):
+        if not grid.is_everywhere(name):
             yield f"hyperparameters.{name}: missing; {FIT_HYPERPARAMETERS[name]}"
-        for value in values.get(name, {}).values():
+        for value in values.get(name, []):
             if type(value) is not int or value < 1:
                 yield f"hyperparameters.{name}: must be a whole number above 0, found {value!r}"
-    for value in values.get("early_stopping_patience", {}).values():
+    for value in values.get("early_stopping_patience", []):
         if value is not None and (type(value) is not int or value < 1):
             yield (
                 "hyperparameters.early_stopping_patience: must be a whole number above 0 or null, "
                 f"found {value!r}"
             )
-    for value in values.get("early_stopping_min_delta", {}).values():
+    for value in values.get("early_stopping_min_delta", []):
         if type(value) not in (int, float) or value < 0:  # type: ignore[operator]
             yield f"hyperparameters.early_stopping_min_delta: must be 0 or more, found {value!r}"
-    for value in values.get("early_stopping_monitor", {}).values():
+    for value in values.get("early_stopping_monitor", []):
         if not isinstance(value, str):
             yield (
                 "hyperparameters.early_stopping_monitor: must be a metric's name, such as "
@@ -57,12 +54,12 @@ def check_hyperparameters(grid: Grid) -> Iterator[str]:
             yield f"hyperparameters.{name}: unknown key{nearest(name, FIT_HYPERPARAMETERS)}"
 
 
-def _check_texts(values: Mapping[str, Mapping[str, Value]]) -> Iterator[str]:
-    """Check that the tables tell the values of a hyperparameter apart."""
-    for name, own in values.items():
+def _check_texts(grid: Grid) -> Iterator[str]:
+    """Check that the tables tell the values of an axis apart."""
+    for name, values in grid.axes.items():
         by_text: dict[str, Value] = {}
-        for value in own.values():
-            other = by_text.setdefault(table_text(value), value)
+        for text, value in zip(grid.texts[name], values, strict=False):  # one may lack a value
+            other = by_text.setdefault(text, value)
             if other is not value:
                 yield (
                     f"hyperparameters.{name}: {other!r} and {value!r} look alike in the tables; "
@@ -87,13 +84,12 @@ def _check_figures(figures: Figures, objective: str, grid: Grid) -> Iterator[str
             yield f"figures.metrics[{index}]: {metric} is the objective, which is drawn; remove it"
         elif metric in figures.metrics[:index]:
             yield f"figures.metrics[{index}]: {metric} is there already; remove one"
-    known = {name for point in grid.points.values() for name in point}
-    numbers = axis_numbers(grid)
+    known = grid.values.keys()
     for index, axis in enumerate(figures.to_scale):
         where = f"figures.to_scale[{index}]"
         if axis not in known:
             yield f"{where}: {axis!r} is not a hyperparameter here{nearest(axis, known)}"
-        elif axis in grid.axes and axis not in numbers:
+        elif axis in grid.axes and axis not in grid.numbers:
             yield f"{where}: {axis} is not a number in every configuration; remove it"
     drawn: set[tuple[str | None, ...]] = set()
     for index, slice_ in enumerate(figures.slices):
@@ -119,8 +115,7 @@ def _check_figures(figures: Figures, objective: str, grid: Grid) -> Iterator[str
 
 def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
     """Check that each point has a number for all that makes a configuration cheap."""
-    points = grid.points.values()
-    known = {"parameters", *(name for point in points for name in point)}
+    known = {"parameters", *grid.values}
     cost = study.pick.cost
     for index, name in enumerate(cost):
         where = f"pick.cost[{index}]"
@@ -129,10 +124,9 @@ def _check_cost(study: Study, grid: Grid) -> Iterator[str]:
         elif name not in known:
             yield f"{where}: {name!r} is no hyperparameter here{nearest(name, known)}"
         elif name != "parameters":
-            values = (point.get(name) for point in points)
-            others = [value for value in values if type(value) not in (int, float)]
-            if others:
-                found = "null" if others[0] is None else repr(others[0])
+            others = [one for one in grid.values[name] if type(one) not in (int, float)]
+            if others or not grid.is_everywhere(name):
+                found = "null" if not others or others[0] is None else repr(others[0])
                 yield f"{where}: {name} must be a number at every point, found {found}"
 
 
@@ -167,10 +161,9 @@ def _check_ignored(study: Study, grid: Grid) -> Iterator[str]:
     if study.trainer.engine == "keras":
         reason = "callbacks and model.fit have a state that no checkpoint holds"
         yield from _ignored("trainer", study.trainer, ("checkpoint_minutes",), reason)
-    points = grid.points.values()
-    if all(point.get("early_stopping_patience") is None for point in points):
-        names = {name for point in points for name in point}
-        for name in sorted(names & {"early_stopping_min_delta", "early_stopping_monitor"}):
+    if set(grid.values.get("early_stopping_patience", [])) <= {None}:
+        useless = {"early_stopping_min_delta", "early_stopping_monitor"}
+        for name in sorted(useless & grid.values.keys()):
             yield (
                 f"hyperparameters.{name}: has no effect without early_stopping_patience; give that "
                 "a number, or remove this"

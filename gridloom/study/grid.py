@@ -9,8 +9,9 @@ import itertools
 import keyword
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gridloom.errors import StudyError, nearest
@@ -21,8 +22,8 @@ from gridloom.study.grid_size import MAX_POINTS, range_length, why_too_large
 #: Keys of a grid that are not hyperparameters.
 RESERVED = ("exclude", "grids", "zip")
 
-#: Hyperparameter → its values in the order given, each once, under what identifies it.
-_Given = dict[str, dict[Any, Value]]
+#: Values in the order given, each once, under what identifies it.
+_Distinct = dict[Any, Value]
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,50 @@ class Grid:
     points
         Path of a point (see `point_path`) → its hyperparameters. The order is that of the product
         of the alphabetically sorted axes, with each axis's values in the order given.
-    axes
-        Swept hyperparameter → its values, both in the order given. A hyperparameter that some
-        points lack (a conditional one) is an axis too.
+    values
+        Hyperparameter → the values that it has in points, both in the order given.
     """
 
     points: dict[str, Point]
-    axes: dict[str, list[Value]]
+    values: dict[str, list[Value]]
+
+    def is_everywhere(self, name: str) -> bool:
+        """Return whether every point has a hyperparameter."""
+        return all(name in point for point in self.points.values())
+
+    @cached_property
+    def axes(self) -> dict[str, list[Value]]:
+        """Swept hyperparameter → its values.
+
+        A hyperparameter that some points lack (a conditional one) is an axis too.
+        """
+        return {
+            name: values
+            for name, values in self.values.items()
+            if len(values) > 1 or not self.is_everywhere(name)
+        }
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """All hyperparameters: the swept ones in the order given, then the fixed ones."""
+        return [*self.axes, *sorted(self.values.keys() - self.axes.keys())]
+
+    @cached_property
+    def texts(self) -> dict[str, list[str]]:
+        """Axis → its values as the tables spell them; a missing value comes last."""
+        return {
+            name: [*map(table_text, values), *([] if self.is_everywhere(name) else [""])]
+            for name, values in self.axes.items()
+        }
+
+    @cached_property
+    def numbers(self) -> dict[str, list[int | float]]:
+        """Axis → its values, if all are numbers and every point has it."""
+        return {
+            name: [value for value in values if isinstance(value, int | float)]
+            for name, values in self.axes.items()
+            if all(type(value) in (int, float) for value in values) and self.is_everywhere(name)
+        }
 
 
 def read_grid(
@@ -68,7 +106,7 @@ def read_grid(
         raise StudyError(too_large)
     problems: list[str] = []
     points: dict[str, Point] = {}
-    given: _Given = {}
+    given: dict[str, _Distinct] = {}
     for point in _points(hyperparameters, "hyperparameters", problems, given):
         path = point_path(point)
         for component in path.split("/"):
@@ -83,26 +121,19 @@ def read_grid(
         problems.append("hyperparameters: no point is left; check `exclude` and empty lists")
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
-    return Grid(points, _axes(hyperparameters, points, given))
+    return Grid(points, _values_left(hyperparameters, points, given))
 
 
-def column_order(grid: Grid) -> list[str]:
-    """List all hyperparameters: the swept ones in the order given, then the fixed ones."""
-    names = {name for point in grid.points.values() for name in point}
-    return [*grid.axes, *sorted(names - grid.axes.keys())]
-
-
-def _axes(
-    hyperparameters: Any, points: Mapping[str, Point], given: _Given
+def _values_left(
+    hyperparameters: Any, points: Mapping[str, Point], given: Mapping[str, _Distinct]
 ) -> dict[str, list[Value]]:
-    """List the hyperparameters that differ between points, values in the order given."""
-    axes = {}
+    """List the values that `exclude` leaves, in the order given."""
+    left = {}
     for name in dict.fromkeys(_names(hyperparameters)):
         kept = {identity_of(point[name]) for point in points.values() if name in point}
-        conditional = any(name not in point for point in points.values())
-        if len(kept) > 1 or (conditional and kept):
-            axes[name] = [value for key, value in given[name].items() if key in kept]
-    return axes
+        if kept:
+            left[name] = [value for key, value in given[name].items() if key in kept]
+    return left
 
 
 def _names(block: Any) -> Iterator[str]:
@@ -121,7 +152,9 @@ def _names(block: Any) -> Iterator[str]:
             yield from _names(grid)
 
 
-def _points(block: Any, where: str, problems: list[str], given: _Given) -> Iterator[Point]:
+def _points(
+    block: Any, where: str, problems: list[str], given: dict[str, _Distinct]
+) -> Iterator[Point]:
     if isinstance(block, Mapping):
         yield from _points_of_grid(block, where, problems, given)
     elif isinstance(block, Sequence) and not isinstance(block, str):
@@ -136,7 +169,7 @@ def _points(block: Any, where: str, problems: list[str], given: _Given) -> Itera
 
 
 def _points_of_grid(
-    grid: Mapping[str, Any], where: str, problems: list[str], given: _Given
+    grid: Mapping[str, Any], where: str, problems: list[str], given: dict[str, _Distinct]
 ) -> Iterator[Point]:
     dimensions: list[list[Point]] = []
     taken: set[str] = set()
@@ -144,15 +177,12 @@ def _points_of_grid(
         if name in RESERVED:
             continue
         _check_name(name, where, problems)
-        values = _values(grid[name], f"{where}.{name}", problems)
-        dimensions.append([{name: value} for value in values])
+        values = _distinct(_values(grid[name], f"{where}.{name}", problems))
+        given[name] = given.get(name, {}) | values
+        dimensions.append([{name: value} for value in values.values()])
         taken.add(name)
     for group_where, group in _zip_groups(grid, where, problems):
-        dimensions.append(_zipped(group, group_where, taken, problems))
-    for dimension in dimensions:
-        for point in dimension:
-            for name, value in point.items():
-                given.setdefault(name, {}).setdefault(identity_of(value), value)
+        dimensions.append(_zipped(group, group_where, taken, problems, given))
     if "grids" in grid:
         subgrids = grid["grids"]
         if not isinstance(subgrids, list):
@@ -191,7 +221,11 @@ def _zip_groups(
 
 
 def _zipped(
-    group: Mapping[str, Any], where: str, taken: set[str], problems: list[str]
+    group: Mapping[str, Any],
+    where: str,
+    taken: set[str],
+    problems: list[str],
+    given: dict[str, _Distinct],
 ) -> list[Point]:
     columns = {}
     for name in sorted(map(str, group)):
@@ -199,7 +233,8 @@ def _zipped(
         if name in taken:
             problems.append(f"{where}.{name}: is given outside this group too; keep one")
         taken.add(name)
-        columns[name] = _values(group[name], f"{where}.{name}", problems, merge=False)
+        columns[name] = _values(group[name], f"{where}.{name}", problems)
+        given[name] = given.get(name, {}) | _distinct(columns[name])
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -228,10 +263,9 @@ def _exclude_rules(
                 )
         read.append(
             {
-                str(name): {
-                    identity_of(value)
-                    for value in _values(values, f"{where}.exclude[{index}].{name}", problems)
-                }
+                str(name): set(
+                    _distinct(_values(values, f"{where}.exclude[{index}].{name}", problems))
+                )
                 for name, values in rule.items()
             }
         )
@@ -254,27 +288,27 @@ _NUMBER = r"[-+]?[\d.]+(?:[eE][-+]?\d+)?"
 _UNLISTED = re.compile(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER})+\s*")
 
 
-def _values(given: Any, where: str, problems: list[str], *, merge: bool = True) -> list[Value]:
-    """Return the values of one axis in the order given, each once (unless not `merge`)."""
+def _values(given: Any, where: str, problems: list[str]) -> list[Value]:
+    """Return the values of one axis in the order given."""
     if isinstance(given, Mapping):
-        values = _generated(given, where, problems)
-    elif isinstance(given, list | tuple):
+        return _generated(given, where, problems)
+    if isinstance(given, list | tuple):
         if not given:
             problems.append(f"{where}: the list is empty; give a value or remove the key")
-        values = [_value(item, f"{where}[{i}]", problems) for i, item in enumerate(given)]
-    else:
-        if isinstance(given, str) and _UNLISTED.fullmatch(given):
-            problems.append(
-                f"{where}: {given!r} is text, because brackets are missing; write [{given}] for a "
-                "list, and a point in a decimal number"
-            )
-        values = [_value(given, where, problems)]
-    if merge:
-        once: dict[Any, Value] = {}
-        for value in values:
-            once.setdefault(identity_of(value), value)
-        values = list(once.values())
-    return values
+        return [_value(item, f"{where}[{i}]", problems) for i, item in enumerate(given)]
+    if isinstance(given, str) and _UNLISTED.fullmatch(given):
+        problems.append(
+            f"{where}: {given!r} is text, because brackets are missing; write [{given}] for a "
+            "list, and a point in a decimal number"
+        )
+    return [_value(given, where, problems)]
+
+
+def _distinct(values: Iterable[Value]) -> _Distinct:
+    once: _Distinct = {}
+    for value in values:
+        once.setdefault(identity_of(value), value)
+    return once
 
 
 def _generated(given: Mapping[str, Any], where: str, problems: list[str]) -> list[Value]:
@@ -356,23 +390,3 @@ def _scalar(given: Any, where: str, problems: list[str]) -> Scalar:
         return value
     problems.append(f"{where}: {given!r} is not a number, text, true, false or null")
     return None
-
-
-def axis_texts(grid: Grid) -> dict[str, list[str]]:
-    """Return each axis with its values as the tables spell them; a missing value comes last."""
-    texts = {}
-    for name, values in grid.axes.items():
-        texts[name] = [table_text(value) for value in values]
-        if any(name not in point for point in grid.points.values()):
-            texts[name].append("")
-    return texts
-
-
-def axis_numbers(grid: Grid) -> dict[str, list[int | float]]:
-    """Return each axis whose values are all numbers, if every point has it."""
-    return {
-        name: [value for value in values if isinstance(value, int | float)]
-        for name, values in grid.axes.items()
-        if all(type(value) in (int, float) for value in values)
-        and all(name in point for point in grid.points.values())
-    }

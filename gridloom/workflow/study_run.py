@@ -38,7 +38,6 @@ from gridloom.naming.values import canonical, table_text
 from gridloom.storage import require_room
 from gridloom.study.contract import check_model_file
 from gridloom.study.dataset import Dataset, Split
-from gridloom.study.grid import axis_numbers
 from gridloom.study.loading import handed_study, load_study
 from gridloom.study.schema import Study, names_of
 from gridloom.study.sources import local_sources, shown
@@ -229,7 +228,7 @@ class StudyRun:
             tables.append(f"{self.data}/raw_test.{self.format}")
         return tables
 
-    @property
+    @cached_property
     def folds(self) -> int:
         """Trainings of each repetition."""
         return int(used_validation(self.study).get("folds", 1))
@@ -507,7 +506,7 @@ class StudyRun:
     @property
     def to_scale(self) -> list[str]:
         """Axes whose values heatmaps draw to scale."""
-        numbers = axis_numbers(self.study.grid)
+        numbers = self.study.grid.numbers
         return [name for name in self.study.figures.to_scale if name in numbers]
 
     def all_figures(self, folder: str) -> list[str]:
@@ -530,7 +529,7 @@ class StudyRun:
         file = f"{self.verify_folder}/verify.yaml"
         return file if Path(file).exists() else None
 
-    @property
+    @cached_property
     def study_text(self) -> str:
         """The study as JSON: what it sets itself and what its results depend on.
 

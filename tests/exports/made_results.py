@@ -15,7 +15,6 @@ from gridloom.analysis.table import gather, write_tables
 from gridloom.identity.setup import Setup
 from gridloom.naming.points import read_path
 from gridloom.results import Results
-from gridloom.study.grid import column_order
 from gridloom.study.schema import Study
 from tests.made_records import SETUP, write_made_record
 
@@ -112,7 +111,7 @@ def write_results(
                 epochs = 2 if stopped else 3
                 histories.append({"loss": losses[:epochs], metric: values[:epochs]})
         records.append(write_made_record(folder, point, histories, setup=setup))
-    gathered = gather(records, column_order(study.grid), repetitions, metric, mode)
+    gathered = gather(records, study.grid.columns, repetitions, metric, mode)
     summary = with_certainty(gathered.summary, certainty(gathered.runs, metric, mode, None))
     write_tables(
         replace(gathered, summary=summary),

@@ -11,7 +11,6 @@ import yaml
 
 from gridloom.errors import GridloomError, StudyError
 from gridloom.figures.wanted import LARGEST, MAX_AXES, curve_names
-from gridloom.study.grid import axis_texts
 from gridloom.workflow.invocation import Invocation
 from gridloom.workflow.jobs import Group
 from gridloom.workflow.study_run import StudyRun, require_submission
@@ -202,7 +201,7 @@ def test_axes_that_are_swept_are_drawn_to_scale(run_of):
 def test_a_point_has_a_text_for_each_axis_and_none_for_what_it_lacks(run_of):
     example = yaml.safe_load((ROOT / "config" / "examples" / "optimizers.yaml").read_text())
     run = run_of(example)
-    axes = axis_texts(run.study.grid)
+    axes = run.study.grid.texts
     rows = run.values_of_points()
     assert len(rows) == len(run.study.grid.points)
     for known, used in zip(axes.values(), zip(*rows, strict=True), strict=True):
