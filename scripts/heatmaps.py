@@ -31,7 +31,8 @@ with report_mistakes(snakemake.log[0]):
     draw_grid(
         StudyNumbers(
             summary=summary,
-            runs=read_csv(Path(snakemake.input.runs), axes),
+            # Only the line of a single axis draws trainings by their axis.
+            runs=read_csv(Path(snakemake.input.runs), axes if len(axes) == 1 else {}),
             axes=axes,
             metric=params.metric,
             mode=params.mode,

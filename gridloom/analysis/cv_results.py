@@ -53,19 +53,20 @@ def cv_results(
     sign = -1.0 if mode == "min" else 1.0
     seconds = spread(runs["seconds"])
     scores = spread(sign * runs[metric].astype(float).where(runs["status"] == "ok"))
-    listed = [points[path] for path in paths]
+    listed = [{name: _plain(value) for name, value in points[path].items()} for path in paths]
     means = scores.mean(axis=1)
     return pd.DataFrame(
         {
             "mean_fit_time": np.nanmean(seconds, axis=1),
             "std_fit_time": np.nanstd(seconds, axis=1),
             **{
-                f"param_{name}": _column([point.get(name, np.nan) for point in listed])
+                # With the type that its values share; objects where they share none.
+                f"param_{name}": pd.Series(
+                    [point.get(name, np.nan) for point in listed], dtype=object
+                ).infer_objects()
                 for name in sorted(set().union(*listed))
             },
-            "params": [
-                repr({name: _plain(value) for name, value in point.items()}) for point in listed
-            ],
+            "params": [repr(point) for point in listed],
             **{f"split{place}_test_score": split for place, split in enumerate(scores.T)},
             "mean_test_score": means,
             "std_test_score": scores.std(axis=1),
@@ -76,8 +77,3 @@ def cv_results(
 
 def _plain(value: Value) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _column(values: list[Any]) -> pd.Series:
-    """Return values with the type that they share; objects where they share none."""
-    return pd.Series([_plain(value) for value in values], dtype=object).infer_objects()

@@ -41,8 +41,8 @@ class Unfinished:
     file
         Where to keep them; None to keep nothing.
     identity
-        Everything that determines the fits, and the kind of machine. A file of another identity
-        is ignored, and so is a damaged one.
+        What determines the fits and is not in the file's path, which names set-up, point and
+        repetitions. A file of another identity is ignored, and so is a damaged one.
     checkpoint_minutes
         Minutes between two checkpoints of a fit; None for none.
     stop

@@ -94,12 +94,12 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Best:
-    """The best point so far: one of its records, the objective's mean, its standard error.
+    """The best point so far: its path, the objective's mean, its standard error.
 
     The error is None for a point of one repetition.
     """
 
-    record: str
+    point: str
     mean: float
     error: float | None
 
@@ -149,7 +149,6 @@ class Progress:
         self._finished: set[str] = set()
         self._scores: dict[str, list[float]] = {}
         self._means: dict[str, float] = {}
-        self._records: dict[str, str] = {}
         self._spoilt: set[str] = set()
         # Cause → when its failures reached `MAX_ALIKE`, so that the run may be hopeless.
         self._alike: dict[str, float] = {}
@@ -283,7 +282,6 @@ class Progress:
             self._spoilt.add(point)
         if known and point not in self._spoilt:
             self._means[point] = fmean(known)
-            self._records[point] = record
         else:
             self._means.pop(point, None)
 
@@ -298,7 +296,7 @@ class Progress:
         point = choose(self._means, key=self._means.__getitem__)
         scores = self._scores[point]
         error = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
-        return Best(self._records[point], self._means[point], error)
+        return Best(point, self._means[point], error)
 
     def pace(self) -> float | None:
         """Return the trainings finished per second since the first job began; None before any."""
@@ -373,7 +371,7 @@ def describe_panel(progress: Progress, now: float) -> list[Row]:
     best = progress.best()
     if best is not None:
         rows.append(Row("best so far", f"{outlook.metric} {describe_score(best.mean, best.error)}"))
-        rows.append(Row("", outlook.describe_point(best.record)))
+        rows.append(Row("", outlook.describe_swept(best.point)))
     oldest = list(progress.running)[:MAX_RUNNING]
     for place, record in enumerate(oldest):
         since = describe_duration(now - progress.running[record])
@@ -397,7 +395,7 @@ def describe_line(progress: Progress, now: float) -> str:
     best = progress.best()
     if best is not None:
         score = describe_score(best.mean, best.error)
-        parts.append(f"best so far {score} ({outlook.describe_point(best.record)})")
+        parts.append(f"best so far {score} ({outlook.describe_swept(best.point)})")
     oldest = next((record for record in progress.running if record in progress.epochs), None)
     if oldest is not None:
         parts.append(f"{outlook.describe_point(oldest)} in {progress.epochs[oldest]}")

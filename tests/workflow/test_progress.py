@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gridloom.naming.blocks import point_of
 from gridloom.workers.client import INTERRUPTED
 from gridloom.workflow.progress import (
     MAX_ALIKE,
@@ -96,8 +97,8 @@ def test_the_best_point_has_its_mean_over_folds_and_its_error_over_repetitions(t
     progress = read_all(Progress(outlook_of([], [bad, good], folds=2)))
     best = progress.best()
     # The third repetition is not of the study. Means 2 and 4: sd √2, over √2.
-    assert (best.record, best.mean, best.error) == (good, 3.0, pytest.approx(1.0))
-    assert read_all(Progress(outlook_of([], [bad, good], mode="max"))).best().record == bad
+    assert (best.point, best.mean, best.error) == (point_of(good), 3.0, pytest.approx(1.0))
+    assert read_all(Progress(outlook_of([], [bad, good], mode="max"))).best().point == point_of(bad)
     assert read_all(Progress(outlook_of([], [good], repetitions=1))).best().error is None
 
 
