@@ -16,7 +16,7 @@ from gridloom.check.findings import Cost, Findings
 from gridloom.check.sample import sample
 from gridloom.errors import MAX_MESSAGE, ChangedError, DataError, GridloomError, shortened
 from gridloom.identity.setup import Setup
-from gridloom.naming.points import point_path, read_path
+from gridloom.naming.points import read_path
 from gridloom.records import Record, write_record
 from gridloom.training.request import Request
 from gridloom.training.trainer import Inspection, Trainer
@@ -57,10 +57,9 @@ def write_findings(
     findings
         File to write.
     """
-    given = [read_path(path) for path in points]
     request = Request(
         setup=Setup.from_json(setup),
-        hyperparameters=given[0],
+        hyperparameters={},
         repetitions=tuple(repetitions),
         rows_file=Path(rows_file),
         split_file=Path(split_file),
@@ -68,36 +67,34 @@ def write_findings(
         lockstep=lockstep,
         objective=objective,
     )
-    requests = [replace(request, hyperparameters=point) for point in given]
+    requests = {path: replace(request, hyperparameters=read_path(path)) for path in points}
     check(requests, timed=timed).write(Path(findings))
 
 
-def check(requests: Sequence[Request], *, timed: bool) -> Findings:
+def check(requests: Mapping[str, Request], *, timed: bool) -> Findings:
     """Build a sample of networks, check them as a training does, and time epochs of some.
 
     Parameters
     ----------
     requests
-        One job of each point.
+        Path of each point → a job of it.
     timed
         Whether to time epochs if each network of the sample can train. If not, the mistakes are
         reported sooner.
     """
     trainer = Trainer()
-    results = _inspect(trainer, requests)
-    paths = {place: point_path(requests[place].hyperparameters) for place in results}
-    good = {place: result for place, result in results.items() if isinstance(result, Inspection)}
-    jobs = [(paths[place], requests[place]) for place in good]
+    paths, inspected = list(requests), _inspect(trainer, list(requests.values()))
+    results = {paths[place]: result for place, result in inspected.items()}
+    good = {path: result for path, result in results.items() if isinstance(result, Inspection)}
+    jobs = [(path, requests[path]) for path in good]
     costs = _time(trainer, jobs) if timed and len(good) == len(results) else {}
     return Findings(
-        points=tuple(paths.values()),
-        failed={
-            paths[place]: result for place, result in results.items() if isinstance(result, str)
-        },
-        engines={paths[place]: result.engine for place, result in good.items()},
+        points=tuple(results),
+        failed={path: result for path, result in results.items() if isinstance(result, str)},
+        engines={path: result.engine for path, result in good.items()},
         one_by_one={
-            paths[place]: result.why_not_lockstep
-            for place, result in good.items()
+            path: result.why_not_lockstep
+            for path, result in good.items()
             if result.why_not_lockstep is not None
         },
         costs=costs,

@@ -227,7 +227,7 @@ def open_request(request: Request, inputs: Inputs, stop: Event) -> OpenRequest:
     if pipeline is not None:
         shape = pipeline.input_shape(first.x_train, first.y_train, rows.outputs, rows.classes)
     machine = Machine(**environment())
-    # What an earlier run trained counts on this kind of machine only. Its file's path says the rest.
+    # What an earlier run trained counts on this kind of machine only. Its path says the rest.
     identity = {"rows": inputs.content, "lockstep": request.lockstep, "machine": machine.kind}
     return OpenRequest(
         request,

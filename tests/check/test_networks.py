@@ -158,10 +158,14 @@ def request_of_file(data, tmp_path):
     return make
 
 
+def named(requests):
+    return {point_path(request.hyperparameters): request for request in requests}
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_found_before_any_training(request_of_file, name):
     text, changes, expected = MISTAKES[name]
-    found = check([request_of_file(text, **changes)], timed=False)
+    found = check(named([request_of_file(text, **changes)]), timed=False)
     (cause,) = found.failed.values()
     assert expected in cause
     assert found.engines == {}
@@ -177,7 +181,7 @@ def test_networks_that_can_train_have_an_engine_and_the_others_a_cause(request_o
     # The files are read as they are now.
     requests = [replace(requests[-1], hyperparameters=one.hyperparameters) for one in requests]
     paths = [point_path(one.hyperparameters) for one in requests]
-    found = check(requests, timed=True)
+    found = check(named(requests), timed=True)
     assert list(found.failed) == [paths[1]]
     assert not found.costs  # so that the mistake is reported at once
     assert found.engines == {paths[0]: "lockstep", paths[2]: "one by one"}
@@ -199,7 +203,7 @@ def test_if_the_first_point_fails_the_others_are_checked_from_one_that_can_train
         for units in (-1, 1)
         for depth in (1, -1, 2)
     ]
-    found = check(requests, timed=False)
+    found = check(named(requests), timed=False)
     good = {point_path(one.hyperparameters) for one in requests[3:] if one is not requests[4]}
     assert set(found.engines) == good
     assert point_path(requests[4].hyperparameters) in found.failed
@@ -223,7 +227,7 @@ def test_epochs_are_timed_and_the_size_of_a_record_is_estimated(data, tmp_path):
     from gridloom.training.trainer import Trainer
 
     request = request_of(data, epochs=40)
-    found = check([request], timed=True)
+    found = check(named([request]), timed=True)
     (cost,) = found.costs.values()
     # The difference of two fits, which a loaded machine may hide.
     assert cost.start_seconds + cost.epoch_seconds > 0
