@@ -1,6 +1,6 @@
 """Cells of the CSV tables: text that a spreadsheet would run as a formula is kept from it.
 
-Such a text, and one that opens with an apostrophe itself, gets an apostrophe in front; `meant`
+Such a text, and one that opens with an apostrophe itself, gets an apostrophe in front; `read_csv`
 takes it off. Numbers stay as they are.
 """
 
@@ -47,7 +47,7 @@ def read_csv(path: Path, axes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         keep_default_na=False,
         na_values={name: [""] for name in columns.difference(texts)},
     )
-    table = table.assign(**{name: table[name].map(meant) for name in texts})
+    table = table.assign(**{name: table[name].str.removeprefix("'") for name in texts})
     for name, known in axes.items():
         strange = table.loc[~table[name].isin(known), name]
         if len(strange):
@@ -64,8 +64,3 @@ def _neutral(column: pd.Series) -> pd.Series:
         f"'{cell}" if isinstance(cell, str) and cell.startswith(_KEPT) else cell for cell in column
     ]
     return pd.Series(cells, column.index, dtype=object)
-
-
-def meant(cell: str) -> str:
-    """Return the value that a cell of a table stands for."""
-    return cell.removeprefix("'")

@@ -62,15 +62,11 @@ def spell(value: Value) -> str:
     has its first character encoded: ``"1"`` is ``%31``, ``1`` is ``1``.
     """
     if isinstance(value, tuple):
-        items = [_spell_scalar(item).replace("-", "~") or "~" for item in value]
+        items = [spell(item).replace("-", "~") or "~" for item in value]
         text = "-".join(items) + ("-" if len(items) < 2 else "")
         if _NUMBER.fullmatch(text):  # such as ["1e", 5]
             text = f"%{ord(text[0]):02X}{text[1:]}"
         return text
-    return _spell_scalar(value)
-
-
-def _spell_scalar(value: Scalar) -> str:
     for word, meaning in _WORDS.items():
         if value is meaning:
             return word
@@ -86,11 +82,8 @@ def read_value(text: str) -> Value:
     """Read a value that `spell` wrote."""
     if "-" in text and not _NUMBER.fullmatch(text):
         items = text.removesuffix("-").split("-") if text != "-" else []
-        return tuple(_read_scalar("" if item == "~" else item.replace("~", "-")) for item in items)
-    return _read_scalar(text)
-
-
-def _read_scalar(text: str) -> Scalar:
+        items = ["" if item == "~" else item.replace("~", "-") for item in items]
+        return tuple(read_value(item) for item in items)  # type: ignore[misc]
     if text in _WORDS:
         return _WORDS[text]
     if _NUMBER.fullmatch(text):

@@ -16,7 +16,7 @@ from typing import Any
 
 from gridloom.errors import StudyError, nearest
 from gridloom.naming.points import MAX_COMPONENT_BYTES, Point, point_path
-from gridloom.naming.values import Scalar, Value, canonical, identity_of, table_text
+from gridloom.naming.values import Value, canonical, identity_of, table_text
 from gridloom.study.grid_size import MAX_POINTS, range_length, why_too_large
 
 #: Keys of a grid that are not hyperparameters.
@@ -367,12 +367,9 @@ def _value(given: Any, where: str, problems: list[str]) -> Value:
             problems.append(f"{where}: a list inside a list may hold plain values only")
             return ()
         return tuple(
-            _scalar(item, f"{where}[{index}]", problems) for index, item in enumerate(given)
+            _value(item, f"{where}[{i}]", problems)  # type: ignore[misc]
+            for i, item in enumerate(given)
         )
-    return _scalar(given, where, problems)
-
-
-def _scalar(given: Any, where: str, problems: list[str]) -> Scalar:
     if isinstance(given, float) and not math.isfinite(given):
         problems.append(f"{where}: {given} is not a finite number")
         return None
@@ -385,8 +382,6 @@ def _scalar(given: Any, where: str, problems: list[str]) -> Scalar:
         )
         return None
     if given is None or isinstance(given, bool | int | float | str):
-        value = canonical(given)
-        assert not isinstance(value, tuple)
-        return value
+        return canonical(given)
     problems.append(f"{where}: {given!r} is not a number, text, true, false or null")
     return None

@@ -274,8 +274,8 @@ class Adapter:
             return needed
         # A finished record is never made again, and with this flag it needs no job. The jobs of
         # records take most of the time of planning.
-        is_there = self.run.coverage.is_there
-        return [before_update(record) if is_there(record) else record for record in needed]
+        finished = set(self.run.coverage.existing)
+        return [before_update(record) if record in finished else record for record in needed]
 
     @property
     def _describes(self) -> bool:
