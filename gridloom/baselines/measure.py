@@ -140,7 +140,7 @@ class _Study:
         """See `gridloom.baselines.fits.Work`."""
         request, rows = self.request, self.inputs.rows
         outputs = rows.outputs
-        folds = request.setup.validation.get("folds", 1)
+        folds = request.setup.folds
         classes = None if rows.description.task == "regression" else 0
         if rows.classes is not None:
             classes, outputs = outputs, 1 if outputs == 2 else outputs

@@ -133,7 +133,7 @@ def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str
         training_code=library_fingerprint([TRAINING], digests),
         seed=study.seed,
         vary=tuple(sorted(study.vary)),
-        validation=used_validation(study),
+        validation=_used_validation(study),
         class_weight=study.class_weight,
         scaling=study.preparation.scaling,
         target=study.preparation.target if study.dataset.task == "regression" else "none",
@@ -145,7 +145,7 @@ def setup_of(study: Study, rows: str, digests: Digests, environment: Mapping[str
     )
 
 
-def used_validation(study: Study) -> dict[str, Any]:
+def _used_validation(study: Study) -> dict[str, Any]:
     """Return the method of validation with the one number that it uses."""
     key = "folds" if study.validation.method == "kfold" else "fraction"
     return {"method": study.validation.method, key: getattr(study.validation, key)}

@@ -78,6 +78,11 @@ class Setup:
         return cls(**{**values, "vary": tuple(values["vary"])})
 
     @property
+    def folds(self) -> int:
+        """Trainings of each repetition."""
+        return int(self.validation.get("folds", 1))
+
+    @property
     def name(self) -> str:
         """Name of the folder of its records: 16 hexadecimal digits."""
         return fingerprint([], json.dumps(self.as_json(), sort_keys=True))

@@ -123,8 +123,7 @@ class Job:
     @property
     def trainings(self) -> int:
         """Number of its trainings: one for each fold of each repetition."""
-        folds: int = self.settings.setup.validation.get("folds", 1)
-        return len(self.request.repetitions) * folds
+        return len(self.request.repetitions) * self.settings.setup.folds
 
 
 @dataclass(frozen=True)

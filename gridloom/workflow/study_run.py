@@ -31,7 +31,6 @@ from gridloom.identity.identify import (
     format_of,
     identify,
     library_modules_of,
-    used_validation,
 )
 from gridloom.naming.blocks import FIRST_RESERVED, job_repetitions, log_of, point_of
 from gridloom.naming.values import canonical, table_text
@@ -228,10 +227,10 @@ class StudyRun:
             tables.append(f"{self.data}/raw_test.{self.format}")
         return tables
 
-    @cached_property
+    @property
     def folds(self) -> int:
         """Trainings of each repetition."""
-        return int(used_validation(self.study).get("folds", 1))
+        return self.identity.setup.folds
 
     def code(self, script: Path) -> list[str]:
         """List a rule's script and the library modules that it imports; an edit reruns the rule."""
