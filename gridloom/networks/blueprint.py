@@ -9,9 +9,11 @@ is built.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,8 +46,19 @@ _BUILTINS = (
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
-#: Instructions that change a variable of the module, which the next call would see.
-_STORING = ("STORE_GLOBAL", "DELETE_GLOBAL")
+#: Instructions that no function here may have: those that change a variable of the module, which
+#: the next call would see, and those of `except`, `finally` and `with`, because stand-ins do not
+#: fail where Keras would.
+_INSTRUCTIONS = ("STORE_GLOBAL", "DELETE_GLOBAL", "PUSH_EXC_INFO")
+
+#: Between these, no learning rate becomes 0 or infinite as a float of 32 bits.
+_RATES = (1e-30, 1e30)
+
+#: Most items of all arguments of a model.
+_MOST_ITEMS = 100_000
+
+#: Refusals after which a file is not tried any more: each takes a run of `build_model`.
+_MOST_REFUSALS = 8
 
 
 #: Whatever Python may do with an object.
@@ -91,12 +104,9 @@ class Blueprints:
     def __init__(self, builder: Callable[..., Any]) -> None:
         self._recording = _Recording()
         self._builder: Any = None
-        if isinstance(builder, FunctionType):
-            names = {"__builtins__": _Builtins(self._recording)}
-            self._builder = self._copy(builder, names)
-            for name, value in builder.__globals__.items():
-                if not name.startswith("__"):
-                    names[name] = self._stand_in(value, builder.__globals__, names)
+        self._refusals = 0
+        with contextlib.suppress(Exception):  # objects of the file may do anything when looked at
+            self._builder = self._copied(builder)
 
     def of(
         self, input_shape: tuple[int, ...], outputs: int, arguments: Mapping[str, Any]
@@ -108,53 +118,69 @@ class Blueprints:
         arguments
             Hyperparameters, as `build_model` gets them.
         """
-        if self._builder is None:
+        if self._builder is None or self._refusals >= _MOST_REFUSALS:
             return None
         self._recording.clear()
-        try:
-            return self._recording.finish(self._builder(input_shape, outputs, **arguments))
-        except (Exception, _RefusedError):  # building the network shows what is wrong
+        found = None
+        # Building the network shows what is wrong.
+        with contextlib.suppress(Exception, _RefusedError):
+            found = self._recording.finish(self._builder(input_shape, outputs, **arguments))
+        self._refusals += found is None
+        return found
+
+    def _copied(self, builder: Any) -> Any:
+        """Return a function of the file that sees stand-ins; None if it may keep anything."""
+        if not _is_stateless(builder):
             return None
+        module = builder.__globals__
+        names: dict[str, Any] = {"__builtins__": _Builtins(self._recording)}
+        copies: dict[int, FunctionType] = {}
 
-    def _stand_in(self, value: Any, module: dict[str, Any], names: dict[str, Any]) -> Any:
-        """Return what stands for a global variable of the file."""
-        if isinstance(value, FunctionType) and value.__globals__ is module:
-            return self._copy(value, names)
-        return _stand_in(value, self._recording)
+        def copy(function: FunctionType) -> FunctionType:
+            if id(function) not in copies:
+                code, defaults = function.__code__, function.__defaults__
+                copies[id(function)] = FunctionType(code, names, function.__name__, defaults)
+                copies[id(function)].__kwdefaults__ = function.__kwdefaults__
+            return copies[id(function)]
 
-    def _copy(self, function: FunctionType, names: dict[str, Any]) -> Any:
-        """Return a function of the file that sees stand-ins; it must keep nothing between calls."""
-        given = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-        if function.__closure__ or not all(map(_is_plain, given)) or _stores(function.__code__):
-            return _Unknown(self._recording)
-        copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-        copy.__kwdefaults__ = function.__kwdefaults__
-        return copy
+        for name, value in module.items():
+            if name.startswith("__"):
+                continue
+            if _is_stateless(value) and value.__globals__ is module:
+                names[name] = copy(value)
+            else:
+                names[name] = self._recording.stand_in(value)
+        return copy(builder)
 
 
-def _stand_in(value: Any, recording: _Recording) -> Any:
-    """Return what stands for something that the file has, or that a module of Keras has."""
-    if _is_plain(value) or value is math:
-        return value
-    if isinstance(value, ModuleType) and value.__name__.partition(".")[0] == "keras":
-        return _Module(recording, value)
-    if str(getattr(value, "__module__", "")).startswith("keras.") and hasattr(
-        value, "__qualname__"
-    ):
-        return _Known(recording, value)
-    return _Unknown(recording)
+def _is_stateless(value: Any) -> bool:
+    """Return whether something is a function that keeps nothing between calls."""
+    if type(value) is not FunctionType:
+        return False
+    given = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
+    return not value.__closure__ and all(map(_is_plain, given)) and _is_simple(value.__code__)
+
+
+def _is_simple(code: CodeType) -> bool:
+    """Return whether code has none of the instructions above."""
+    return all(one.opname not in _INSTRUCTIONS for one in dis.get_instructions(code)) and all(
+        _is_simple(part) for part in code.co_consts if type(part) is CodeType
+    )
 
 
 def _is_plain(value: Any) -> bool:
     """Return whether a value cannot change, and stands for itself."""
-    return type(value) in _PLAIN or (type(value) is tuple and all(map(_is_plain, value)))
+    kind = type(value)  # whose comparison may be the file's own
+    return any(kind is one for one in _PLAIN) or (kind is tuple and all(map(_is_plain, value)))
 
 
-def _stores(code: CodeType) -> bool:
-    """Return whether code changes variables of its module."""
-    return any(one.opname in _STORING for one in dis.get_instructions(code)) or any(
-        _stores(part) for part in code.co_consts if isinstance(part, CodeType)
-    )
+def _is_keras_own(value: Any) -> bool:
+    """Return whether something is a class or function of Keras, under its own name."""
+    if not (issubclass(type(value), type) or type(value) is FunctionType):
+        return False
+    module = str(value.__module__)
+    place = sys.modules.get(module) if module.startswith("keras.") else None
+    return vars(place).get(value.__qualname__) is value if place is not None else False
 
 
 class _RefusedError(BaseException):
@@ -165,13 +191,31 @@ class _Recording:
     """The calls of one run of `build_model`."""
 
     def __init__(self) -> None:
+        #: Id of an object → the object, which lives as long, and what stands for it.
+        self._stand_ins: dict[int, tuple[Any, Any]] = {}
         self.clear()
+
+    def stand_in(self, value: Any) -> Any:
+        """Return what stands for something that the file has: for one object, always the same."""
+        if _is_plain(value) or value is math:
+            return value
+        if id(value) not in self._stand_ins:
+            made: _Unknown
+            if type(value) is ModuleType and value.__name__.partition(".")[0] == "keras":
+                made = _Module(self, value)
+            elif _is_keras_own(value):
+                made = _Known(self, value)
+            else:
+                made = _Unknown(self)
+            self._stand_ins[id(value)] = (value, made)
+        return self._stand_ins[id(value)][1]
 
     def clear(self) -> None:
         """Begin anew."""
         self._refused = False
+        self._items = 0
         self._calls: list[Any] = []
-        #: Arguments of the calls, and their words when they were given.
+        #: Arguments that may change, and their words when they were given.
         self._given: list[tuple[Any, Any]] = []
         self._optimizers = 0
         self._learning_rates: list[float] = []
@@ -184,12 +228,15 @@ class _Recording:
 
     def note(self, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         """Note a call of a class, a layer or a method; return its place."""
-        words = self._words([args, kwargs])
-        self._given.append(([args, kwargs], words))
+        self._check_given()
+        words = [self._words(args), *map(self._words, kwargs.items())]
+        for value in (*args, *kwargs.values()):
+            if type(value) is list or type(value) is tuple:
+                self._given.append((value, self._words(value)))
         if isinstance(what, type):
             value, rest = self._value(what, args, kwargs)
             if value is not None:
-                words = [value > 0, self._words(rest)]
+                words = [value > 0, *map(self._words, rest.items())]
             what = f"{what.__module__}.{what.__qualname__}"
         self._calls.append([what, words])
         return len(self._calls) - 1
@@ -210,9 +257,9 @@ class _Recording:
         given = _signature(kind).bind(*args, **kwargs).arguments
         value = given.pop(name, None)
         if name == "rate":
-            known = type(value) in (int, float) and 0 <= value < 1
+            known = type(value) in (int, float) and 0 <= value < 1 and repr(value) != "-0.0"
         else:
-            known = type(value) is float and 0 < value < math.inf
+            known = type(value) is float and _RATES[0] < value < _RATES[1]
         if not known:
             return None, None
         kept.append(float(value))
@@ -222,9 +269,9 @@ class _Recording:
         """Return the blueprint of what `build_model` returned; None if it was refused."""
         if type(returned) is not _Made or not _is_model(_known_of(returned)[1]):
             return None
+        self._check_given()
         calls = [*self._calls, ["return", self._words(returned)]]
-        # Keras may keep a list that the file changed after the call.
-        if self._refused or any(self._words(given) != words for given, words in self._given):
+        if self._refused:
             return None
         learning_rate = rate = None
         if self._optimizers == len(self._learning_rates) == 1:
@@ -237,15 +284,24 @@ class _Recording:
         ]
         return Blueprint(repr(calls), learning_rate, rate)
 
+    def _check_given(self) -> None:
+        """Refuse a list that the file has changed after a call: Keras may have kept it."""
+        if any(self._words(value) != words for value, words in self._given):
+            self.refuse()
+
     def _words(self, value: Any) -> Any:
-        """Return a form of an argument that is equal only for equal arguments."""
+        """Return a form of an argument that is equal only for equal arguments.
+
+        A dictionary has none: Keras changes those that it reads a configuration from.
+        """
         kind = type(value)
-        if kind in _PLAIN:
+        if any(kind is one for one in _PLAIN):
             return (kind.__name__, repr(value))
-        if kind in (list, tuple):
+        if kind is list or kind is tuple:
+            self._items += len(value)
+            if self._items > _MOST_ITEMS:
+                self.refuse()
             return [kind.__name__, *map(self._words, value)]
-        if kind is dict:
-            return [kind.__name__, *map(self._words, value.items())]
         if kind is _Made:
             return _known_of(value)[0]
         if kind is _Known:
@@ -285,7 +341,7 @@ class _Module(_Unknown):
         (module,) = _known_of(self)
         if not hasattr(module, name):
             _refuse(self)
-        return _stand_in(getattr(module, name), _recording_of(self))
+        return _recording_of(self).stand_in(getattr(module, name))
 
 
 class _Known(_Unknown):

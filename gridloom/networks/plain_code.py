@@ -44,7 +44,12 @@ _ACTING = {
     "load_op_library",
     "methodcaller",
     "mro",
+    "setbufsize",
+    "seterr",
+    "seterrcall",
     "setitem",
+    "total_ordering",
+    "update_wrapper",
 }
 _ACTING_STARTS = ("Register", "_", "clear_", "disable_", "enable_", "register", "run_", "set_")
 
@@ -131,6 +136,12 @@ def _what_acts(node: ast.AST, names: _Names, own: Collection[str]) -> str | None
             return "__module__"
         case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
             return name if _is_acting(name) else None
+        case ast.Call(func=ast.Name() | ast.Attribute() as called, args=[_, *_]) if _is_dataclass(
+            called
+        ):
+            return "dataclass of a class that is given"
+        case ast.Call(func=ast.Call(func=called), args=[_, *_]) if _is_dataclass(called):
+            return "dataclass of a class that is given"
         case ast.Attribute(attr=name) if name.startswith("__") and name != "__init__":
             return name
         case ast.Attribute(ctx=ast.Load()) if _root(node) in names.foreign:
@@ -162,6 +173,11 @@ def _what_imports(module: str, names: Collection[str], own: Collection[str]) -> 
     if top not in _HARMLESS:
         return f"import of {module}"
     return next(filter(_is_acting, [*rest, *names]), None) if top != "__future__" else None
+
+
+def _is_dataclass(called: ast.expr) -> bool:
+    """Return whether this changes the class that it is given; a decorator has one of the file."""
+    return "dataclass" in (getattr(called, "id", None), getattr(called, "attr", None))
 
 
 def _is_acting(name: str) -> bool:

@@ -135,6 +135,8 @@ class SharedNetworks:
         if shared is None:
             point = Point.built(opened)
             if _can_share(point, blueprint):
+                # From now on, nothing may train this network.
+                point = Point(opened, point.first, point.kind)
                 self._kept.put(key, _Shared(point, blueprint))
             return point
         kind = shared.kind_of(blueprint)

@@ -79,6 +79,29 @@ UNKNOWN = {
     "a test of a type": (
         "x = Full(4)\n    if isinstance(x, layers.Dense):\n        return compiled(chain(x))"
     ),
+    "an error of Keras that is caught": (
+        "try:\n        x = Full(0)\n    except ValueError:\n        x = Full(4)\n"
+        "    return compiled(chain(x))"
+    ),
+    "a bare except in a loop": (
+        "while True:\n        try:\n            size = int(np.sqrt(16))\n            break\n"
+        "        except:\n            pass\n    return compiled(chain(Full(size)))"
+    ),
+    "a function that looks like one of Keras": (
+        "return compiled(chain(), loss=LIKE)\n\n"
+        "own = keras.losses.mean_squared_error\n"
+        "LIKE = functools.update_wrapper(functools.partial(own), own)"
+    ),
+    "a list that changes for one call": (
+        "values = [0.1] * 4\n    init = keras.initializers.Constant(values)\n"
+        "    values[0] = 5\n    y = Full(4, bias_initializer=init)(keras.Input((3,)))\n"
+        "    values[0] = 0.1\n    return compiled(keras.Model(keras.Input((3,)), y))"
+    ),
+    "a dictionary, which Keras may change": "return compiled(chain(), {'class_name': 'SGD'})",
+    "lists of lists of lists": (
+        "z = []\n    for _ in range(40):\n        z = [z, z]\n"
+        "    return compiled(chain(), metrics=z)"
+    ),
     "a caught error": (
         "x = Full(4)\n    try:\n        x + 1\n    except BaseException:\n        pass\n"
         "    return compiled(chain(x))"
@@ -129,6 +152,36 @@ def test_what_is_not_known_is_refused(tmp_path, case):
     assert blueprint(file, a="relu") is None
 
 
+def test_an_object_of_keras_has_one_stand_in(tmp_path):
+    body = (
+        "alike = a is keras.optimizers.SGD or keras.layers is layers and Full is layers.Dense\n"
+        "    return compiled(chain(Full(4 if alike else 8)))"
+    )
+    assert "'4'" in blueprint(file_with(tmp_path, body), a="relu").calls
+
+
+def test_objects_of_the_file_that_cannot_be_looked_at_have_no_blueprint(tmp_path):
+    more = (
+        "class Odd(type):\n    def __eq__(cls, other):\n        raise KeyError\n"
+        "    __hash__ = type.__hash__\n\n"
+        "class Own(metaclass=Odd):\n    def __getattribute__(self, name):\n"
+        "        raise KeyError(name)\n\nOWN = Own()"
+    )
+    known = file_with(tmp_path, f"return compiled(chain())\n\n{more}")
+    assert blueprint(known, a="relu") is not None
+    unknown = file_with(tmp_path, f"OWN.x\n    return compiled(chain())\n\n{more}")
+    assert blueprint(unknown, a="relu") is None
+
+
+def test_a_file_that_is_refused_is_not_tried_for_ever(tmp_path):
+    body = "if a < 3:\n        int(b)\n        np.e\n    return compiled(chain())"
+    plans = Blueprints(file_with(tmp_path, body).build_model)
+    assert plans.of((3,), 2, {"a": 3}) is not None
+    for _ in range(8):
+        assert plans.of((3,), 2, {"a": 1}) is None
+    assert plans.of((3,), 2, {"a": 3}) is None
+
+
 def test_a_default_that_may_change_is_refused(tmp_path):
     body = "c.append(a)\n    return compiled(chain(Full(len(c))))"
     assert blueprint(file_with(tmp_path, body, "c=[]"), a="relu") is None
@@ -164,6 +217,8 @@ def test_networks_of_equal_blueprints_differ_in_their_values_only(name, dropout)
         "return compiled(chain(layers.Dense(3, kernel_regularizer=keras.regularizers.L2(a))))",
         "return compiled(chain(layers.GaussianNoise(a)))",
         "return compiled(chain(), keras.optimizers.SGD(momentum=a))",
+        "return compiled(chain(), keras.optimizers.SGD(a * 1e39))",
+        "return compiled(chain(layers.Dropout((a - 0.25) * -0.0)))",
     ],
 )
 def test_other_numbers_are_part_of_the_calls(tmp_path, body):

@@ -35,6 +35,7 @@ def test_the_examples_only_return_networks(name):
         "base = keras.Sequential()\nbase.set_weights([])\nlist(map(layers.Dense, [3, 4]))\n",
         "def base():\n    return keras.Sequential()\nmodel = base()\nmodel.trainable = False\n",
         "from blocks import dense\nimport blocks\nx = blocks.dense(3)\n",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Own:\n    x: int = 3\n",
         "x: int = 3\nx += 1\nif (n := len('abc')) > 2:\n    [a for a in range(n)]\n",
     ],
 )
@@ -50,6 +51,19 @@ def test_ordinary_code_is_harmless(tmp_path, text):
         ("from keras.src import backend\n", "src"),
         ("from tensorflow import config\n", "config"),
         ("tf.config.optimizer.set_jit(True)\n", "set_jit"),
+        ("np.seterr(all='raise')\n", "seterr"),
+        (
+            "import dataclasses\ndataclasses.dataclass(eq=True)(layers.Dropout)\n",
+            "dataclass of a class that is given",
+        ),
+        (
+            "from dataclasses import dataclass\ndataclass(layers.Dropout)\n",
+            "dataclass of a class that is given",
+        ),
+        (
+            "import functools\nfunctools.update_wrapper(layers.ReLU, layers.ELU, ('call',), ())\n",
+            "update_wrapper",
+        ),
         ("keras.mixed_precision.set_global_policy('float64')\n", "set_global_policy"),
         ("layers.Dense.call = lambda self, x: x\n", "an attribute call is set"),
         ("for one in (layers.Dense,):\n    one.call = print\n", "an attribute call is set"),
