@@ -92,18 +92,25 @@ class Inputs:
         )
 
 
-#: Where the first model file of this process that could act beyond its networks does so.
-_acted: str | None = None
+#: Fingerprint of the first model file of this process that could act beyond its networks, and where
+#: it does so.
+_acted: tuple[str, str] | None = None
 
 
 def _first_acting(code: ModelCode) -> str | None:
     """Return where a model file could act beyond its networks, or else one before it could."""
     global _acted
     own = acts_beyond(code)
-    found = _acted if own is None else own
-    if _acted is None and own is not None:
-        _acted = f"{code.path.name}, which this process ran before, {own}"
-    return found
+    if own is not None:
+        if _acted is None:
+            _acted = (code.fingerprint, f"{code.path.name}, which this process ran before, {own}")
+        return own
+    return None if _acted is None else _acted[1]
+
+
+def needs_new_process(request: Request) -> bool:
+    """Return whether another model file could have changed what this one builds in this process."""
+    return _acted is not None and _acted[0] != request.setup.model_file
 
 
 def _state(request: Request) -> tuple[ModelCode, list[tuple[str, int, int]]]:

@@ -56,6 +56,10 @@ LIST = ".records"
 #: Answer of a worker that has trained a record.
 TRAINED = b'{"error": null}\n'
 
+#: Answer of a worker that ends before a job, because a model file of another study may have changed
+#: how this job trains.
+ANEW = b'{"anew": true}\n'
+
 #: Most records of a job of many that a worker hears of before their turn.
 AHEAD = 64
 
@@ -332,6 +336,8 @@ class WarmWorker:
         if not answer:
             end = cause_of_death(self.folder, self.slot, self.host)
             return f"the worker that trained this point {end}"
+        if answer == ANEW:
+            return self.train(job, minutes, logs)
         return error_in(answer)
 
     def close(self) -> None:

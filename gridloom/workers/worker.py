@@ -281,6 +281,9 @@ def _ending_with(connection: socket.socket) -> Iterator[None]:
 def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
     """Serve one job after another up to the slot's limits of trainings and memory.
 
+    A job of another study ends the worker untrained if a model file before it could have changed
+    Keras or TensorFlow; its client then asks for a new worker.
+
     Parameters
     ----------
     folder
@@ -291,6 +294,8 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
         Connection of the client that asked for this worker.
     """
     set_devices(slot.threads, _devices(folder, slot.gpus, slot.gpu_limit))
+    from gridloom.training.opening import needs_new_process
+
     trainer = _trainer(threading.Event())
     address = folder / f"{slot.slot}.sock"
     listener = socket.socket(socket.AF_UNIX)
@@ -306,6 +311,10 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
             if not line:
                 continue
             job = Job.from_json(json.loads(line))
+            if needs_new_process(job.request):
+                _leave(listener, address)
+                connection.sendall(client.ANEW)
+                return
             done = threading.Event()
             trainer.stop.clear()
             note = partial(_note_epoch, folder / f"{slot.slot}{client.EPOCH}", job.record)
@@ -319,9 +328,14 @@ def serve(folder: Path, slot: Slot, asked: socket.socket) -> None:
             trainings += job.trainings
             done.set()
             if trainings >= slot.recycle_trainings or memory_mb() >= slot.recycle_mb:
-                listener.close()  # before the answer, so that the next client does not connect
-                address.unlink()
+                _leave(listener, address)
             connection.sendall(json.dumps({"error": error}).encode() + b"\n")
+
+
+def _leave(listener: socket.socket, address: Path) -> None:
+    """Stop listening, before an answer after which a client connects to the next worker."""
+    listener.close()
+    address.unlink()
 
 
 def _end_with_client(
