@@ -9,15 +9,16 @@ is built.
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import dis
 import inspect
+import linecache
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 import keras
@@ -39,17 +40,23 @@ _METHODS = ("add", "compile")
 
 #: Builtins that depend on their arguments alone.
 _BUILTINS = (
-    *(abs, all, any, bool, bytes, dict, divmod, enumerate, filter, float, frozenset, int, len),
+    *(abs, all, any, bool, bytes, dict, divmod, enumerate, filter, float, int, len),
     *(list, map, max, min, pow, range, reversed, round, sorted, str, sum, tuple, zip),
     *(AssertionError, Exception, KeyError, NotImplementedError, TypeError, ValueError),
 )
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
-#: Instructions that no function here may have: those that change a variable of the module, which
-#: the next call would see, and those of `except`, `finally` and `with`, because stand-ins do not
-#: fail where Keras would.
-_INSTRUCTIONS = ("STORE_GLOBAL", "DELETE_GLOBAL", "PUSH_EXC_INFO")
+#: What the code of a function may consist of. Stand-ins do not fail where Keras would, and are not
+#: the same object where Keras's are: so `try` and `while` are missing, and `is` compares constants.
+_SYNTAX = (
+    *(ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Assert, ast.Break, ast.Continue, ast.Expr),
+    *(ast.For, ast.If, ast.Pass, ast.Raise, ast.Return, ast.BoolOp, ast.BinOp, ast.UnaryOp),
+    *(ast.Attribute, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.FormattedValue),
+    *(ast.GeneratorExp, ast.IfExp, ast.JoinedStr, ast.List, ast.ListComp, ast.Name, ast.Slice),
+    *(ast.Starred, ast.Subscript, ast.Tuple, ast.comprehension, ast.keyword),
+    *(ast.boolop, ast.operator, ast.unaryop, ast.cmpop, ast.expr_context),
+)
 
 #: Between these, no learning rate becomes 0 or infinite as a float of 32 bits.
 _RATES = (1e-30, 1e30)
@@ -61,13 +68,13 @@ _MOST_ITEMS = 100_000
 _MOST_REFUSALS = 8
 
 
-#: Whatever Python may do with an object.
+#: What Python may do with an object. Without `getitem`, `"text" % stand_in` fails as it should.
 _OPERATIONS = """
-    abs add and bool bytes call complex contains delattr delitem divmod enter eq exit float
-    floordiv format ge getitem gt hash iadd iand ifloordiv ilshift imatmul imod imul index int
-    invert ior ipow irshift isub iter itruediv ixor le len lshift lt matmul mod mul ne neg next or
-    pos pow radd rand rdivmod repr reversed rfloordiv rlshift rmatmul rmod rmul ror round rpow
-    rrshift rshift rsub rtruediv rxor setattr setitem str sub truediv trunc xor
+    abs add and bool bytes call complex delattr delitem divmod enter eq exit float floordiv format
+    ge gt hash iadd iand ifloordiv ilshift imatmul imod imul index int invert ior ipow irshift
+    isub iter itruediv ixor le len lshift lt matmul mod mul ne neg next or pos pow radd rand
+    rdivmod repr reversed rfloordiv rlshift rmatmul rmod rmul ror round rpow rrshift rshift rsub
+    rtruediv rxor setattr setitem str sub truediv trunc xor
 """
 
 
@@ -130,9 +137,10 @@ class Blueprints:
 
     def _copied(self, builder: Any) -> Any:
         """Return a function of the file that sees stand-ins; None if it may keep anything."""
-        if not _is_stateless(builder):
+        module = getattr(builder, "__globals__", {})
+        simple = _simple_functions(builder)
+        if not _is_stateless(builder, simple):
             return None
-        module = builder.__globals__
         names: dict[str, Any] = {"__builtins__": _Builtins(self._recording)}
         copies: dict[int, FunctionType] = {}
 
@@ -146,26 +154,46 @@ class Blueprints:
         for name, value in module.items():
             if name.startswith("__"):
                 continue
-            if _is_stateless(value) and value.__globals__ is module:
+            if _is_stateless(value, simple) and value.__globals__ is module:
                 names[name] = copy(value)
             else:
                 names[name] = self._recording.stand_in(value)
         return copy(builder)
 
 
-def _is_stateless(value: Any) -> bool:
-    """Return whether something is a function that keeps nothing between calls."""
+def _is_stateless(value: Any, simple: Collection[tuple[str, int]]) -> bool:
+    """Return whether something is one of these functions, and keeps nothing between calls."""
     if type(value) is not FunctionType:
         return False
+    place = (value.__code__.co_name, value.__code__.co_firstlineno)
     given = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-    return not value.__closure__ and all(map(_is_plain, given)) and _is_simple(value.__code__)
+    return place in simple and not value.__closure__ and all(map(_is_plain, given))
 
 
-def _is_simple(code: CodeType) -> bool:
-    """Return whether code has none of the instructions above."""
-    return all(one.opname not in _INSTRUCTIONS for one in dis.get_instructions(code)) and all(
-        _is_simple(part) for part in code.co_consts if type(part) is CodeType
-    )
+def _simple_functions(builder: Any) -> set[tuple[str, int]]:
+    """Return name and line of the functions of a file that consist of `_SYNTAX`."""
+    if type(builder) is not FunctionType:
+        return set()
+    tree = ast.parse("".join(linecache.getlines(builder.__code__.co_filename)))
+    if any(isinstance(node, ast.Global) for node in ast.walk(tree)):
+        return set()  # a function may depend on the calls before it
+    return {
+        (function.name, function.lineno)
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef)
+        and not function.decorator_list
+        and all(_is_simple(node) for part in function.body for node in ast.walk(part))
+    }
+
+
+def _is_simple(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.Compare) and any(
+        isinstance(one, ast.Is | ast.IsNot) for one in node.ops
+    ):
+        return any(isinstance(one, ast.Constant) for one in (node.left, *node.comparators))
+    return isinstance(node, _SYNTAX)
 
 
 def _is_plain(value: Any) -> bool:
@@ -363,17 +391,28 @@ class _Made(_Unknown):
         recording, (place, kind) = _recording_of(self), _known_of(self)
         if name not in _METHODS or not _is_model(kind):
             recording.refuse()
-
-        def call(*args: Any, **kwargs: Any) -> None:
-            recording.note([name, place], args, kwargs)
-
-        return call
+        return _Method(recording, [name, place])
 
     def __call__(self, *args: Any, **kwargs: Any) -> _Made:
         recording, (place, kind) = _recording_of(self), _known_of(self)
-        if kind is None or not issubclass(kind, keras.Layer):
+        if kind is None or not issubclass(kind, keras.Layer) or not all(map(_is_output, args)):
             recording.refuse()
         return _Made(recording, recording.note(["call", place], args, kwargs), None)
+
+
+class _Method(_Unknown):
+    """Stands for a method of a network."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        (what,) = _known_of(self)
+        _recording_of(self).note(what, args, kwargs)
+
+
+def _is_output(value: Any) -> bool:
+    """Return whether something stands for an output of a layer, or for several; not for none."""
+    if type(value) is list or type(value) is tuple:
+        return len(value) > 0 and all(map(_is_output, value))
+    return type(value) is _Made and _known_of(value)[1] is None
 
 
 def _is_model(kind: type | None) -> bool:

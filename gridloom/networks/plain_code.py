@@ -53,6 +53,12 @@ _ACTING = {
 }
 _ACTING_STARTS = ("Register", "_", "clear_", "disable_", "enable_", "register", "run_", "set_")
 
+#: Attributes that lead to the variables of a running function.
+_FRAMES = ("ag_frame", "cr_frame", "f_builtins", "f_globals", "f_locals", "gi_frame", "tb_frame")
+
+#: Modules whose functions may return a part of what they are given.
+_PASSING = {"collections", "functools", "itertools", "operator"}
+
 #: Names that only change the object that has them.
 _OF_OBJECTS = {"__init__", "set_weights"}
 
@@ -132,8 +138,10 @@ def _what_acts(node: ast.AST, names: _Names, own: Collection[str]) -> str | None
             return _what_imports(what, [alias.name for alias in aliases], own)
         case ast.Name(id=name) if name in _BUILTINS:
             return name
-        case ast.Name(id="__module__"):
-            return "__module__"
+        case ast.Name(id=name) if name.startswith("__") and name not in ("__name__", "__file__"):
+            return name
+        case ast.Attribute(attr=name) if name in _FRAMES:
+            return name
         case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
             return name if _is_acting(name) else None
         case ast.Call(func=ast.Name() | ast.Attribute() as called, args=[_, *_]) if _is_dataclass(
@@ -202,6 +210,14 @@ class _Names:
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
+        # Functions that may return what they are given count as functions of the file.
+        imported -= {
+            (alias.asname or alias.name).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+            if (getattr(node, "module", None) or alias.name).partition(".")[0] in _PASSING
+        }
         self.foreign = {*imported, "type()"}
         bound = list(_bound(tree))
         before = -1
@@ -210,7 +226,10 @@ class _Names:
             for name, value in bound:
                 if value is not None and not self.foreign.isdisjoint(_mentioned(value, imported)):
                     self.foreign.add(name)
-        others = {name for name, value in bound if value is None or not _is_result(value)}
+        arguments = {name for name, value in bound if value is None}
+        others = {
+            name for name, value in bound if value is None or not _is_result(value, arguments)
+        }
         self.made = {name for name, _ in bound} - others - self.foreign
 
 
@@ -264,7 +283,15 @@ def _mentioned(value: ast.expr, imported: Collection[str]) -> set[str]:
             pass
         case ast.Call(func=ast.Attribute() as method):  # such as a dictionary's `get`
             root = _root(method)
-            return set() if root is None or root in imported else {root}
+            if root in imported:
+                return set()
+            parts = [method.value, *value.args, *(keyword.value for keyword in value.keywords)]
+            return {root or ""}.union(*(_mentioned(part, imported) for part in parts))
+        case ast.Call(func=ast.Call() as first):  # such as `partial(…)()`
+            parts = [*value.args, *(keyword.value for keyword in value.keywords)]
+            if getattr(first.func, "id", None) not in _LOOKUPS:  # what it found makes a new object
+                parts.append(first)
+            return set().union(*(_mentioned(part, imported) for part in parts))
         case ast.Call() if not isinstance(value.func, ast.Name):
             return set()
     found = {value.id} if isinstance(value, ast.Name) else set()
@@ -274,8 +301,13 @@ def _mentioned(value: ast.expr, imported: Collection[str]) -> set[str]:
     return found
 
 
-def _is_result(value: ast.expr) -> bool:
-    """Return whether an expression is the result of a call, or a part of something."""
+def _is_result(value: ast.expr, arguments: Collection[str]) -> bool:
+    """Return whether an expression is the result of a call, or a part of something.
+
+    A method of an argument may return anything, such as `pop` of a list.
+    """
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        return _root(value.func) not in arguments
     return isinstance(value, ast.Call | ast.Attribute | ast.Subscript | ast.List | ast.Tuple)
 
 

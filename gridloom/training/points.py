@@ -135,14 +135,15 @@ class SharedNetworks:
         if shared is None:
             point = Point.built(opened)
             if _can_share(point, blueprint):
+                assert point.kind is not None
+                self._kept.put(key, _Shared(point.first, point.kind, blueprint))
                 # From now on, nothing may train this network.
                 point = Point(opened, point.first, point.kind)
-                self._kept.put(key, _Shared(point, blueprint))
             return point
         kind = shared.kind_of(blueprint)
         new = shared.differing(blueprint) - shared.proven
         if not new:
-            return Point(opened, shared.point.first, kind)
+            return Point(opened, shared.network, kind)
         point = Point.built(opened)
         if point.kind == replace(kind, model=point.first.model) and not point.first.drew:
             shared.proven |= new
@@ -169,26 +170,25 @@ class _Shared:
 
     Attributes
     ----------
-    point, blueprint
-        The point that built it.
+    network, kind, blueprint
+        Those of the point that built it.
     proven
         What may differ, as checked.
     """
 
-    point: Point
+    network: Network
+    kind: Kind
     blueprint: Blueprint
     proven: set[str] = field(default_factory=set)
 
     def kind_of(self, blueprint: Blueprint) -> Kind:
         """Return the kind of the network of a blueprint with the same calls."""
-        kind = self.point.kind
-        assert kind is not None
-        structure = kind.structure
+        structure = self.kind.structure
         if blueprint.learning_rate is not None:
             structure = replace(structure, learning_rate=_float32(blueprint.learning_rate))
         if blueprint.rate is not None:
             structure = replace(structure, rates=(blueprint.rate,) * len(structure.rates))
-        return replace(kind, structure=structure)
+        return replace(self.kind, structure=structure)
 
     def differing(self, blueprint: Blueprint) -> set[str]:
         """Return what is to be proven for a blueprint with the same calls."""

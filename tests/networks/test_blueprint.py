@@ -102,6 +102,40 @@ UNKNOWN = {
         "z = []\n    for _ in range(40):\n        z = [z, z]\n"
         "    return compiled(chain(), metrics=z)"
     ),
+    "a comparison of objects": (
+        "x = keras.Input((3,))\n    y = keras.Input(tensor=x)\n"
+        "    return compiled(chain(Full(4 if y is x else 8)))"
+    ),
+    "a comparison of methods": (
+        "model = keras.Sequential()\n"
+        "    return compiled(chain(Full(4 if model.add == model.add else 8)))"
+    ),
+    "text of a method": (
+        "model = keras.Sequential()\n    return compiled(chain(Full(len(str(model.add)))))"
+    ),
+    "a layer of nothing": (
+        "nothing = layers.Identity()(None)\n"
+        "    return compiled(chain(Full(4 if nothing is None else 8)))"
+    ),
+    "a match": (
+        "x = keras.Input((3,))\n    match layers.Identity()([x, x]):\n"
+        "        case [_, _]:\n            return compiled(chain(Full(4)))\n"
+        "    return compiled(chain(Full(8)))"
+    ),
+    "a set": "return compiled(chain(Full(len({len, max}))))",
+    "a format without a place": "'no mark' % Full(4)\n    return compiled(chain())",
+    "a loop without an end": (
+        "n = -1\n    Full(n)\n    while n != 0:\n        n -= 1\n    return compiled(chain())"
+    ),
+    "a function inside": (
+        "def dense():\n        return Full(4)\n    return compiled(chain(dense()))"
+    ),
+    "an item that is set": (
+        "kinds = {}\n    kinds[a] = 4\n    return compiled(chain(Full(kinds[a])))"
+    ),
+    "a variable of the file that another function sets": (
+        "return compiled(chain(Full(N)))\n\nN = 4\n\ndef widen():\n    global N\n    N = 8"
+    ),
     "a caught error": (
         "x = Full(4)\n    try:\n        x + 1\n    except BaseException:\n        pass\n"
         "    return compiled(chain(x))"
@@ -154,7 +188,7 @@ def test_what_is_not_known_is_refused(tmp_path, case):
 
 def test_an_object_of_keras_has_one_stand_in(tmp_path):
     body = (
-        "alike = a is keras.optimizers.SGD or keras.layers is layers and Full is layers.Dense\n"
+        "alike = keras.optimizers.SGD in [layers.Dense, keras.optimizers.SGD][1:]\n"
         "    return compiled(chain(Full(4 if alike else 8)))"
     )
     assert "'4'" in blueprint(file_with(tmp_path, body), a="relu").calls

@@ -52,6 +52,37 @@ def test_ordinary_code_is_harmless(tmp_path, text):
         ("from tensorflow import config\n", "config"),
         ("tf.config.optimizer.set_jit(True)\n", "set_jit"),
         ("np.seterr(all='raise')\n", "seterr"),
+        ("__builtins__['setattr'](layers.Dense, 'marker', 1)\n", "__builtins__"),
+        ("(x for x in ()).gi_frame.f_builtins['setattr'](layers.Dense, 'm', 1)\n", "f_builtins"),
+        ("D = [layers.Dense].pop()\nD.marker = 1\n", "an attribute marker is set"),
+        ("D = {1: layers.Dense}.get(1)\nD.marker = 1\n", "an attribute marker is set"),
+        ("D = {}.get(1, layers.Dense)\nD.marker = 1\n", "an attribute marker is set"),
+        (
+            "def g(x):\n    D = x.pop()\n    D.marker = 1\ng([layers.Dense])\n",
+            "an attribute marker is set",
+        ),
+        (
+            "import functools\nD = functools.reduce(lambda p, q: q, [1, layers.Dense])\n"
+            "D.marker = 1\n",
+            "an attribute marker is set",
+        ),
+        (
+            "from functools import partial\nD = partial(lambda x: x, layers.Dense)()\n"
+            "D.marker = 1\n",
+            "an attribute marker is set",
+        ),
+        (
+            "import operator\nD = operator.itemgetter(0)([layers.Dense])\nD.marker = 1\n",
+            "an attribute marker is set",
+        ),
+        (
+            "import itertools\nD = next(itertools.chain([layers.Dense]))\nD.marker = 1\n",
+            "an attribute marker is set",
+        ),
+        (
+            "import collections\nD = collections.deque([layers.Dense]).pop()\nD.marker = 1\n",
+            "an attribute marker is set",
+        ),
         (
             "import dataclasses\ndataclasses.dataclass(eq=True)(layers.Dropout)\n",
             "dataclass of a class that is given",

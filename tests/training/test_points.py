@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
 
 from gridloom.networks.blueprint import Blueprints
-from gridloom.training import opening, sharing
+from gridloom.training import kept, opening, sharing
 from gridloom.training.trainer import Trainer
 from tests.made_requests import ROOT, request_of
 
@@ -112,3 +114,16 @@ def test_a_file_that_may_act_beyond_its_networks_shares_none(data, tmp_path, bui
         trained([request_of(data, file, learning_rate=r, epochs=1) for r in (0.1, 0.2, 0.3, 0.4)])
         counts.append(len(built))
     assert counts[0] < counts[1]
+
+
+def test_a_shared_network_keeps_no_rows(data, monkeypatch):
+    monkeypatch.setattr(kept, "MAX_KEPT_BYTES", 1)
+    trainer = Trainer()
+    rows = []
+    for first in range(3):
+        request = request_of(data, repetitions=(first,), epochs=1)
+        trainer.run(request)
+        inputs = trainer._inputs
+        rows.append(weakref.ref(next(iter(inputs._prepared._things.values()))[0].x_train))
+    gc.collect()
+    assert [one() is not None for one in rows] == [False, False, True]
