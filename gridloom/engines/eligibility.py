@@ -93,7 +93,7 @@ def _why_not_layer(layer: Any) -> str | None:
     key = _not_honoured(layer)
     if key is not None:
         return f"the layer {layer.name} has a {key} that its stacked twin does not support"
-    if isinstance(layer, layers.LayerNormalization):
+    if isinstance(layer, layers.LayerNormalization | layers.BatchNormalization):
         axis = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         if list(axis) not in ([-1], [len(layer.input.shape) - 1]):
             return f"the layer {layer.name} normalizes other axes than the last"

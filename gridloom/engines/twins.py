@@ -302,6 +302,48 @@ class StackedLayerNormalization(_Twin):
         return input_shape
 
 
+class StackedBatchNormalization(_Twin):
+    """`BatchNormalization` over the last axis, with the mean and variance of each repetition."""
+
+    honours: ClassVar = {
+        "axis": anything,  # as for `LayerNormalization`
+        "momentum": anything,
+        "epsilon": anything,
+        "center": anything,
+        "scale": anything,
+        "beta_initializer": anything,
+        "gamma_initializer": anything,
+        "moving_mean_initializer": anything,
+        "moving_variance_initializer": anything,
+        "beta_regularizer": _regularizer,
+        "gamma_regularizer": _regularizer,
+    }
+
+    def __init__(self, layer: layers.BatchNormalization, repetitions: int) -> None:
+        super().__init__(layer, repetitions)
+        self.momentum, self.epsilon = layer.momentum, layer.epsilon
+
+    def call(self, inputs: Any, training: bool = False, mask: None = None) -> Any:
+        del mask  # no layer that has a twin makes one
+        rank = len(inputs.shape)
+        gamma, beta = (
+            None if weight is None else self.spread(weight.value, rank)
+            for weight in (getattr(self, f"stacked_{name}", None) for name in ("gamma", "beta"))
+        )
+        moving = self.stacked_moving_mean, self.stacked_moving_variance
+        if training:
+            mean, variance = tf.nn.moments(inputs, list(range(1, rank - 1)), keepdims=True)
+            for kept, now in zip(moving, (mean, variance), strict=True):
+                now = tf.reshape(now, kept.shape)
+                kept.assign(kept.value * self.momentum + now * (1.0 - self.momentum))
+        else:
+            mean, variance = (self.spread(kept.value, rank) for kept in moving)
+        return tf.nn.batch_normalization(inputs, mean, variance, beta, gamma, self.epsilon)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
 class StackedNormalization(layers.Layer):  # type: ignore[misc]
     """`Normalization` with a given mean and variance."""
 
@@ -344,6 +386,7 @@ TWINS: dict[type[layers.Layer], Any] = {
     layers.Flatten: StackedReshape,
     layers.Reshape: StackedReshape,
     layers.LayerNormalization: StackedLayerNormalization,
+    layers.BatchNormalization: StackedBatchNormalization,
     layers.Normalization: StackedNormalization,
     layers.Activation: _Same,
     layers.ReLU: _Same,

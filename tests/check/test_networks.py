@@ -174,7 +174,7 @@ def test_a_mistake_is_found_before_any_training(request_of_file, name):
 
 
 def test_networks_that_can_train_have_an_engine_and_the_others_a_cause(request_of_file):
-    text = network(layers="*([layers.BatchNormalization()] * (units == 8)), " + OUT).replace(
+    text = network(layers="*([layers.UnitNormalization()] * (units == 8)), " + OUT).replace(
         "    model = ", "    if units < 0:\n        raise ValueError('too few')\n    model = "
     )
     requests = [request_of_file(text, units=units) for units in (4, -1, 8)]
@@ -185,7 +185,7 @@ def test_networks_that_can_train_have_an_engine_and_the_others_a_cause(request_o
     assert list(found.failed) == [paths[1]]
     assert not found.costs  # so that the mistake is reported at once
     assert found.engines == {paths[0]: "lockstep", paths[2]: "one by one"}
-    assert found.one_by_one == {paths[2]: "the layer BatchNormalization has no stacked twin"}
+    assert found.one_by_one == {paths[2]: "the layer UnitNormalization has no stacked twin"}
 
 
 def test_if_the_first_point_fails_the_others_are_checked_from_one_that_can_train(request_of_file):

@@ -320,9 +320,9 @@ def test_the_record_says_how_a_point_trained_and_why_not_in_lockstep(data, tmp_p
 
     expected = {
         MLP: ("lockstep", None),
-        "return compiled(chain(input_shape, outputs, layers.BatchNormalization()))": (
+        "return compiled(chain(input_shape, outputs, layers.UnitNormalization()))": (
             "one by one",
-            "the layer BatchNormalization has no stacked twin",
+            "the layer UnitNormalization has no stacked twin",
         ),
         "return compiled(chain(input_shape, outputs, layers.Dropout(random.random())))": (
             "one by one",

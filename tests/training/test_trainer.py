@@ -34,7 +34,7 @@ def build_model(input_shape, outputs, *, dropout: float, learning_rate: float, *
     model = keras.Sequential([
         keras.Input(input_shape),
         keras.layers.Dropout(dropout),
-        keras.layers.BatchNormalization(),
+        keras.layers.UnitNormalization(),
         keras.layers.Dense(outputs, activation="softmax"),
     ])
     model.compile(keras.optimizers.SGD(learning_rate), "categorical_crossentropy",
@@ -179,7 +179,7 @@ def test_a_changed_model_file_is_read_again(data, tmp_path):
     model.write_text(WITHOUT_TWINS)
     trainer = Trainer()
     before = trainer.run(request_of(data, model))
-    model.write_text(WITHOUT_TWINS.replace("BatchNormalization()", "Dense(3)"))
+    model.write_text(WITHOUT_TWINS.replace("UnitNormalization()", "Dense(3)"))
     after = trainer.run(request_of(data, model))
     assert before.parameters != after.parameters
 
