@@ -210,16 +210,22 @@ class _Names:
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        # Functions that may return what they are given count as functions of the file.
-        imported -= {
+        passing = {
             (alias.asname or alias.name).partition(".")[0]
             for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
             if (getattr(node, "module", None) or alias.name).partition(".")[0] in _PASSING
         }
+        imported -= passing  # what these return may be a part of what they are given
         self.foreign = {*imported, "type()"}
         bound = list(_bound(tree))
+        # So may what a partial function returns.
+        bound += [
+            (f"{name}()", value)
+            for name, value in bound
+            if isinstance(value, ast.Call) and _root(value.func) in passing
+        ]
         before = -1
         while before != len(self.foreign):
             before = len(self.foreign)

@@ -72,6 +72,11 @@ def test_ordinary_code_is_harmless(tmp_path, text):
             "an attribute marker is set",
         ),
         (
+            "import functools\nc = functools.partial(lambda x: x, layers.Dense)\nD = c()\n"
+            "D.marker = 1\n",
+            "an attribute marker is set",
+        ),
+        (
             "import operator\nD = operator.itemgetter(0)([layers.Dense])\nD.marker = 1\n",
             "an attribute marker is set",
         ),
