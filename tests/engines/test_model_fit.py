@@ -199,7 +199,9 @@ FEATURES = {
     "activity_regularizer": sequential(dense(activity_regularizer="l2")),
     "a constraint": sequential(dense(kernel_constraint=keras.constraints.MaxNorm(0.5))),
     "a frozen layer": frozen,
-    "BatchNormalization": sequential(keras.layers.BatchNormalization, dense()),
+    "BatchNormalization": sequential(
+        lambda: keras.layers.BatchNormalization(gamma_constraint="non_neg"), dense()
+    ),
     "GaussianNoise": sequential(lambda: keras.layers.GaussianNoise(0.5), dense()),
     "GaussianDropout": sequential(lambda: keras.layers.GaussianDropout(0.5), dense()),
     "AlphaDropout": sequential(lambda: keras.layers.AlphaDropout(0.5), dense()),
