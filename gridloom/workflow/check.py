@@ -288,7 +288,10 @@ class Beside:
         # If the check itself fails, the trainings show whether the study is the reason.
         answer = ask_host(task, self.scope)
         if answer is not None and answer["error"] is None:
-            findings = Findings.read(self._findings)
+            try:
+                findings = Findings.read(self._findings)
+            except OSError:  # the run has ended, and its folder is gone
+                return
             points = [read_path(path) for path in self._arguments["points"]]
             message = describe_beside(findings, points, self.axes)
             can_train = bool(findings.engines)
